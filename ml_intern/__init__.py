@@ -1,0 +1,3 @@
+"""An ML engineer in the terminal."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,95 @@
+"""The messages of a conversation, as the model sees them and as the log keeps them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Role = Literal["system", "user", "assistant", "tool"]
+Kind = Literal["plain", "guard", "summary", "context"]
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A tool call as it stands in the history: `arguments` is always the text of a JSON object."""
+
+    id: str
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message.
+
+    Attributes:
+        role: As on the wire.
+        content: Text.
+        tool_calls: Calls of an assistant message.
+        tool_call_id: Which call a tool message answers.
+        name: Tool name of a tool message.
+        kind: `plain` for what people, models and tools said. `guard` is a notice of ours to the model, `summary` stands
+            for messages that were compacted away, `context` carries volatile facts. Undo, titles and counts look at
+            `plain` user messages only.
+        reasoning: The model's reasoning text, replayed only where the provider wants it.
+        provider: Fields a provider needs back unchanged (signed thinking blocks, for example).
+    """
+
+    role: Role
+    content: str = ""
+    tool_calls: tuple[ToolCall, ...] = ()
+    tool_call_id: str | None = None
+    name: str | None = None
+    kind: Kind = "plain"
+    reasoning: str = ""
+    provider: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def is_prompt(self) -> bool:
+        """Whether a person wrote it."""
+        return self.role == "user" and self.kind == "plain"
+
+    def wire(self) -> dict[str, Any]:
+        """The message in the OpenAI chat format, without reasoning or provider fields."""
+        message: dict[str, Any] = {"role": self.role, "content": self.content}
+        if self.tool_calls:
+            message["content"] = self.content or None
+            message["tool_calls"] = [
+                {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+                for call in self.tool_calls
+            ]
+        if self.role == "tool":
+            message["tool_call_id"] = self.tool_call_id
+        return message
+
+    def record(self) -> dict[str, Any]:
+        """The message as the session log keeps it: everything, without empty fields."""
+        record = self.wire()
+        for key in ("name", "reasoning", "provider"):
+            if value := getattr(self, key):
+                record[key] = value
+        if self.kind != "plain":
+            record["kind"] = self.kind
+        return record
+
+    @classmethod
+    def from_record(cls, record: dict[str, Any]) -> Message:
+        """The inverse of `record`.
+
+        Raises:
+            KeyError, TypeError, AttributeError: The record is not one of ours.
+        """
+        calls = tuple(
+            ToolCall(call["id"], call["function"]["name"], call["function"]["arguments"])
+            for call in record.get("tool_calls") or ()
+        )
+        return cls(
+            role=record["role"],
+            content=record.get("content") or "",
+            tool_calls=calls,
+            tool_call_id=record.get("tool_call_id"),
+            name=record.get("name"),
+            kind=record.get("kind", "plain"),
+            reasoning=record.get("reasoning", ""),
+            provider=record.get("provider", {}),
+        )

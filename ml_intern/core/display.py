@@ -1,0 +1,101 @@
+"""What a tool shows a person, as data. Front ends decide how a block looks; the core and the tools only say what it is."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class _Block(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class TextBlock(_Block):
+    """Plain or highlighted text.
+
+    Attributes:
+        text: The text itself; never interpreted as markup.
+        language: Name of a syntax to highlight it by (`python`, `bash`, `markdown`, ...), or empty for plain text.
+        title: A short heading, for example a path.
+    """
+
+    type: Literal["text"] = "text"
+    text: str
+    language: str = ""
+    title: str = ""
+
+
+class DiffBlock(_Block):
+    """A change of one file, as its text before and after."""
+
+    type: Literal["diff"] = "diff"
+    path: str
+    old: str
+    new: str
+
+
+class TableBlock(_Block):
+    """Rows under column headings; every row has as many cells as there are columns."""
+
+    type: Literal["table"] = "table"
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    title: str = ""
+
+
+class LogBlock(_Block):
+    """The tail of a log and where the whole of it is kept."""
+
+    type: Literal["log"] = "log"
+    lines: tuple[str, ...]
+    omitted: int = 0
+    path: str = ""
+
+
+class PlanBlock(_Block):
+    """The plan as `(content, status)` pairs in plan order."""
+
+    type: Literal["plan"] = "plan"
+    items: tuple[tuple[str, Literal["pending", "in_progress", "completed"]], ...]
+
+
+class JobCard(_Block):
+    """One compute job at a glance.
+
+    Attributes:
+        job_id: The backend's own id.
+        backend: `local`, `hub`, `slurm`.
+        stage: The backend's stage in capitals, for example `RUNNING`.
+        flavor: Hardware flavor the job runs on.
+        url: Where a browser shows it, or empty.
+        elapsed_s: Seconds since it started running.
+        timeout_s: Seconds after which it is stopped, or None.
+        cost_usd: Spent so far; None when unknown.
+        max_cost_usd: At most, at the timeout; None when unknown.
+    """
+
+    type: Literal["job"] = "job"
+    job_id: str
+    backend: str
+    stage: str
+    title: str = ""
+    flavor: str = ""
+    url: str = ""
+    elapsed_s: float | None = None
+    timeout_s: float | None = None
+    cost_usd: float | None = None
+    max_cost_usd: float | None = None
+
+
+class CurveBlock(_Block):
+    """One or more named series of `(x, y)` points, for example loss over steps."""
+
+    type: Literal["curve"] = "curve"
+    title: str
+    series: dict[str, tuple[tuple[float, float], ...]]
+
+
+DisplayBlock = Annotated[
+    TextBlock | DiffBlock | TableBlock | LogBlock | PlanBlock | JobCard | CurveBlock, Field(discriminator="type")
+]

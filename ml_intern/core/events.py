@@ -1,0 +1,47 @@
+"""The event stream: one producer, many consumers, one order."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import TypeVar
+
+from ml_intern.core.protocol import EventBase, utc_now
+
+log = logging.getLogger(__name__)
+
+EventT = TypeVar("EventT", bound=EventBase)
+Consumer = Callable[[EventBase], None]
+
+
+class EventStream:
+    """Stamps events and hands each to every consumer, in the order they subscribed, before the next one.
+
+    The session log subscribes first, so an event that is on a screen is already in its file. Consumers are called on the
+    event loop and must be quick; one that raises is logged and does not disturb the others.
+    """
+
+    def __init__(self, session_id: str) -> None:
+        self.session_id = session_id
+        self._seq = 0
+        self._consumers: list[Consumer] = []
+
+    def subscribe(self, consumer: Consumer) -> Callable[[], None]:
+        """Adds a consumer; the returned function removes it."""
+        self._consumers.append(consumer)
+        return lambda: self._consumers.remove(consumer)
+
+    def continue_from(self, seq: int) -> None:
+        """Goes on counting after an earlier part of the same session."""
+        self._seq = max(self._seq, seq)
+
+    def emit(self, event: EventT) -> EventT:
+        """Stamps the event and delivers it. Returns the stamped event."""
+        self._seq += 1
+        stamped = event.model_copy(update={"seq": self._seq, "time": utc_now(), "session_id": self.session_id})
+        for consumer in tuple(self._consumers):
+            try:
+                consumer(stamped)
+            except Exception:
+                log.exception("an event consumer failed on %s", getattr(event, "type", event))
+        return stamped

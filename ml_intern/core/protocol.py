@@ -1,0 +1,479 @@
+"""Operations and events: all that crosses the border of the core.
+
+An operation asks the agent to do something; an event tells what happened. Both are frozen and serialise to JSON, so a
+consumer in the same process, a log read back years later and a program at the other end of a pipe see the same thing.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+from ml_intern.core.display import DisplayBlock
+
+Mode = Literal["guarded", "ask", "plan", "yolo"]
+PlanStatus = Literal["pending", "in_progress", "completed"]
+EndReason = Literal["completed", "max_iterations", "cost_limit", "context_limit"]
+ToolState = Literal["approved", "rejected", "running", "completed", "failed", "cancelled", "abandoned"]
+
+
+def utc_now() -> str:
+    """The present moment as ISO 8601 in UTC with milliseconds."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+# ---------------------------------------------------------------------------------------------------- operations
+
+
+class _Operation(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class UserInput(_Operation):
+    """Run a turn with this prompt. While an approval is pending, it abandons the pending calls and goes on with the text."""
+
+    type: Literal["user_input"] = "user_input"
+    text: str
+
+
+class ApprovalDecision(_Operation):
+    """The answer to one pending tool call.
+
+    Attributes:
+        tool_call_id: Which call.
+        approved: Whether it may run.
+        feedback: What the person says to the model, in their own case and words.
+        edited_arguments: Arguments that replace the model's, key by key (for example an edited `script`).
+        remember: Do not ask again in this session for calls of this tool with the same effects.
+    """
+
+    tool_call_id: str
+    approved: bool
+    feedback: str = ""
+    edited_arguments: dict[str, Any] = Field(default_factory=dict)
+    remember: bool = False
+
+
+class ExecApproval(_Operation):
+    """Decide the pending calls. A pending call that is not named counts as rejected."""
+
+    type: Literal["exec_approval"] = "exec_approval"
+    approvals: tuple[ApprovalDecision, ...]
+
+
+class Interrupt(_Operation):
+    """End the running turn now, whatever it waits for. Never queued."""
+
+    type: Literal["interrupt"] = "interrupt"
+
+
+class Compact(_Operation):
+    """Summarise the older part of the conversation."""
+
+    type: Literal["compact"] = "compact"
+    instructions: str = ""
+
+
+class Undo(_Operation):
+    """Remove the last prompt and everything that followed it from what the model sees."""
+
+    type: Literal["undo"] = "undo"
+
+
+class New(_Operation):
+    """Begin a fresh conversation under a new session id."""
+
+    type: Literal["new"] = "new"
+
+
+class Resume(_Operation):
+    """Continue an earlier session."""
+
+    type: Literal["resume"] = "resume"
+    session_id: str
+
+
+class SetModel(_Operation):
+    """Use another model from the next call on."""
+
+    type: Literal["set_model"] = "set_model"
+    model: str
+
+
+class SetEffort(_Operation):
+    """Set the reasoning effort; `off` sends none."""
+
+    type: Literal["set_effort"] = "set_effort"
+    effort: str
+
+
+class SetMode(_Operation):
+    """Set the approval mode."""
+
+    type: Literal["set_mode"] = "set_mode"
+    mode: Mode
+
+
+class Steer(_Operation):
+    """Hand the running turn a message at its next model call; starts a turn when none runs."""
+
+    type: Literal["steer"] = "steer"
+    text: str
+
+
+class Shutdown(_Operation):
+    """Stop the agent: the running turn is interrupted, children are stopped, the log is closed."""
+
+    type: Literal["shutdown"] = "shutdown"
+
+
+Operation = Annotated[
+    UserInput
+    | ExecApproval
+    | Interrupt
+    | Compact
+    | Undo
+    | New
+    | Resume
+    | SetModel
+    | SetEffort
+    | SetMode
+    | Steer
+    | Shutdown,
+    Field(discriminator="type"),
+]
+
+# -------------------------------------------------------------------------------------------------------- events
+
+
+class EventBase(BaseModel):
+    """What every event carries. `seq`, `time` and `session_id` are stamped by the event stream when it is emitted."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    seq: int = 0
+    time: str = ""
+    session_id: str = ""
+
+
+class Ready(EventBase):
+    """The agent serves operations."""
+
+    type: Literal["ready"] = "ready"
+    tool_count: int
+    model: str
+    mode: Mode = "guarded"
+    effort: str = ""
+    workdir: str = ""
+    notes: tuple[str, ...] = ()
+
+
+class Processing(EventBase):
+    """A turn has begun."""
+
+    type: Literal["processing"] = "processing"
+
+
+class UserMessage(EventBase):
+    """A prompt entered the conversation (`steered`: while a turn was running)."""
+
+    type: Literal["user_message"] = "user_message"
+    content: str
+    steered: bool = False
+
+
+class AssistantChunk(EventBase):
+    """A piece of a reply as it streams in; `kind` tells answer text from reasoning."""
+
+    type: Literal["assistant_chunk"] = "assistant_chunk"
+    content: str
+    kind: Literal["text", "reasoning"] = "text"
+
+
+class AssistantMessage(EventBase):
+    """The whole text of one reply. `partial`: the reply was interrupted here."""
+
+    type: Literal["assistant_message"] = "assistant_message"
+    content: str
+    reasoning: str = ""
+    partial: bool = False
+
+
+class AssistantStreamEnd(EventBase):
+    """A streamed reply has ended. `discarded`: it broke off, and what it said so far is not part of the conversation."""
+
+    type: Literal["assistant_stream_end"] = "assistant_stream_end"
+    discarded: bool = False
+
+
+class ToolCallEvent(EventBase):
+    """The model asks for a tool."""
+
+    type: Literal["tool_call"] = "tool_call"
+    tool: str
+    arguments: dict[str, Any]
+    tool_call_id: str
+
+
+class ToolOutput(EventBase):
+    """A tool's result: what the model gets, whether it succeeded, and what to show a person."""
+
+    type: Literal["tool_output"] = "tool_output"
+    tool: str
+    tool_call_id: str
+    output: str
+    success: bool
+    duration_s: float = 0.0
+    display: tuple[DisplayBlock, ...] = ()
+
+
+class ToolLog(EventBase):
+    """A line (or several) of live output or progress."""
+
+    type: Literal["tool_log"] = "tool_log"
+    tool: str
+    log: str
+    tool_call_id: str | None = None
+
+
+class ToolStateChange(EventBase):
+    """A call moved on. Job stages appear here too, in lower case."""
+
+    type: Literal["tool_state_change"] = "tool_state_change"
+    tool: str
+    tool_call_id: str
+    state: str
+    job_url: str | None = None
+    display: tuple[DisplayBlock, ...] = ()
+
+
+class ApprovalItem(BaseModel):
+    """One call that waits for a person.
+
+    Attributes:
+        reason: Why it is asked, in words.
+        estimated_cost_usd: Worst case; None when nothing is paid or the price is unknown (`cost_note` says which).
+        cost_note: How the estimate comes about, for example `1.00 $/h for 2 h`.
+        editable: Name of the argument a person may edit before approving (`script`, `command`), or empty.
+        display: What will happen, for the dialog: the whole script, command or diff.
+        checks: Pre-flight findings as `(passed, text)`.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    tool: str
+    arguments: dict[str, Any]
+    tool_call_id: str
+    reason: str
+    estimated_cost_usd: float | None = None
+    cost_note: str = ""
+    editable: str = ""
+    rememberable: bool = True
+    display: tuple[DisplayBlock, ...] = ()
+    checks: tuple[tuple[bool, str], ...] = ()
+
+
+class ApprovalRequired(EventBase):
+    """The turn pauses until these calls are decided, abandoned by a new message, or withdrawn by an interrupt."""
+
+    type: Literal["approval_required"] = "approval_required"
+    tools: tuple[ApprovalItem, ...]
+    count: int
+    spent_usd: float = 0.0
+    cap_usd: float | None = None
+
+
+class ApprovalResolved(EventBase):
+    """Nothing is pending any more. `how` tells why a dialog that is still open must close."""
+
+    type: Literal["approval_resolved"] = "approval_resolved"
+    tool_call_ids: tuple[str, ...]
+    how: Literal["decided", "abandoned", "withdrawn"]
+
+
+class TurnComplete(EventBase):
+    """The turn ended by itself."""
+
+    type: Literal["turn_complete"] = "turn_complete"
+    reason: EndReason
+    final_response: str
+    iterations: int
+    cost_usd: float
+    tokens: int
+    history_size: int = 0
+
+
+class ErrorEvent(EventBase):
+    """Something failed. `kind` is one of the model errors, `usage`, or `internal`.
+
+    Attributes:
+        error: One human sentence, with the next step where there is one.
+        ends_turn: Whether a running turn ended with it (an operation outside a turn can fail too).
+    """
+
+    type: Literal["error"] = "error"
+    error: str
+    kind: str
+    ends_turn: bool = True
+
+
+class Interrupted(EventBase):
+    """The turn was interrupted."""
+
+    type: Literal["interrupted"] = "interrupted"
+
+
+class Compacted(EventBase):
+    """The context shrank."""
+
+    type: Literal["compacted"] = "compacted"
+    old_tokens: int
+    new_tokens: int
+
+
+class UndoComplete(EventBase):
+    """The last prompt and what followed it are gone from the context. `prompt` is the removed text, to be edited and sent again."""
+
+    type: Literal["undo_complete"] = "undo_complete"
+    removed_messages: int
+    prompt: str = ""
+
+
+class NewComplete(EventBase):
+    """A fresh conversation began; the event carries the new session id."""
+
+    type: Literal["new_complete"] = "new_complete"
+    previous_session_id: str
+
+
+class SessionResumed(EventBase):
+    """An earlier conversation is continued."""
+
+    type: Literal["session_resumed"] = "session_resumed"
+    messages: int
+    model: str
+
+
+class ModelChanged(EventBase):
+    """Model, effort or mode of the session changed; unchanged ones repeat their value."""
+
+    type: Literal["model_changed"] = "model_changed"
+    model: str
+    effort: str = ""
+    note: str = ""
+
+
+class ModeChanged(EventBase):
+    """The approval mode changed."""
+
+    type: Literal["mode_changed"] = "mode_changed"
+    mode: Mode
+
+
+class PlanItem(BaseModel):
+    """One step of the plan."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    id: str
+    content: str
+    status: PlanStatus
+
+
+class PlanUpdate(EventBase):
+    """The whole plan, in plan order."""
+
+    type: Literal["plan_update"] = "plan_update"
+    plan: tuple[PlanItem, ...]
+
+
+class LLMCall(EventBase):
+    """One paid reply. `cost_usd` is None when no price is known."""
+
+    type: Literal["llm_call"] = "llm_call"
+    model: str
+    kind: Literal["main", "research", "compaction", "probe"]
+    cost_usd: float | None
+    prompt_tokens: int
+    completion_tokens: int
+    cached_tokens: int
+    latency_ms: int
+    finish_reason: str = ""
+
+
+class ContextUsage(EventBase):
+    """How full the context is and what the session has cost; sent when either figure changed."""
+
+    type: Literal["context_usage"] = "context_usage"
+    tokens: int
+    window: int
+    cost_usd: float
+    cap_usd: float | None = None
+    unpriced_calls: int = 0
+
+
+class Notice(EventBase):
+    """A sentence a person should see: a retry, a guard, a warning."""
+
+    type: Literal["notice"] = "notice"
+    text: str
+    level: Literal["info", "warning", "error"] = "info"
+
+
+class HistoryRecord(EventBase):
+    """A change of what the model sees, exactly. Written to the session log only: from these a session is resumed.
+
+    Attributes:
+        op: `append` adds `messages`; `replace` sets the whole history to them; `truncate` keeps the first `keep`.
+    """
+
+    type: Literal["history"] = "history"
+    op: Literal["append", "replace", "truncate"]
+    messages: tuple[dict[str, Any], ...] = ()
+    keep: int = 0
+
+
+class ShutdownEvent(EventBase):
+    """The agent has stopped."""
+
+    type: Literal["shutdown"] = "shutdown"
+
+
+Event = Annotated[
+    Ready
+    | Processing
+    | UserMessage
+    | AssistantChunk
+    | AssistantMessage
+    | AssistantStreamEnd
+    | ToolCallEvent
+    | ToolOutput
+    | ToolLog
+    | ToolStateChange
+    | ApprovalRequired
+    | ApprovalResolved
+    | TurnComplete
+    | ErrorEvent
+    | Interrupted
+    | Compacted
+    | UndoComplete
+    | NewComplete
+    | SessionResumed
+    | ModelChanged
+    | ModeChanged
+    | PlanUpdate
+    | LLMCall
+    | ContextUsage
+    | Notice
+    | HistoryRecord
+    | ShutdownEvent,
+    Field(discriminator="type"),
+]
+
+EVENT: TypeAdapter[Event] = TypeAdapter(Event)
+OPERATION: TypeAdapter[Operation] = TypeAdapter(Operation)
+
+TURN_ENDS = frozenset({"turn_complete", "error", "interrupted"})
+"""Types that end a turn (an `error` only if it says so)."""

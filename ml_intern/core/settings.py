@@ -1,0 +1,99 @@
+"""The merged configuration: bundled file, user file, environment, flags. Reading and merging live in `core/config.py`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from ml_intern.core.protocol import Mode
+
+Effort = Literal["off", "minimal", "low", "medium", "high", "xhigh", "max"]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class LLMSettings(_Section):
+    """How models are reached."""
+
+    transport: Literal["auto", "litellm"] = "auto"
+    """`auto` speaks to OpenAI-compatible endpoints directly and to the rest through litellm."""
+    max_attempts: Annotated[int, Field(ge=1, le=20)] = 5
+    """Attempts for one model call, the first included."""
+    connect_timeout_s: Annotated[float, Field(gt=0)] = 15.0
+    first_byte_timeout_s: Annotated[float, Field(gt=0)] = 600.0
+    idle_timeout_s: Annotated[float, Field(gt=0)] = 120.0
+    """A stream that is silent this long counts as broken off."""
+    context_window: Annotated[int, Field(ge=1024)] | None = None
+    """Tokens the model takes, where no catalogue knows it."""
+    retry_base_s: Annotated[float, Field(ge=0)] = 2.0
+    """First wait between attempts; later ones double, with jitter, up to `retry_max_s`."""
+    retry_max_s: Annotated[float, Field(gt=0)] = 60.0
+
+
+class ContextSettings(_Section):
+    """How the conversation is kept within the model's window."""
+
+    compact_at: Annotated[float, Field(gt=0.1, lt=1.0)] = 0.9
+    """Share of the window at which older messages are summarised."""
+    tool_output_chars: Annotated[int, Field(ge=1000)] = 25_000
+    """Longer tool output is cut in the middle and kept whole in a file."""
+
+
+class ToolSettings(_Section):
+    """Where and how tools act."""
+
+    parallel: Annotated[int, Field(ge=1, le=64)] = 8
+    """Tool calls that run at the same time."""
+    bash_timeout_s: Annotated[int, Field(ge=1)] = 120
+    bash_max_timeout_s: Annotated[int, Field(ge=1)] = 36_000
+
+
+class JobSettings(_Section):
+    """Compute jobs."""
+
+    backend: Literal["auto", "local"] = "auto"
+    default_timeout: str = "30m"
+
+
+class ApprovalRules(_Section):
+    """Standing answers. `tool` or `tool(pattern)`; deny beats ask beats allow."""
+
+    allow: tuple[str, ...] = ()
+    ask: tuple[str, ...] = ()
+    deny: tuple[str, ...] = ()
+
+
+class UISettings(_Section):
+    """How the app looks and behaves."""
+
+    theme: str = ""
+    """Name of a theme; empty follows the default."""
+    approval_grace_s: Annotated[float, Field(ge=0, le=5)] = 0.4
+    """An approval dialog ignores keys this long, so that a key typed for something else decides nothing."""
+
+
+class Settings(_Section):
+    """Everything that can be configured."""
+
+    model_name: str = ""
+    """Model id; empty means none is configured."""
+    reasoning_effort: Effort = "high"
+    max_iterations: Annotated[int, Field(ge=1)] = 300
+    """Model calls in one turn."""
+    stream: bool = True
+    mode: Mode = "guarded"
+    max_cost_usd: Annotated[float, Field(ge=0)] | None = None
+    tool_runtime: Literal["local", "sandbox"] = "local"
+    confirm_cpu_jobs: bool = True
+    """Whether jobs on CPU flavors are asked about too."""
+    save_sessions: bool = True
+    approvals: ApprovalRules = ApprovalRules()
+    llm: LLMSettings = LLMSettings()
+    context: ContextSettings = ContextSettings()
+    tools: ToolSettings = ToolSettings()
+    jobs: JobSettings = JobSettings()
+    ui: UISettings = UISettings()
+    mcpServers: dict[str, dict[str, Any]] = Field(default_factory=dict)  # noqa: N815 - the key MCP clients agree on

@@ -1,0 +1,164 @@
+"""What a tool is: a name, a description, parameters as a pydantic model, and a handler.
+
+One model serves three ends: the JSON schema a language model reads, the coercion of its arguments, and the error text it
+gets when they do not fit.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict
+
+from ml_intern.core.display import DisplayBlock
+
+if TYPE_CHECKING:
+    from ml_intern.core.approvals.effects import Assessment
+    from ml_intern.core.settings import Settings
+
+State = TypeVar("State")
+
+
+class Params(BaseModel):
+    """Base of every tool's parameters: unknown keys are errors, so that a misspelt option is never silently dropped."""
+
+    model_config = ConfigDict(extra="forbid", str_strip_whitespace=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ToolResult:
+    """What a call produced.
+
+    Attributes:
+        text: What the model gets. It must tell failure legibly: the model sees no other flag.
+        ok: Whether it succeeded; drives state, exit figures and the release of reserved money.
+        display: What a person is shown; plain `text` when empty.
+    """
+
+    text: str
+    ok: bool = True
+    display: tuple[DisplayBlock, ...] = ()
+
+
+class SessionState:
+    """Per-session memory of the tools (files read, the plan, job ids), one object per kind; emptied by a new session."""
+
+    def __init__(self) -> None:
+        self._items: dict[type, Any] = {}
+
+    def get(self, kind: type[State]) -> State:
+        """The session's one object of this kind, made at first use (`kind` must need no arguments)."""
+        if kind not in self._items:
+            self._items[kind] = kind()
+        return self._items[kind]  # type: ignore[no-any-return]  # keyed by its own type, which a dict cannot express
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._items.clear()
+
+
+@dataclass(slots=True)
+class ToolContext:
+    """What a running call may use.
+
+    Attributes:
+        call_id: The tool call's id.
+        session_id: The session it belongs to.
+        workspace: The directory relative paths are resolved against.
+        spill_dir: Where output that is too long for the context is kept whole (made on first use).
+        settings: The merged configuration.
+        env: The environment child processes start from.
+        state: Per-session memory shared by the tools.
+        log: Shows one or more lines of progress, live. Cheap, callable from the event loop only.
+        set_state: Moves the call to a state (a job stage, for example), with an optional link and display.
+        emit: Sends an event of the tool's own (`plan_update`, for example).
+    """
+
+    call_id: str
+    session_id: str
+    workspace: Path
+    spill_dir: Path
+    settings: Settings
+    env: Mapping[str, str]
+    state: SessionState
+    log: Callable[[str], None]
+    set_state: Callable[..., None]
+    emit: Callable[[Any], None]
+    cancelled: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+Handler = Callable[[Any, ToolContext], Awaitable[ToolResult]]
+Assessor = Callable[[Any, ToolContext], "Assessment"]
+
+
+@dataclass(frozen=True, slots=True)
+class ToolSpec:
+    """A tool.
+
+    Attributes:
+        name: As the model calls it.
+        description: What it does and when to use it, for the model.
+        parameters: Pydantic model of the arguments (a subclass of `Params`), or a raw JSON schema for foreign tools.
+        handler: `async (params, context) -> ToolResult`. It may raise: that becomes a failed result. It is cancelled by
+            an interrupt, and must then stop what it started before it lets `CancelledError` go on.
+        assess: Tells what a call would do, before it is done. None means: only reads.
+        exclusive: A key; two calls with the same key never run at the same time (two writes to one file, for example).
+    """
+
+    name: str
+    description: str
+    parameters: type[BaseModel] | dict[str, Any]
+    handler: Handler
+    assess: Assessor | None = None
+    exclusive: Callable[[Any], str | None] | None = None
+
+    def schema(self) -> dict[str, Any]:
+        """The JSON schema of the parameters as sent to the model."""
+        if isinstance(self.parameters, dict):
+            return self.parameters
+        return tidy_schema(self.parameters.model_json_schema())
+
+    def wire(self) -> dict[str, Any]:
+        """The tool in the OpenAI function format."""
+        return {
+            "type": "function",
+            "function": {"name": self.name, "description": self.description, "parameters": self.schema()},
+        }
+
+
+def tidy_schema(schema: dict[str, Any]) -> dict[str, Any]:
+    """A pydantic JSON schema without what only costs tokens: titles, and `null` alternatives of optional fields.
+
+    References into `$defs` are resolved in place, since not every provider follows them.
+    """
+    definitions = schema.get("$defs", {})
+
+    def walk(node: Any) -> Any:
+        if isinstance(node, list):
+            return [walk(item) for item in node]
+        if not isinstance(node, dict):
+            return node
+        if "$ref" in node:
+            target = definitions[node["$ref"].rsplit("/", 1)[-1]]
+            return walk({**target, **{key: value for key, value in node.items() if key != "$ref"}})
+        options = node.get("anyOf")
+        if isinstance(options, list):
+            kept = [option for option in options if option != {"type": "null"}]
+            if len(kept) == 1 and len(kept) < len(options):
+                rest = {key: value for key, value in node.items() if key not in {"anyOf", "default"}}
+                return walk({**kept[0], **rest})
+        tidied = {}
+        for key, value in node.items():
+            if key in {"title", "$defs"} and not isinstance(node.get("title"), dict):
+                continue
+            # Under `properties` the keys are parameter names, one of which may well be `title`.
+            tidied[key] = {name: walk(item) for name, item in value.items()} if key == "properties" else walk(value)
+        return tidied
+
+    result: dict[str, Any] = walk(schema)
+    result.pop("description", None)
+    return result

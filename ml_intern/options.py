@@ -1,0 +1,53 @@
+"""What the command line asked for, before anything is read or imported."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+DEMO_MODEL = "demo/first-run"
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Flags of one run. `None` means "not given": configuration and defaults decide.
+
+    Attributes:
+        prompt: The one prompt of a headless run; None opens the app.
+        model: Model id for this run.
+        max_iterations: Model calls in one turn, at least 1.
+        stream: False for whole replies.
+        tool_runtime: Where bash, read, write and edit act.
+        mode: Approval mode.
+        max_cost_usd: Spending cap in dollars; `"none"` lifts it.
+        output: Headless output format.
+        resume: Session id to resume, an empty string for a picker.
+        continue_latest: Resume the newest session of this directory.
+        workdir: Directory to work in instead of the current one.
+        config: User config file instead of the usual one.
+        effort: Reasoning effort.
+        theme: Theme of the app.
+        demo: The practice session: built-in model, fresh workspace, no key, no network.
+    """
+
+    prompt: str | None = None
+    model: str | None = None
+    max_iterations: int | None = None
+    stream: bool | None = None
+    tool_runtime: Literal["local", "sandbox"] | None = None
+    mode: Literal["guarded", "ask", "plan", "yolo"] | None = None
+    max_cost_usd: float | Literal["none"] | None = None
+    output: Literal["text", "json", "stream-json"] = "text"
+    resume: str | None = None
+    continue_latest: bool = False
+    workdir: Path | None = None
+    config: Path | None = None
+    effort: str | None = None
+    theme: str | None = None
+    demo: bool = False
+
+    @property
+    def headless(self) -> bool:
+        """Whether this run has a prompt of its own and no screen."""
+        return self.prompt is not None

@@ -1,4 +1,4 @@
-"""What a tool shows a person, as data. Front ends decide how a block looks; the core and the tools only say what it is."""
+"""What a tool shows a person, as data. Front ends decide how a block looks; core and tools only say what it is."""
 
 from __future__ import annotations
 

@@ -17,8 +17,8 @@ Consumer = Callable[[EventBase], None]
 class EventStream:
     """Stamps events and hands each to every consumer, in the order they subscribed, before the next one.
 
-    The session log subscribes first, so an event that is on a screen is already in its file. Consumers are called on the
-    event loop and must be quick; one that raises is logged and does not disturb the others.
+    The session log subscribes first, so an event that is on a screen is already in its file. Consumers are called on
+    the event loop and must be quick; one that raises is logged and does not disturb the others.
     """
 
     def __init__(self, session_id: str) -> None:

@@ -32,7 +32,7 @@ class _Operation(BaseModel):
 
 
 class UserInput(_Operation):
-    """Run a turn with this prompt. While an approval is pending, it abandons the pending calls and goes on with the text."""
+    """Run a turn with this prompt. Calls that wait for approval are abandoned, and the turn goes on with the text."""
 
     type: Literal["user_input"] = "user_input"
     text: str
@@ -202,7 +202,7 @@ class AssistantMessage(EventBase):
 
 
 class AssistantStreamEnd(EventBase):
-    """A streamed reply has ended. `discarded`: it broke off, and what it said so far is not part of the conversation."""
+    """A streamed reply has ended. `discarded`: it broke off, and what it said is not part of the conversation."""
 
     type: Literal["assistant_stream_end"] = "assistant_stream_end"
     discarded: bool = False
@@ -334,7 +334,7 @@ class Compacted(EventBase):
 
 
 class UndoComplete(EventBase):
-    """The last prompt and what followed it are gone from the context. `prompt` is the removed text, to be edited and sent again."""
+    """The last prompt and what followed are gone from the context. `prompt` is the removed text, to be sent again."""
 
     type: Literal["undo_complete"] = "undo_complete"
     removed_messages: int

@@ -1,4 +1,4 @@
-"""The merged configuration: bundled file, user file, environment, flags. Reading and merging live in `core/config.py`."""
+"""The merged configuration: bundled file, user file, environment, flags. `core/config.py` reads and merges them."""
 
 from __future__ import annotations
 

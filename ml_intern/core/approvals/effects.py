@@ -1,4 +1,4 @@
-"""What a tool call would do to the world, said by the tool before it is done. Policy decides on this and nothing else."""
+"""What a tool call would do to the world, said by the tool before it is done; policy decides on nothing else."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """What a tool is: a name, a description, parameters as a pydantic model, and a handler.
 
-One model serves three ends: the JSON schema a language model reads, the coercion of its arguments, and the error text it
-gets when they do not fit.
+One model serves three ends: the JSON schema a language model reads, the coercion of its arguments, and the error text
+it gets when they do not fit.
 """
 
 from __future__ import annotations
@@ -37,15 +37,17 @@ class ToolResult:
         text: What the model gets. It must tell failure legibly: the model sees no other flag.
         ok: Whether it succeeded; drives state, exit figures and the release of reserved money.
         display: What a person is shown; plain `text` when empty.
+        cost_usd: What the call has cost, measured. None: what was reserved for it if it succeeded, else nothing.
     """
 
     text: str
     ok: bool = True
     display: tuple[DisplayBlock, ...] = ()
+    cost_usd: float | None = None
 
 
 class SessionState:
-    """Per-session memory of the tools (files read, the plan, job ids), one object per kind; emptied by a new session."""
+    """Per-session memory of the tools (files read, the plan, job ids), one object per kind; a new session empties it."""
 
     def __init__(self) -> None:
         self._items: dict[type, Any] = {}
@@ -92,7 +94,7 @@ class ToolContext:
 
 
 Handler = Callable[[Any, ToolContext], Awaitable[ToolResult]]
-Assessor = Callable[[Any, ToolContext], "Assessment"]
+Assessor = Callable[[Any, ToolContext], "Assessment | Awaitable[Assessment]"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,204 @@
+"""The submission loop: operations in, one at a time; interrupts and answers out of band."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable
+
+from ml_intern.core.approvals.pending import PendingApprovals
+from ml_intern.core.events import EventStream
+from ml_intern.core.llm.errors import LLMError
+from ml_intern.core.protocol import (
+    Compact,
+    ErrorEvent,
+    ExecApproval,
+    Interrupt,
+    ModeChanged,
+    ModelChanged,
+    New,
+    NewComplete,
+    Operation,
+    PlanUpdate,
+    Ready,
+    SetEffort,
+    SetMode,
+    SetModel,
+    Shutdown,
+    ShutdownEvent,
+    Steer,
+    Undo,
+    UndoComplete,
+    UserInput,
+)
+from ml_intern.core.session import Session
+from ml_intern.core.turn import TurnRunner
+
+log = logging.getLogger(__name__)
+
+CheckModel = Callable[[str], str]
+"""Looks at a model id without a request; returns a note for the person. Raises `LLMError` when it cannot be used."""
+
+
+class Agent:
+    """Serves one session after another until it is shut down.
+
+    Args:
+        runner: Runs the turns.
+        events: The event stream; front ends subscribe to it.
+        pending: Where turns wait for approvals.
+        system_prompt: Makes the system prompt of a new conversation.
+        check_model: See `CheckModel`.
+        tool_count: How many tools there are, for `ready`.
+        notes: Sentences the person should see at the start.
+    """
+
+    def __init__(
+        self,
+        runner: TurnRunner,
+        events: EventStream,
+        pending: PendingApprovals,
+        *,
+        system_prompt: Callable[[], str],
+        check_model: CheckModel,
+        tool_count: int,
+        notes: tuple[str, ...] = (),
+    ) -> None:
+        self.events = events
+        self.session: Session = runner.session
+        self._runner = runner
+        self._pending = pending
+        self._system_prompt = system_prompt
+        self._check_model = check_model
+        self._tool_count = tool_count
+        self._notes = notes
+        self._queue: asyncio.Queue[Operation] = asyncio.Queue()
+        self._turn: asyncio.Task[None] | None = None
+
+    @property
+    def busy(self) -> bool:
+        """Whether an operation is being carried out."""
+        return self._turn is not None and not self._turn.done()
+
+    def submit(self, operation: Operation) -> None:
+        """Takes an operation. Interrupts, answers, steering and choices act at once; the rest waits its turn."""
+        match operation:
+            case Interrupt():
+                self._interrupt()
+            case ExecApproval():
+                if not self._pending.decide(operation.approvals):
+                    self._complain("No approval is pending.")
+            case UserInput() if self._pending.abandon(operation.text):
+                pass
+            case Steer() if self.busy:
+                self._runner.steering.append(operation.text)
+            case SetMode() | SetEffort() | SetModel():
+                self._choose(operation)
+            case _:
+                if self._pending.open:
+                    self._interrupt()
+                self._queue.put_nowait(operation)
+
+    async def run(self) -> None:
+        """Serves until `Shutdown`."""
+        session = self.session
+        self.events.emit(
+            Ready(
+                tool_count=self._tool_count,
+                model=session.model,
+                mode=session.mode,
+                effort=session.effort,
+                workdir=str(session.workspace),
+                notes=self._notes,
+            )
+        )
+        self._runner.tell_usage()
+        while not isinstance(operation := await self._queue.get(), Shutdown):
+            self._turn = asyncio.create_task(self._carry_out(operation))
+            try:
+                await asyncio.wait({self._turn})
+            except asyncio.CancelledError:
+                await self._wind_up()
+                raise
+            self._turn = None
+        self.events.emit(ShutdownEvent())
+
+    async def shut_down(self, patience_s: float = 2.0) -> None:
+        """Interrupts the running turn and waits for it, for a front end that leaves."""
+        self._interrupt()
+        self._queue.put_nowait(Shutdown())
+        if self._turn is not None:
+            await asyncio.wait({self._turn}, timeout=patience_s)
+
+    # ------------------------------------------------------------------------------------------- out of band
+
+    def _interrupt(self) -> None:
+        # Once: a second cancellation would break into the tidying up after the first.
+        if self._turn is not None and not self._turn.done() and not self._turn.cancelling():
+            self._turn.cancel()
+
+    async def _wind_up(self) -> None:
+        self._interrupt()
+        if self._turn is not None:
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.wait({self._turn}, timeout=1.0)
+
+    def _choose(self, operation: SetMode | SetEffort | SetModel) -> None:
+        session = self.session
+        if isinstance(operation, SetMode):
+            session.mode = operation.mode
+            self.events.emit(ModeChanged(mode=operation.mode))
+            return
+        note = ""
+        if isinstance(operation, SetModel):
+            try:
+                note = self._check_model(operation.model)
+            except LLMError as error:
+                self.events.emit(ErrorEvent(error=error.message, kind=error.kind, ends_turn=False))
+                return
+            session.model = operation.model
+        else:
+            session.effort = operation.effort
+        self.events.emit(ModelChanged(model=session.model, effort=session.effort, note=note))
+        self._runner.tell_usage()
+
+    def _complain(self, text: str) -> None:
+        self.events.emit(ErrorEvent(error=text, kind="usage", ends_turn=False))
+
+    # ---------------------------------------------------------------------------------------------- in order
+
+    async def _carry_out(self, operation: Operation) -> None:
+        try:
+            match operation:
+                case UserInput(text=text) | Steer(text=text):
+                    await self._runner.run(text)
+                case Compact():
+                    await self._runner.compact(operation.instructions)
+                case Undo():
+                    self._undo()
+                case New():
+                    self._new()
+                case _:
+                    self._complain(f"`{operation.type}` cannot be done here.")
+        except asyncio.CancelledError:
+            log.info("%s was interrupted", operation.type)
+        except LLMError as error:
+            self.events.emit(ErrorEvent(error=error.message, kind=error.kind, ends_turn=False))
+        except Exception as error:  # the worker's edge: one broken operation must not end the agent
+            log.exception("operation %s failed", operation.type)
+            text = f"{operation.type} failed ({type(error).__name__}: {error}). The log file has the details."
+            self.events.emit(ErrorEvent(error=text, kind="internal", ends_turn=False))
+
+    def _undo(self) -> None:
+        removed, prompt = self.session.context.undo()
+        self.events.emit(UndoComplete(removed_messages=removed, prompt=prompt))
+        self._runner.tell_usage()
+
+    def _new(self) -> None:
+        previous = self.session.id
+        self.session.restart(self._system_prompt())
+        self.events.session_id = self.session.id
+        self.events.emit(NewComplete(previous_session_id=previous))
+        self.events.emit(PlanUpdate(plan=()))
+        self._runner.tell_usage()

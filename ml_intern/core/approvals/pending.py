@@ -1,0 +1,63 @@
+"""The calls that wait for a person, and how the waiting ends."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from ml_intern.core.protocol import ApprovalDecision
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """How a pause ended.
+
+    Attributes:
+        decisions: By tool call id; calls that are missing were not approved.
+        message: A new prompt that abandoned all pending calls, or None.
+    """
+
+    decisions: dict[str, ApprovalDecision]
+    message: str | None = None
+
+
+class PendingApprovals:
+    """At most one set of pending calls. The turn waits here; an answer, a new prompt or an interrupt ends it."""
+
+    def __init__(self) -> None:
+        self._future: asyncio.Future[Answer] | None = None
+        self._ids: frozenset[str] = frozenset()
+
+    @property
+    def open(self) -> bool:
+        """Whether calls wait for a decision."""
+        return self._future is not None and not self._future.done()
+
+    async def wait(self, call_ids: Iterable[str]) -> Answer:
+        """Waits for the decision on these calls. Cancelling the wait withdraws them."""
+        self._ids = frozenset(call_ids)
+        self._future = asyncio.get_running_loop().create_future()
+        try:
+            return await self._future
+        finally:
+            self._future = None
+
+    def decide(self, decisions: Iterable[ApprovalDecision]) -> bool:
+        """Answers. False when nothing is pending or no decision names a pending call: then the pause goes on."""
+        named = {decision.tool_call_id: decision for decision in decisions if decision.tool_call_id in self._ids}
+        if not self.open or not named:
+            return False
+        self._resolve(Answer(named))
+        return True
+
+    def abandon(self, message: str) -> bool:
+        """Gives the pending calls up for a new prompt. False when nothing is pending."""
+        if not self.open:
+            return False
+        self._resolve(Answer({}, message))
+        return True
+
+    def _resolve(self, answer: Answer) -> None:
+        if self._future is not None:
+            self._future.set_result(answer)

@@ -1,0 +1,120 @@
+"""The environment of this run: the shell's own variables, completed from `.env` files.
+
+Shell beats the working directory's `.env`, which beats the one of the project root. Nothing is written back into
+`os.environ`: whoever needs a variable is handed the mapping.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from collections import ChainMap
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+_CREDENTIAL_OF = {
+    "ANTHROPIC_BASE_URL": "ANTHROPIC_API_KEY",
+    "GITHUB_API_URL": "GITHUB_TOKEN",
+    "HF_DATASETS_SERVER_URL": "HF_TOKEN",
+    "HF_ENDPOINT": "HF_TOKEN",
+    "HF_ROUTER_BASE_URL": "HF_TOKEN",
+    "OPENAI_BASE_URL": "OPENAI_API_KEY",
+}
+_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedEnv:
+    """The merged environment.
+
+    Attributes:
+        values: All variables.
+        sources: The `.env` file each variable came from; the shell's own are not listed.
+        warnings: Sentences for a person: a file that cannot be used, lines that say nothing.
+    """
+
+    values: dict[str, str]
+    sources: dict[str, Path]
+    warnings: tuple[str, ...]
+
+
+def load_env(workdir: Path, base: Mapping[str, str] | None = None) -> LoadedEnv:
+    """The environment for work in a directory.
+
+    Args:
+        workdir: Its `.env`, and the one of the nearest parent that is a git root, are read.
+        base: Variables that are set already and beat every file; the process's own by default.
+    """
+    values = dict(os.environ if base is None else base)
+    sources: dict[str, Path] = {}
+    warnings: list[str] = []
+    for path in _files(workdir.absolute(), values):
+        try:
+            text = path.read_text("utf-8-sig")
+        except OSError as error:
+            warnings.append(f"{path} is ignored: {(error.strerror or str(error)).lower()}.")
+        except UnicodeDecodeError as error:
+            warnings.append(f"{path} is ignored: it is not UTF-8 text (byte {error.start}); save it as UTF-8.")
+        else:
+            found, bad_lines = _parse(text, values)
+            if bad_lines:
+                listed = ", ".join(map(str, bad_lines[:5])) + (", …" if len(bad_lines) > 5 else "")
+                warnings.append(f"{path}: line {listed} is not of the form NAME=value and is ignored.")
+            for name, value in found.items():
+                if name not in values:
+                    values[name] = value
+                    sources[name] = path
+    warnings.extend(_redirections(values, sources))
+    return LoadedEnv(values, sources, tuple(warnings))
+
+
+def _files(workdir: Path, env: Mapping[str, str]) -> Iterator[Path]:
+    """The `.env` files that exist, the strongest first, none twice."""
+    roots = [workdir]
+    roots += [parent for parent in (workdir, *workdir.parents) if (parent / ".git").exists()][:1]
+    checkout = Path(__file__).resolve().parents[2]
+    # Where the program runs from its own checkout, the file that `.env.example` asks for stands there. A home of its
+    # own (`ML_INTERN_HOME`) means a run apart from the user's usual one.
+    if not env.get("ML_INTERN_HOME") and (checkout / ".env.example").is_file():
+        roots.append(checkout)
+    for root in dict.fromkeys(roots):
+        path = root / ".env"
+        if os.path.lexists(path) and not path.is_dir():
+            yield path
+
+
+def _parse(text: str, env: Mapping[str, str]) -> tuple[dict[str, str], list[int]]:
+    """Variables of one file, with `${NAME}` resolved, and the numbers of lines that make no sense."""
+    from dotenv.parser import parse_stream
+    from dotenv.variables import parse_variables
+
+    found: dict[str, str] = {}
+    known: ChainMap[str, str] = ChainMap(dict(env), found)
+    bad_lines: list[int] = []
+    for binding in parse_stream(io.StringIO(text)):
+        bare_word = binding.key is not None and binding.value is None and not binding.key.isidentifier()
+        if binding.error or bare_word or "\0" in binding.original.string:
+            bad_lines.append(binding.original.line)
+        elif binding.key and binding.value is not None:
+            found[binding.key] = "".join(atom.resolve(known) for atom in parse_variables(binding.value))
+    return found, bad_lines
+
+
+def _redirections(values: Mapping[str, str], sources: Mapping[str, Path]) -> Iterator[str]:
+    """A cloned repository's `.env` must not quietly send the user's own key to a server of its choice."""
+    for url_name, key_name in _CREDENTIAL_OF.items():
+        path = sources.get(url_name)
+        if path is None or not values.get(key_name) or sources.get(key_name) == path:
+            continue
+        host = _host(values[url_name])
+        if host not in _LOOPBACK:
+            yield f"{path} sets {url_name}: your {key_name} will be sent to {host}."
+
+
+def _host(url: str) -> str:
+    try:
+        return urlsplit(url).hostname or url
+    except ValueError:  # not a URL: whoever uses it will say so
+        return url

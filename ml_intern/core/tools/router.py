@@ -1,0 +1,156 @@
+"""From a tool call as a model wrote it to a result: looked up, validated, run in isolation, capped."""
+
+from __future__ import annotations
+
+import asyncio
+import difflib
+import json
+import logging
+from collections.abc import Iterable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from ml_intern.core.llm.types import RawToolCall
+from ml_intern.core.tools.output import cap_output
+from ml_intern.core.tools.spec import ToolContext, ToolResult, ToolSpec
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A call that can run: its tool, its validated parameters and the arguments as a JSON object."""
+
+    call_id: str
+    spec: ToolSpec
+    params: Any
+    arguments: dict[str, Any]
+
+    @property
+    def name(self) -> str:
+        """Name of the tool."""
+        return self.spec.name
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A call that cannot run, and what the model is told.
+
+    Attributes:
+        malformed: The arguments were not a JSON object; models repeat this, which a guard watches.
+    """
+
+    call_id: str
+    name: str
+    arguments: dict[str, Any]
+    text: str
+    malformed: bool = False
+
+
+class ToolRouter:
+    """The tools of a session, by name.
+
+    Args:
+        specs: Tools; the first of a name wins, so built-ins go before foreign tools.
+        parallel: How many calls run at the same time.
+    """
+
+    def __init__(self, specs: Iterable[ToolSpec], *, parallel: int = 8) -> None:
+        self._specs: dict[str, ToolSpec] = {}
+        self._wire: tuple[dict[str, Any], ...] = ()
+        self._slots = asyncio.Semaphore(parallel)
+        self._locks: dict[str, asyncio.Lock] = {}
+        self.add(specs)
+
+    def add(self, specs: Iterable[ToolSpec]) -> None:
+        """Adds tools whose names are free; others are left out with a line in the log."""
+        for spec in specs:
+            if spec.name in self._specs:
+                log.warning("a second tool named %s was left out", spec.name)
+                continue
+            self._specs[spec.name] = spec
+        self._wire = tuple(spec.wire() for spec in self._specs.values())
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of all tools, in order of registration."""
+        return tuple(self._specs)
+
+    def wire(self) -> tuple[dict[str, Any], ...]:
+        """All tools in the OpenAI function format; the same object until a tool is added."""
+        return self._wire
+
+    def prepare(self, call: RawToolCall) -> Prepared | Refused:
+        """Looks a call up and validates its arguments."""
+        try:
+            arguments = json.loads(call.arguments) if call.arguments.strip() else {}
+        except ValueError as error:
+            text = (
+                f"ERROR: The arguments of {call.name} were not valid JSON ({error}), so it was NOT executed. Send one "
+                "complete JSON object. For long texts use smaller pieces: write a file in several steps, or edit it."
+            )
+            return Refused(call.id, call.name, {}, text, malformed=True)
+        if not isinstance(arguments, dict):
+            kind = _kind(arguments)
+            text = f"ERROR: The arguments of {call.name} must be a JSON object, not {kind}, so it was NOT executed."
+            return Refused(call.id, call.name, {}, text, malformed=True)
+        return self.prepare_arguments(call.id, call.name, arguments)
+
+    def prepare_arguments(self, call_id: str, name: str, arguments: dict[str, Any]) -> Prepared | Refused:
+        """Validates arguments that are already an object, for example after a person edited them."""
+        spec = self._specs.get(name)
+        if spec is None:
+            return Refused(call_id, name, arguments, self._unknown(name))
+        if isinstance(spec.parameters, dict):
+            return Prepared(call_id, spec, arguments, arguments)
+        try:
+            params: BaseModel = spec.parameters.model_validate(arguments)
+        except ValidationError as error:
+            return Refused(call_id, name, arguments, _explain(spec, error))
+        return Prepared(call_id, spec, params, arguments)
+
+    async def run(self, prepared: Prepared, context: ToolContext) -> ToolResult:
+        """Runs a call. An exception becomes a failed result; only cancellation passes."""
+        key = prepared.spec.exclusive(prepared.params) if prepared.spec.exclusive else None
+        async with AsyncExitStack() as stack:
+            if key is not None:
+                # Taken before a slot: calls that wait for each other must not fill all the slots.
+                await stack.enter_async_context(self._locks.setdefault(key, asyncio.Lock()))
+            await stack.enter_async_context(self._slots)
+            try:
+                result = await prepared.spec.handler(prepared.params, context)
+            except Exception as error:  # the border of foreign code: whatever a tool raises is a failed result
+                log.exception("tool %s failed", prepared.name)
+                return ToolResult(f"ERROR: {prepared.name} failed: {_describe(error)}", ok=False)
+        limit = context.settings.context.tool_output_chars
+        return await cap_output(result, limit, context.spill_dir, f"{prepared.name}-{prepared.call_id}")
+
+    def _unknown(self, name: str) -> str:
+        near = difflib.get_close_matches(name, self._specs, n=3, cutoff=0.5)
+        hint = f"Did you mean {' or '.join(near)}?" if near else f"The tools are: {', '.join(self._specs)}."
+        return f"ERROR: There is no tool named {name!r}, so nothing was executed. {hint}"
+
+
+def _kind(value: Any) -> str:
+    if value is None:
+        return "null"
+    return {list: "an array", str: "a string", bool: "a boolean"}.get(type(value), "a number")
+
+
+def _describe(error: BaseException) -> str:
+    text = str(error).strip()
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def _explain(spec: ToolSpec, error: ValidationError) -> str:
+    """What is wrong with the arguments, one line for each, with the valid names where one is unknown."""
+    lines = [f"ERROR: The arguments of {spec.name} do not fit, so it was NOT executed."]
+    for problem in error.errors(include_url=False, include_input=False)[:8]:
+        place = ".".join(str(part) for part in problem["loc"]) or "arguments"
+        lines.append(f"- {place}: {problem['msg']}")
+    names = spec.schema().get("properties", {})
+    lines.append(f"Parameters: {', '.join(names) or 'none'}.")
+    return "\n".join(lines)

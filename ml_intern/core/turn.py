@@ -1,0 +1,467 @@
+"""One turn: ask the model, run its calls, repeat, until it answers or a limit ends it.
+
+Whatever happens, a turn ends with exactly one of `turn_complete`, `error` and `interrupted`, and leaves a history that
+is a valid request.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import uuid
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+from ml_intern.core.approvals.effects import Cost
+from ml_intern.core.approvals.pending import PendingApprovals
+from ml_intern.core.calls import CallBatch, ToolHost
+from ml_intern.core.context.compaction import ContextLimitReached, compact
+from ml_intern.core.context.messages import Message
+from ml_intern.core.events import EventStream
+from ml_intern.core.guards import GuardNotice, Guards
+from ml_intern.core.llm.errors import LLMError
+from ml_intern.core.llm.types import LLM, CallKind, Delta, RawToolCall, Reply, Request, Usage
+from ml_intern.core.protocol import (
+    AssistantChunk,
+    AssistantMessage,
+    AssistantStreamEnd,
+    Compacted,
+    ContextUsage,
+    EndReason,
+    ErrorEvent,
+    Interrupted,
+    LLMCall,
+    Notice,
+    Processing,
+    TurnComplete,
+    UserMessage,
+)
+from ml_intern.core.session import Session
+from ml_intern.core.settings import Settings
+
+log = logging.getLogger(__name__)
+
+MAX_FORCED_COMPACTIONS = 2
+"""How often one turn may answer a provider's "too long" with a compaction before it gives up."""
+
+
+class ModelFacts(Protocol):
+    """What is known about models: prices and sizes."""
+
+    def cost(self, model: str, usage: Usage) -> float | None:
+        """Dollars of one reply; None when no price is known."""
+        ...
+
+    def window(self, model: str) -> int:
+        """Tokens the model takes."""
+        ...
+
+    def learn_window(self, model: str, detail: str) -> None:
+        """Reads the true limit out of an overflow message, if it names one."""
+        ...
+
+
+class _TurnEnd(Exception):  # noqa: N818 - control flow, not an error
+    """Leaves the loop from wherever it stands."""
+
+    def __init__(self, reason: EndReason, notice: str) -> None:
+        super().__init__(notice)
+        self.reason: EndReason = reason
+        self.notice = notice
+
+
+class _TurnFault(Exception):  # noqa: N818 - control flow, not an error
+    """Ends the turn as failed, for a reason that is neither the model's error nor ours."""
+
+    def __init__(self, kind: str, text: str) -> None:
+        super().__init__(text)
+        self.kind = kind
+        self.text = text
+
+
+@dataclass(slots=True)
+class _Progress:
+    """What the running turn has done so far."""
+
+    spent_before_usd: float = 0.0
+    iterations: int = 0
+    tokens: int = 0
+    answer: list[str] = field(default_factory=list)
+    partial: list[str] = field(default_factory=list)
+    streaming: bool = False
+    batch: CallBatch | None = None
+    forced_compactions: int = 0
+
+
+class TurnRunner:
+    """Runs the turns of a session, one at a time.
+
+    Args:
+        session: The conversation.
+        llm: The model.
+        facts: Prices and window sizes.
+        host: Tools and their surroundings.
+        events: Where everything is told.
+        pending: Where a turn waits for approvals.
+        settings: Configuration.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        llm: LLM,
+        facts: ModelFacts,
+        host: ToolHost,
+        events: EventStream,
+        pending: PendingApprovals,
+        settings: Settings,
+    ) -> None:
+        self.session = session
+        self.steering: deque[str] = deque()
+        self._llm = llm
+        self._facts = facts
+        self._host = host
+        self._events = events
+        self._pending = pending
+        self._settings = settings
+        self._guards = Guards()
+        self._now = _Progress()
+        self._call_ids: set[str] = set()
+
+    async def run(self, prompt: str) -> None:
+        """Runs one turn from a person's prompt to its end event. Cancelling it interrupts the turn."""
+        self._now = _Progress(self.session.budget.spent_usd)
+        self._guards.begin_turn()
+        self._hear(prompt)
+        self._events.emit(Processing())
+        try:
+            reason = await self._loop()
+        except asyncio.CancelledError:
+            await self._stop_everything()
+            self._events.emit(Interrupted())
+        except _TurnEnd as end:
+            self._events.emit(Notice(text=end.notice, level="warning"))
+            self._complete(end.reason)
+        except _TurnFault as fault:
+            self._events.emit(ErrorEvent(error=fault.text, kind=fault.kind))
+        except LLMError as error:
+            self._drop_partial()
+            self._events.emit(ErrorEvent(error=error.message, kind=error.kind))
+        except Exception as error:  # the worker's edge: a fault of ours ends the turn, never the app
+            log.exception("the turn broke")
+            await self._stop_everything()
+            text = f"Something broke inside ml-intern ({type(error).__name__}: {error}). The log file has the details."
+            self._events.emit(ErrorEvent(error=text, kind="internal"))
+        else:
+            self._complete(reason)
+        finally:
+            self.session.turns += 1
+
+    async def compact(self, instructions: str = "") -> None:
+        """Compacts because a person asked; says so when there is nothing to gain.
+
+        Raises:
+            LLMError: The summarising call failed in a way that no fallback covers.
+        """
+        before = self.session.context.tokens
+        if not await self._shrink(instructions, forced=True):
+            text = f"Nothing to compact: the conversation takes {before:,} tokens, and all of them are recent."
+            self._events.emit(Notice(text=text))
+        self.tell_usage()
+
+    def tell_usage(self) -> None:
+        """Tells how full the context is and what was spent."""
+        budget = self.session.budget
+        self._events.emit(
+            ContextUsage(
+                tokens=self.session.context.tokens,
+                window=self._facts.window(self.session.model),
+                cost_usd=round(budget.spent_usd, 6),
+                cap_usd=budget.cap_usd,
+                unpriced_calls=budget.unpriced_calls,
+            )
+        )
+
+    # --------------------------------------------------------------------------------------------------- loop
+
+    async def _loop(self) -> EndReason:
+        while self._now.iterations < self._settings.max_iterations:
+            self._deliver_steering()
+            await self._make_room()
+            self._check_money()
+            self._now.iterations += 1
+            reply = await self._ask()
+            if await self._take(reply):
+                return "completed"
+        limit = self._settings.max_iterations
+        text = f"Stopped after {limit} model calls, the limit of one turn. Say `continue` to go on."
+        raise _TurnEnd("max_iterations", text)
+
+    async def _take(self, reply: Reply) -> bool:
+        """Takes a reply into the history and acts on it. True when it was the final answer."""
+        if reply.tool_calls and reply.finish_reason == "length":
+            self._record_reply(reply, calls=())
+            self._apply(self._guards.truncated_calls([call.name for call in reply.tool_calls]))
+            return False
+        if reply.tool_calls:
+            calls = self._with_unique_ids(reply.tool_calls)
+            await self._run_calls(reply, calls)
+            return False
+        return self._take_text(reply)
+
+    def _take_text(self, reply: Reply) -> bool:
+        if not reply.content.strip():
+            return self._take_nothing(reply)
+        self._record_reply(reply, calls=())
+        if reply.finish_reason == "length":
+            self._now.answer.append(reply.content)
+            if notice := self._guards.truncated_text():
+                self._apply(notice)
+                return False
+            text = "The answer was cut off at the model's output limit. Say `continue` to get the rest."
+            self._events.emit(Notice(text=text, level="warning"))
+            return True
+        if notice := self._guards.unfinished_plan(self.session.plan):
+            self._apply(notice)
+            return False
+        self._now.answer.append(reply.content)
+        return True
+
+    def _take_nothing(self, reply: Reply) -> bool:
+        if reply.finish_reason == "content_filter":
+            text = "The provider's content filter withheld the reply. Rephrase the prompt or choose another /model."
+            raise LLMError("content_filter", text)
+        if self._now.answer:
+            return True
+        if notice := self._guards.empty_reply():
+            self._apply(notice)
+            return False
+        text = "The model sent empty replies: no text, no tool call. Send the prompt again or choose another /model."
+        raise _TurnFault("empty_reply", text)
+
+    def _complete(self, reason: EndReason) -> None:
+        now = self._now
+        self._events.emit(
+            TurnComplete(
+                reason=reason,
+                final_response="".join(now.answer),
+                iterations=now.iterations,
+                cost_usd=round(self.session.budget.spent_usd - now.spent_before_usd, 6),
+                tokens=now.tokens,
+                history_size=len(self.session.context.messages),
+            )
+        )
+
+    # ---------------------------------------------------------------------------------------------- the model
+
+    async def _ask(self) -> Reply:
+        """One reply, accounted for. "Too long" is answered with a compaction, a bounded number of times."""
+        while True:
+            try:
+                reply = await self._llm.ask(self._request(), self._on_delta, self._on_notice)
+            except LLMError as error:
+                if error.kind != "context_overflow":
+                    raise
+                self._drop_partial()
+                await self._after_overflow(error)
+                continue
+            self._end_stream()
+            self._account(reply, "main")
+            return reply
+
+    def _request(self) -> Request:
+        session = self.session
+        return Request(
+            model=session.model,
+            messages=session.context.request_messages(),
+            tools=self._host.router.wire(),
+            stream=session.stream,
+            effort="" if session.effort == "off" else session.effort,
+            session_id=session.id,
+        )
+
+    async def _after_overflow(self, error: LLMError) -> None:
+        self._facts.learn_window(self.session.model, error.detail)
+        self._now.forced_compactions += 1
+        if self._now.forced_compactions > MAX_FORCED_COMPACTIONS or not await self._shrink("", forced=True):
+            text = (
+                f"The conversation does not fit {self.session.model}, and compacting it did not help: {error.message} "
+                "Start afresh with /new or choose a model with a larger window with /model."
+            )
+            raise _TurnEnd("context_limit", text)
+
+    def _on_delta(self, delta: Delta) -> None:
+        if delta.kind == "text":
+            self._now.streaming = True
+            self._now.partial.append(delta.text)
+            if self.session.stream:
+                self._events.emit(AssistantChunk(content=delta.text))
+        elif delta.kind == "reasoning":
+            self._now.streaming = True
+            if self.session.stream:
+                self._events.emit(AssistantChunk(content=delta.text, kind="reasoning"))
+        elif delta.kind == "restart":
+            self._drop_partial()
+
+    def _on_notice(self, text: str) -> None:
+        self._events.emit(Notice(text=text, level="warning"))
+
+    def _drop_partial(self) -> None:
+        """What a broken-off attempt had said is void."""
+        if self._now.streaming and self.session.stream:
+            self._events.emit(AssistantStreamEnd(discarded=True))
+        self._now.partial.clear()
+        self._now.streaming = False
+
+    def _end_stream(self) -> None:
+        if self.session.stream:
+            self._events.emit(AssistantStreamEnd())
+        self._now.partial.clear()
+        self._now.streaming = False
+
+    def _account(self, reply: Reply, kind: CallKind) -> None:
+        """Puts a reply on the bill and tells of it."""
+        usage = reply.usage
+        cost = self._facts.cost(self.session.model, usage)
+        self.session.budget.record(cost)
+        self._now.tokens += usage.total
+        if kind == "main":
+            self.session.context.record_usage(usage)
+        self._events.emit(
+            LLMCall(
+                model=self.session.model,
+                kind=kind,
+                cost_usd=cost,
+                prompt_tokens=usage.prompt_tokens,
+                completion_tokens=usage.completion_tokens,
+                cached_tokens=usage.cached_tokens,
+                latency_ms=reply.latency_ms,
+                finish_reason=reply.finish_reason,
+            )
+        )
+        self.tell_usage()
+
+    def _check_money(self) -> None:
+        budget = self.session.budget
+        prompt = self._facts.cost(self.session.model, Usage(prompt_tokens=self.session.context.tokens))
+        if budget.exhausted or (prompt and budget.objection(Cost(prompt))):
+            text = (
+                f"Stopped at the spending cap: ${budget.committed_usd:.2f} of ${budget.cap_usd or 0:.2f} are used. "
+                "Raise it with --max-cost to go on."
+            )
+            raise _TurnEnd("cost_limit", text)
+
+    # --------------------------------------------------------------------------------------------- the history
+
+    def _hear(self, text: str, *, steered: bool = False) -> None:
+        self.session.context.append(Message("user", text))
+        self._events.emit(UserMessage(content=text, steered=steered))
+
+    def _deliver_steering(self) -> None:
+        while self.steering:
+            self._hear(self.steering.popleft(), steered=True)
+
+    def _record_reply(self, reply: Reply, calls: Sequence[RawToolCall]) -> None:
+        if reply.content.strip() or calls:
+            self.session.context.append(
+                Message(
+                    "assistant",
+                    reply.content,
+                    tool_calls=tuple(call.as_history(_object_text(call.arguments)) for call in calls),
+                    reasoning=reply.reasoning,
+                    provider=reply.provider,
+                )
+            )
+        if reply.content.strip() or reply.reasoning:
+            self._events.emit(AssistantMessage(content=reply.content, reasoning=reply.reasoning))
+
+    def _apply(self, notice: GuardNotice) -> None:
+        """Tells the model, in a message that counts as nobody's prompt, and the person."""
+        self.session.context.append(Message("user", notice.text_for_model, kind="guard"))
+        self._events.emit(Notice(text=notice.notice_for_person, level="warning"))
+
+    def _with_unique_ids(self, calls: Sequence[RawToolCall]) -> tuple[RawToolCall, ...]:
+        """Some servers number the calls of every reply from zero; here an id names one call for good."""
+        unique = []
+        for call in calls:
+            named = call if call.id and call.id not in self._call_ids else replace(call, id=f"call_{uuid.uuid4().hex}")
+            self._call_ids.add(named.id)
+            unique.append(named)
+        return tuple(unique)
+
+    async def _run_calls(self, reply: Reply, calls: tuple[RawToolCall, ...]) -> None:
+        self._record_reply(reply, calls)
+        batch = CallBatch(calls, self.session, self._host, self._events, self._pending, self.session.context.append)
+        self._now.batch = batch
+        await batch.run()
+        self._now.batch = None
+        self.tell_usage()
+        if batch.new_prompt is not None:
+            self._hear(batch.new_prompt)
+        for notice in self._guards.after_calls(batch.ordered()):
+            if notice.stop:
+                raise _TurnFault("repetition", notice.notice_for_person)
+            self._apply(notice)
+
+    async def _stop_everything(self) -> None:
+        """After an interrupt or a fault: tools stopped, what was said kept, every call answered."""
+        if self._now.batch is not None:
+            await self._now.batch.stop()
+            self._now.batch = None
+        if text := "".join(self._now.partial):
+            self.session.context.append(Message("assistant", text))
+            self._events.emit(AssistantMessage(content=text, partial=True))
+        if self._now.streaming:
+            self._end_stream()
+
+    # ---------------------------------------------------------------------------------------------- the window
+
+    async def _make_room(self) -> None:
+        window = self._facts.window(self.session.model)
+        if self.session.context.tokens <= window * self._settings.context.compact_at:
+            return
+        await self._shrink("", forced=False)
+
+    async def _shrink(self, instructions: str, *, forced: bool) -> bool:
+        """Compacts. False when nothing was gained."""
+        context = self.session.context
+        old = context.tokens
+        try:
+            result = await compact(
+                context,
+                self._summarise,
+                window=self._facts.window(self.session.model),
+                instructions=instructions,
+                forced=forced,
+            )
+        except ContextLimitReached as error:
+            raise _TurnEnd("context_limit", str(error)) from error
+        if result.effective:
+            self._events.emit(Compacted(old_tokens=old, new_tokens=context.tokens))
+        return result.effective
+
+    async def _summarise(self, messages: Sequence[Message], max_tokens: int | None = None) -> str:
+        request = Request(
+            model=self.session.model,
+            messages=tuple(messages),
+            stream=False,
+            max_tokens=max_tokens,
+            kind="compaction",
+            session_id=self.session.id,
+        )
+        reply = await self._llm.ask(request, None, self._on_notice)
+        self._account(reply, "compaction")
+        return reply.content
+
+
+def _object_text(arguments: str) -> str:
+    """Arguments as the history keeps them: as they were if they are a JSON object, else an empty one."""
+    import json
+
+    try:
+        value = json.loads(arguments)
+    except ValueError:
+        return "{}"
+    return arguments if isinstance(value, dict) else "{}"

@@ -1,0 +1,217 @@
+"""The directory of one local job: what it is, where it stands, whether anybody still watches it.
+
+job.json     what was submitted; written last, so a directory that has it is complete
+script.py    the script, if it is one
+log.txt      all output
+status.json  where it stands; the runner writes it, replaced as a whole each time
+cancel       exists when somebody wants it stopped
+lock         locked as long as the runner lives
+work.lock    locked as long as something of the job itself lives
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import signal
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from ml_intern.tools.jobs.backend import JobInfo, JobRef, JobsError, UnknownJobError
+from ml_intern.tools.processes import group_alive, kill_group, terminate_group
+
+_ID = re.compile(r"local-[0-9a-f]{8,32}")
+_ORPHAN_GRACE_S = 1.0
+_DYING_S = 2.0
+
+
+class JobDirectory:
+    """Reads and settles the files of one job. All methods block shortly: call them in a thread."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.log_path = path / "log.txt"
+        self.script_path = path / "script.py"
+
+    @classmethod
+    def find(cls, root: Path, job: JobRef) -> JobDirectory:
+        """The directory of a job that exists.
+
+        Raises:
+            UnknownJobError: There is none of this id.
+        """
+        if not _ID.fullmatch(job.id) or not (root / job.id / "job.json").is_file():
+            raise UnknownJobError(
+                f"There is no job {job.id!r} on this machine. Operation `ps` with all=true lists the jobs there are."
+            )
+        return cls(root / job.id)
+
+    @classmethod
+    def every(cls, root: Path) -> Iterator[JobDirectory]:
+        """All jobs under a root, in no order."""
+        with contextlib.suppress(FileNotFoundError), os.scandir(root) as entries:
+            for entry in entries:
+                if _ID.fullmatch(entry.name) and Path(entry.path, "job.json").is_file():
+                    yield cls(Path(entry.path))
+
+    def lock_for_runner(self) -> int:
+        """Takes the lock that the runner will hold. Returns the descriptor to hand to it.
+
+        Raises:
+            JobsError: This system has no such locks.
+        """
+        descriptor = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        _lock(descriptor)
+        return descriptor
+
+    def publish(self, job: dict[str, Any]) -> None:
+        """Writes what the job is, which makes it visible."""
+        _write(self.path / "job.json", job)
+
+    def info(self) -> JobInfo:
+        """The job as it stands. One whose runner has died is settled first: it never counts as running for ever."""
+        job = _read(self.path / "job.json")
+        status = self._status()
+        if _active(status) and not self._locked("lock"):
+            status = self._settle()
+        return JobInfo(
+            ref=JobRef(self.path.name, "local"),
+            backend="local",
+            stage=status.get("stage", "SCHEDULING"),
+            message=status.get("message", ""),
+            created_at=_moment(job.get("created_at")),
+            started_at=_moment(status.get("started_at")),
+            finished_at=_moment(status.get("finished_at")),
+            flavor=job.get("flavor", ""),
+            timeout_s=job.get("timeout_s"),
+            exit_code=status.get("exit_code"),
+            name=job.get("name", ""),
+            command=job.get("shown_as", ""),
+            log_path=str(self.log_path),
+            workdir=job.get("workdir", ""),
+            labels=job.get("labels", {}),
+        )
+
+    def request_stop(self) -> bool:
+        """Asks the runner to stop the job. Returns whether the job was active."""
+        if not self.info().active:
+            return False
+        (self.path / "cancel").touch(mode=0o600)
+        # Either its process id is known by now, or the runner is still starting and will find the file.
+        if (pid := self._status().get("runner_pid")) and self._locked("lock"):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGTERM)
+        return True
+
+    def force_stop(self) -> None:
+        """Ends a runner that does not react, and what it watched. Nothing to do for one that has ended."""
+        if not (pid := self._status().get("runner_pid")) or not self._locked("lock"):
+            return
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+        deadline = time.monotonic() + _DYING_S
+        while self._locked("lock") and time.monotonic() < deadline:
+            time.sleep(0.01)
+
+    # -------------------------------------------------------------------------------------------- dead runners
+
+    def _settle(self) -> dict[str, Any]:
+        """Writes down the end of a job whose runner is gone, and stops what is left of it."""
+        descriptor = os.open(self.path / "settle.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            _lock(descriptor)  # nobody holds it for long: others do the same at most
+            status = self._status()
+            if not _active(status):  # it ended between two looks, or somebody else was first
+                return status
+            self._stop_orphans(status)
+            cancelled = (self.path / "cancel").exists()
+            status |= {
+                "stage": "CANCELED" if cancelled else "ERROR",
+                "message": "Cancelled." if cancelled else _LOST if "runner_pid" in status else _NEVER_STARTED,
+                "finished_at": time.time(),
+            }
+            _write(self.path / "status.json", status)
+            return status
+        finally:
+            os.close(descriptor)
+
+    def _stop_orphans(self, status: dict[str, Any]) -> None:
+        # Only while the lock shows that something of the job lives does the number surely mean its group.
+        group = status.get("work_pid")
+        if not group or not self._locked("work.lock"):
+            return
+        terminate_group(group)
+        deadline = time.monotonic() + _ORPHAN_GRACE_S
+        while group_alive(group) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        kill_group(group)
+
+    def _locked(self, name: str) -> bool:
+        try:
+            descriptor = os.open(self.path / name, os.O_RDWR | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return False
+        try:
+            return not _could_share(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def _status(self) -> dict[str, Any]:
+        try:
+            return _read(self.path / "status.json")
+        except FileNotFoundError:
+            return {}
+
+
+_LOST = "The process that watched this job ended unexpectedly; whatever was left of the job was stopped."
+_NEVER_STARTED = "It never started: the app ended while it was being submitted."
+
+
+def _active(status: dict[str, Any]) -> bool:
+    return status.get("stage", "SCHEDULING") in {"SCHEDULING", "RUNNING"}
+
+
+def _lock(descriptor: int) -> None:
+    """Takes an advisory lock on an open file for itself alone."""
+    fcntl = _locks()
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+
+
+def _could_share(descriptor: int) -> bool:
+    """Whether nobody has the file for itself. Shared, so that those who only look do not see each other."""
+    fcntl = _locks()
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _locks() -> ModuleType:
+    try:
+        import fcntl  # not on Windows, where the rest of the app must still import this module
+    except ImportError as error:
+        raise JobsError("Local jobs need macOS or Linux (on Windows: WSL).") from error
+    return fcntl
+
+
+def _read(path: Path) -> dict[str, Any]:
+    data: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return data
+
+
+def _write(path: Path, data: dict[str, Any]) -> None:
+    part = path.with_suffix(".part")
+    part.touch(mode=0o600)
+    part.write_text(json.dumps(data, ensure_ascii=False), encoding="utf-8")
+    part.replace(path)
+
+
+def _moment(seconds: float | None) -> datetime | None:
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)

@@ -1,0 +1,162 @@
+"""From the parameters of a `run` to a job that can be submitted, with everything a person should see before it is."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ml_intern.core.approvals.effects import Cost
+from ml_intern.core.llm.routing import find_hf_token
+from ml_intern.core.secret_values import is_secret
+from ml_intern.core.tools.spec import ToolContext
+from ml_intern.tools.jobs.backend import Flavor, JobsBackend, JobsError, JobSpec, parse_duration
+from ml_intern.tools.jobs.params import JobsParams
+
+MAX_SCRIPT_BYTES = 1_000_000
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_TOKEN_NAMES = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedJob:
+    """A job that is ready to be submitted.
+
+    Attributes:
+        spec: The job.
+        flavor: Hardware it would run on.
+        cost: What it costs at most.
+        path: The file its script was read from, if it was one.
+        default_timeout: Whether nobody chose its timeout.
+    """
+
+    spec: JobSpec
+    flavor: Flavor
+    cost: Cost
+    path: str = ""
+    default_timeout: bool = False
+
+    @property
+    def text(self) -> str:
+        """The script or the command line."""
+        return self.spec.script if self.spec.kind == "script" else shlex.join(self.spec.command)
+
+
+@dataclass(slots=True)
+class AssessedRuns:
+    """What was shown before a `run` was decided on, by call id: exactly that runs, whatever changed on disk since."""
+
+    jobs: dict[str, PreparedJob | JobsError] = field(default_factory=dict)
+
+
+def prepare(
+    params: JobsParams, backend: JobsBackend, context: ToolContext, secrets: Mapping[str, str] | None = None
+) -> PreparedJob:
+    """Checks the parameters of a `run` and reads its script. Blocks shortly: call it in a thread.
+
+    Args:
+        params: Parameters of the call.
+        backend: Where it would run.
+        context: The call's context.
+        secrets: Where the values of named secrets come from; the environment by default.
+
+    Raises:
+        JobsError: They do not make a job.
+    """
+    if bool(params.script) == bool(params.command):
+        raise JobsError("Give either `script` or `command`: a run needs exactly one of them.")
+    if params.command and (params.dependencies or params.script_args or params.python):
+        raise JobsError("`dependencies`, `python` and `script_args` belong to a `script`, not to a `command`.")
+    timeout_s = parse_duration(params.timeout or context.settings.jobs.default_timeout)
+    flavor = backend.find_flavor(params.hardware_flavor)
+    script, path = _script(params.script, context.workspace) if params.script else ("", "")
+    spec = JobSpec(
+        kind="script" if params.script else "command",
+        script=script,
+        command=tuple(params.command or ()),
+        dependencies=tuple(params.dependencies),
+        python=params.python,
+        script_args=tuple(params.script_args),
+        image=params.image,
+        flavor=flavor.name,
+        timeout_s=timeout_s,
+        env=_env(params),
+        secrets=_secrets(params.secrets, context.env if secrets is None else secrets),
+        namespace=params.namespace,
+        name=params.name or (Path(path).name if path else ""),
+        labels={"session": context.session_id},
+        workdir=context.workspace,
+    )
+    return PreparedJob(spec, flavor, backend.estimate(flavor, timeout_s), path, default_timeout=not params.timeout)
+
+
+def looks_like_path(script: str) -> bool:
+    """Whether a `script` names a file: one line without blanks around it that ends in `.py` or begins like a path."""
+    if "\n" in script or script != script.strip() or is_url(script):
+        return False
+    if script.startswith(("/", "./", "../", "~/")):
+        return True
+    return script.endswith(".py") and " " not in script
+
+
+def is_url(script: str) -> bool:
+    """Whether a `script` is an address."""
+    return re.match(r"https?://\S+$", script.strip()) is not None
+
+
+def _script(script: str, workspace: Path) -> tuple[str, str]:
+    """Source of the script and the file it came from, if any."""
+    if is_url(script):
+        raise JobsError("A script cannot be given as an address here: download it and pass its path, or its source.")
+    if not looks_like_path(script):
+        return _within_limit(script), ""
+    path = (workspace / Path(script).expanduser()).resolve()
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except FileNotFoundError:
+        raise JobsError(f"The script {path} does not exist: write it first, or pass its source.") from None
+    except UnicodeDecodeError:
+        raise JobsError(f"The script {path} is not UTF-8 text.") from None
+    except OSError as error:
+        raise JobsError(f"The script {path} cannot be read: {(error.strerror or str(error)).lower()}.") from None
+    if not text.strip():
+        raise JobsError(f"The script {path} is empty.")
+    return _within_limit(text), str(path)
+
+
+def _within_limit(text: str) -> str:
+    if len(text) > MAX_SCRIPT_BYTES:
+        raise JobsError(f"The script has {len(text):,} characters; put its data into a file beside it.")
+    return text
+
+
+def _env(params: JobsParams) -> dict[str, str]:
+    env = dict(params.env)
+    for name, value in env.items():
+        if not _NAME.fullmatch(name):
+            raise JobsError(f"{name!r} is no name of an environment variable.")
+        if is_secret(name, value, quoted=True):
+            raise JobsError(f"{name} looks like a secret: list its name in `secrets` instead of its value in `env`.")
+    if params.trackio_space_id:
+        env.setdefault("TRACKIO_SPACE_ID", params.trackio_space_id)
+    if params.trackio_project:
+        env.setdefault("TRACKIO_PROJECT", params.trackio_project)
+    return env
+
+
+def _secrets(names: list[str], source: Mapping[str, str]) -> dict[str, str]:
+    found = {}
+    for name in names:
+        if not _NAME.fullmatch(name):
+            raise JobsError("`secrets` takes names of environment variables, never values.")
+        value = source.get(name) or os.environ.get(name)
+        if name in _TOKEN_NAMES:
+            value = find_hf_token(source) or find_hf_token(os.environ)
+        if not value:
+            raise JobsError(f"The secret {name} is not set: export it, or run the job without it.")
+        found[name] = value
+    return found

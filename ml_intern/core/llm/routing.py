@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Literal
@@ -25,15 +25,28 @@ from ml_intern.core.llm.providers import (
     is_provider,
     key_variables,
 )
+from ml_intern.core.llm.reasoning import Replay
 from ml_intern.core.settings import Settings
 
 TransportName = Literal["wire", "litellm", "practice"]
 
 HF_TOKEN_HINT = "set HF_TOKEN or run `hf auth login`"  # noqa: S105 - a sentence, not a token
-RESPONSES_ONLY = ("gpt-5.[4-9]*", "gpt-[6-9]*", "gpt-5*-pro*", "gpt-5*codex*", "codex-*", "o[0-9]*-pro*", "o[0-9]*-deep-*")
+RESPONSES_ONLY = (
+    "gpt-5.[4-9]*",
+    "gpt-[6-9]*",
+    "gpt-5*-pro*",
+    "gpt-5*codex*",
+    "codex-*",
+    "o[0-9]*-pro*",
+    "o[0-9]*-deep-*",
+)
 """Models that OpenAI itself serves with tools and reasoning only under `/v1/responses`, which litellm speaks."""
 
 _ROUTER_TAG = re.compile(r":[a-z][a-z0-9-]*$")
+_LEAST_LIKENESS = 0.7
+_LIKENESS_SPREAD = 0.1
+_LEAST_BEGINNING = 4
+_BEGINNING_LIKENESS = 0.95
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(:[\w.-]+)?")
 
 
@@ -52,6 +65,7 @@ class Route:
         is_local: A server of the user's own: costs nothing, gets no reasoning effort.
         key_names: Variables that may hold the key, for error texts.
         arguments: Further arguments of a litellm call.
+        replay: Whether reasoning of earlier replies goes back to the model.
         note: What the user should know about this way, or empty.
     """
 
@@ -65,6 +79,7 @@ class Route:
     is_local: bool = False
     key_names: tuple[str, ...] = ()
     arguments: Mapping[str, str] = field(default_factory=dict, repr=False)
+    replay: Replay = "auto"
     note: str = ""
 
     @property
@@ -133,19 +148,25 @@ def find_hf_token(env: Mapping[str, str]) -> str:
 
 def has_key(env: Mapping[str, str]) -> bool:
     """Whether any provider's key or a Hugging Face token is there."""
-    return bool(find_hf_token(env)) or any(env.get(name, "").strip() for names in KEY_VARIABLES.values() for name in names)
+    return bool(find_hf_token(env)) or any(
+        env.get(name, "").strip() for names in KEY_VARIABLES.values() for name in names
+    )
 
 
 def near_matches(model: str, known: Iterable[str], limit: int = 3) -> list[str]:
-    """Known ids that look like this one, best first, letter case and the part before the first slash aside."""
-    by_form: dict[str, str] = {}
-    for candidate in known:
-        by_form.setdefault(candidate.lower(), candidate)
-        by_form.setdefault(candidate.lower().rpartition("/")[2], candidate)
-    wanted = model.lower()
-    close = difflib.get_close_matches(wanted, by_form, limit * 2, 0.6)
-    close += difflib.get_close_matches(wanted.rpartition("/")[2], by_form, limit * 2, 0.6)
-    return list(dict.fromkeys(by_form[form] for form in close))[:limit]
+    """Known ids that look like this one, best first; among equals those that come first in `known`.
+
+    Letter case, dots for dashes, a tag, and the part before the last slash make no difference.
+    """
+    wanted = _form(model)
+    scored: list[tuple[float, int, str]] = []
+    for order, candidate in enumerate(dict.fromkeys(known)):
+        form = _form(candidate)
+        score = max(_likeness(wanted, form), _likeness(_tail(wanted), _tail(form)))
+        if score >= _LEAST_LIKENESS:
+            scored.append((-round(score, 2), order, candidate))
+    scored.sort()
+    return [candidate for score, _, candidate in scored if -score >= -scored[0][0] - _LIKENESS_SPREAD][:limit]
 
 
 def local_base_url(server: LocalServer, env: Mapping[str, str]) -> str:
@@ -208,9 +229,7 @@ def _router_instead(model: str, variable: str, env: Mapping[str, str]) -> Route:
     return _to_router(model, model, token, env, note)
 
 
-def _router_route(
-    model: str, name: str, env: Mapping[str, str], known_models: Callable[[], Iterable[str]]
-) -> Route:
+def _router_route(model: str, name: str, env: Mapping[str, str], known_models: Callable[[], Iterable[str]]) -> Route:
     if not _HUB_ID.fullmatch(name):
         raise _unknown(model, known_models)
     token = find_hf_token(env)
@@ -244,8 +263,6 @@ def _provider_route(model: str, provider: str, env: Mapping[str, str]) -> Route:
 
 def _with_litellm(route: Route) -> Route:
     """The same way, spoken by litellm."""
-    from dataclasses import replace
-
     if route.transport != "wire":
         return route
     return replace(route, transport="litellm", wire_model=f"openai/{route.wire_model}")
@@ -264,6 +281,24 @@ def _did_you_mean(model: str, known_models: Callable[[], Iterable[str]]) -> str:
     return f" Did you mean {' or '.join(close)}?" if close and model not in close else ""
 
 
+def _form(model: str) -> str:
+    return _ROUTER_TAG.sub("", model.lower()).replace(".", "-").replace("_", "-")
+
+
+def _tail(model: str) -> str:
+    return model.rpartition("/")[2]
+
+
+def _likeness(one: str, other: str) -> float:
+    """How alike two names are, from 0 to 1; 0 as soon as it is clear that they are not."""
+    if len(one) >= _LEAST_BEGINNING and other.startswith(one):
+        return 1.0 if one == other else _BEGINNING_LIKENESS
+    matcher = difflib.SequenceMatcher(None, one, other, autojunk=False)
+    if matcher.real_quick_ratio() < _LEAST_LIKENESS or matcher.quick_ratio() < _LEAST_LIKENESS:
+        return 0.0
+    return matcher.ratio()
+
+
 def _first(env: Mapping[str, str], names: Iterable[str]) -> str:
     return next((value for name in names if (value := env.get(name, "").strip())), "")
 
@@ -271,7 +306,9 @@ def _first(env: Mapping[str, str], names: Iterable[str]) -> str:
 def _checked(url: str, variable: str) -> str:
     parts = urlsplit(url)
     if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise LLMError("bad_request", f"{variable} is {url!r}, which is no URL; write it like http://localhost:8000/v1.")
+        raise LLMError(
+            "bad_request", f"{variable} is {url!r}, which is no URL; write it like http://localhost:8000/v1."
+        )
     return url.rstrip("/")
 
 

@@ -1,0 +1,95 @@
+"""The body of a chat request: the same for both transports, with what single providers need beside it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+from ml_intern.core.llm.reasoning import replayed
+from ml_intern.core.llm.routing import Route
+from ml_intern.core.llm.types import Request
+
+MAX_SESSION_HEADER = 256
+_CACHE_MARK = {"type": "ephemeral"}
+
+
+def build_body(request: Request, route: Route) -> dict[str, Any]:
+    """The request as a chat-completions body. Nothing of the request itself is changed."""
+    body: dict[str, Any] = {"model": route.wire_model, "messages": _messages(request, route)}
+    if request.tools:
+        body["tools"] = list(request.tools)
+        body["tool_choice"] = "auto"
+    if request.stream:
+        body["stream"] = True
+        body["stream_options"] = {"include_usage": True}
+    if request.effort and not route.is_local:
+        body["reasoning_effort"] = request.effort
+    if request.max_tokens is not None:
+        # OpenAI's reasoning models refuse the older name.
+        body["max_completion_tokens" if route.is_public_openai else "max_tokens"] = request.max_tokens
+    _add_cache_hints(body, request, route)
+    return body
+
+
+def build_headers(request: Request, route: Route) -> dict[str, str]:
+    """Request headers beside authorization."""
+    headers = dict(route.headers)
+    if route.is_router and request.session_id:
+        headers["X-HF-Session-id"] = request.session_id[:MAX_SESSION_HEADER]
+    return headers
+
+
+def _messages(request: Request, route: Route) -> list[dict[str, Any]]:
+    messages = []
+    for message in request.messages:
+        wire = message.wire()
+        if extra := replayed(message, request.model, route.replay):
+            wire.update(extra)
+        messages.append(wire)
+    return messages
+
+
+# ------------------------------------------------------------------------------------------------- prompt cache
+
+
+def _add_cache_hints(body: dict[str, Any], request: Request, route: Route) -> None:
+    """Marks where a provider may cache the prompt; most do it by themselves."""
+    if route.is_router and request.model.startswith("anthropic/") and ":fal" in request.model:
+        body["cache_control"] = _CACHE_MARK
+        _mark_last_tool(body)
+        _mark_last(body["messages"][:-1], _is_system_or_user)
+    elif route.is_router and re.match(r"openai/gpt-5\.5.*:fal", request.model) and request.session_id:
+        body["prompt_cache_key"] = request.session_id
+        body["prompt_cache_retention"] = "24h"
+    elif route.provider == "anthropic":
+        # Four marks are allowed: tools, system, and the last two points that a next request will share.
+        _mark_last_tool(body)
+        _mark_last(body["messages"][:1], _is_system_or_user)
+        _mark_last(body["messages"][1:], _is_input)
+        _mark_last(body["messages"][1:-1], _is_input)
+
+
+def _is_system_or_user(message: dict[str, Any]) -> bool:
+    return message["role"] in {"system", "user"}
+
+
+def _is_input(message: dict[str, Any]) -> bool:
+    return message["role"] in {"user", "tool"}
+
+
+def _mark_last_tool(body: dict[str, Any]) -> None:
+    if tools := body.get("tools"):
+        body["tools"] = [*tools[:-1], {**tools[-1], "cache_control": _CACHE_MARK}]
+
+
+def _mark_last(messages: list[dict[str, Any]], wanted: Callable[[dict[str, Any]], bool]) -> None:
+    """Marks the last message of a kind. The dicts are the body's own; their texts are shared and stay as they are."""
+    for message in reversed(messages):
+        content = message["content"]
+        if wanted(message) and isinstance(content, str) and content:
+            if message["role"] == "tool":
+                message["cache_control"] = _CACHE_MARK
+            else:
+                message["content"] = [{"type": "text", "text": content, "cache_control": _CACHE_MARK}]
+            return

@@ -1,0 +1,79 @@
+"""What a person reads when a model could not answer: one sentence that ends with the next step."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ml_intern.core.llm.errors import ErrorKind
+    from ml_intern.core.llm.routing import Route
+
+HF_BILLING_URL = "https://huggingface.co/settings/billing"
+
+_MAX_QUOTE = 240
+
+
+def sentence(kind: ErrorKind, status: int | None, detail: str, route: Route) -> str:
+    """The sentence for an error of this kind, with the server's own words where they help."""
+    where = f"{route.address} ({status})" if status else route.address
+    said = f": {quote(detail)}" if detail else ""
+    match kind:
+        case "auth":
+            return _auth_sentence(where, route)
+        case "billing":
+            return _billing_sentence(where, route)
+        case "model_not_found":
+            return (
+                f"{where} does not know the model {route.model}{said}; "
+                "check its name and the address, or choose another with /model."
+            )
+        case "provider_unsupported":
+            return (
+                f"The chosen provider does not serve {route.model}{said}; "
+                "drop the part after the colon or choose another model with /model."
+            )
+        case "rate_limit":
+            return f"{where} limits the rate of requests{said}; wait a moment or choose another model with /model."
+        case "server":
+            return f"{where} failed{said}; try again later or choose another model with /model."
+        case "timeout":
+            return f"{where} did not answer in time; try again or choose another model with /model."
+        case "context_overflow":
+            return f"The conversation is longer than {route.model} takes{said}."
+        case "effort_unsupported":
+            return f"{where} refused the reasoning effort{said}; set another with /effort."
+        case "thinking_signature":
+            return f"{where} refused the replayed reasoning{said}; begin afresh with /new or choose another /model."
+        case "content_filter":
+            return f"A content filter at {where} refused the request{said}; rephrase it or choose another /model."
+        case _:
+            return f"{where} refused the request{said}; choose another model with /model if it stays so."
+
+
+def _auth_sentence(where: str, route: Route) -> str:
+    if route.is_router:
+        return f"{where} refused the Hugging Face token; set a valid HF_TOKEN or run `hf auth login`."
+    names = " or ".join(route.key_names[:2])
+    if not names:
+        return f"{where} refused the credentials; check those of {route.provider} or choose another model with /model."
+    if not route.api_key:
+        return f"{where} wants a key; set {names}."
+    return f"{where} refused the key; set a valid one in {names} or choose another model with /model."
+
+
+def _billing_sentence(where: str, route: Route) -> str:
+    if route.is_router:
+        return (
+            f"The Hugging Face credits for model calls are used up; add credits at {HF_BILLING_URL} "
+            "or choose another model with /model."
+        )
+    return (
+        f"{where} wants payment: the account has no credit left; add credit at {route.provider} "
+        f"(Hugging Face accounts: {HF_BILLING_URL}) or choose another model with /model."
+    )
+
+
+def quote(detail: str) -> str:
+    """A server's words, short enough for a sentence and without its final full stop."""
+    short = detail if len(detail) <= _MAX_QUOTE else f"{detail[:_MAX_QUOTE].rstrip()}…"
+    return short.rstrip(".")

@@ -1,0 +1,89 @@
+"""Runs the program as a process of its own, apart from the home and the settings of whoever runs the tests."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+MODEL = ("--model", "vllm/scripted")
+
+
+class Program:
+    """A home, a working directory and an environment to start ml-intern in.
+
+    Args:
+        directory: An empty directory for all of it.
+        **env: Variables beside the few every process needs.
+    """
+
+    def __init__(self, directory: Path, **env: str) -> None:
+        self.home = directory / "home"
+        self.workdir = directory / "work"
+        for made in (self.home, self.workdir):
+            made.mkdir()
+        kept = {name: os.environ[name] for name in ("PATH", "LANG", "SSL_CERT_FILE") if name in os.environ}
+        self.env = {**kept, "HOME": str(self.home), "ML_INTERN_HOME": str(self.home), **env}
+
+    def command(self, *arguments: str) -> list[str]:
+        """The command line."""
+        return [sys.executable, "-m", "ml_intern", *arguments]
+
+    def run(self, *arguments: str, stdin: bytes = b"") -> Finished:
+        """Starts it and waits for its end."""
+        done = subprocess.run(
+            self.command(*arguments), input=stdin, capture_output=True, env=self.env, cwd=self.workdir, timeout=30
+        )
+        return Finished(done.returncode, done.stdout, done.stderr)
+
+    @contextmanager
+    def started(self, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
+        """Starts it and goes on; it is killed at the end if it still runs."""
+        process = subprocess.Popen(
+            self.command(*arguments),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=self.env,
+            cwd=self.workdir,
+        )
+        with process:
+            try:
+                yield process
+            finally:
+                process.kill()
+
+    def configure(self, **settings: Any) -> None:
+        """Writes the user's configuration file."""
+        path = self.home / "config" / "cli_agent_config.json"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(json.dumps(settings))
+
+    def logs(self) -> list[Path]:
+        """Session logs, oldest first."""
+        return sorted((self.home / "sessions").rglob("*.jsonl"), key=lambda path: path.stat().st_mtime)
+
+
+class Finished:
+    """What a process left behind."""
+
+    def __init__(self, code: int, stdout: bytes, stderr: bytes) -> None:
+        self.code = code
+        self.stdout = stdout.decode()
+        self.stderr = stderr.decode()
+
+    @property
+    def object(self) -> dict[str, Any]:
+        """The one object on standard output."""
+        value: dict[str, Any] = json.loads(self.stdout)
+        return value
+
+    @property
+    def events(self) -> list[dict[str, Any]]:
+        """The events on standard output."""
+        return [json.loads(line) for line in self.stdout.splitlines()]

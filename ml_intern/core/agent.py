@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from ml_intern.core.approvals.pending import PendingApprovals
 from ml_intern.core.events import EventStream
@@ -50,6 +50,8 @@ class Agent:
         pending: Where turns wait for approvals.
         system_prompt: Makes the system prompt of a new conversation.
         check_model: See `CheckModel`.
+        preload: Does beforehand what the first request to a model would otherwise wait for. Never fails.
+        default_cap_usd: Spending cap that `yolo` brings where there is none; None where none is wanted.
         tool_count: How many tools there are, for `ready`.
         notes: Sentences the person should see at the start.
     """
@@ -62,6 +64,8 @@ class Agent:
         *,
         system_prompt: Callable[[], str],
         check_model: CheckModel,
+        preload: Callable[[str], Awaitable[None]],
+        default_cap_usd: float | None = None,
         tool_count: int,
         notes: tuple[str, ...] = (),
     ) -> None:
@@ -71,6 +75,9 @@ class Agent:
         self._pending = pending
         self._system_prompt = system_prompt
         self._check_model = check_model
+        self._preload = preload
+        self._default_cap_usd = default_cap_usd
+        self._preloading: asyncio.Task[None] | None = None
         self._tool_count = tool_count
         self._notes = notes
         self._queue: asyncio.Queue[Operation] = asyncio.Queue()
@@ -114,6 +121,7 @@ class Agent:
             )
         )
         self._runner.tell_usage()
+        self._begin_preload()
         while not isinstance(operation := await self._queue.get(), Shutdown):
             self._turn = asyncio.create_task(self._carry_out(operation))
             try:
@@ -122,6 +130,8 @@ class Agent:
                 await self._wind_up()
                 raise
             self._turn = None
+        if self._preloading is not None:
+            self._preloading.cancel()
         self.events.emit(ShutdownEvent())
 
     async def shut_down(self, patience_s: float = 2.0) -> None:
@@ -149,6 +159,9 @@ class Agent:
         if isinstance(operation, SetMode):
             session.mode = operation.mode
             self.events.emit(ModeChanged(mode=operation.mode))
+            if operation.mode == "yolo" and session.budget.cap_usd is None and self._default_cap_usd is not None:
+                session.budget.cap_usd = session.budget.spent_usd + self._default_cap_usd
+                self._runner.tell_usage()
             return
         note = ""
         if isinstance(operation, SetModel):
@@ -158,10 +171,20 @@ class Agent:
                 self.events.emit(ErrorEvent(error=error.message, kind=error.kind, ends_turn=False))
                 return
             session.model = operation.model
+            self._begin_preload()
         else:
             session.effort = operation.effort
         self.events.emit(ModelChanged(model=session.model, effort=session.effort, note=note))
         self._runner.tell_usage()
+
+    def _begin_preload(self) -> None:
+        async def preload() -> None:
+            await self._preload(self.session.model)
+            self._runner.tell_usage()  # the window may be known better now
+
+        if self._preloading is not None:
+            self._preloading.cancel()
+        self._preloading = asyncio.create_task(preload())
 
     def _complain(self, text: str) -> None:
         self.events.emit(ErrorEvent(error=text, kind="usage", ends_turn=False))

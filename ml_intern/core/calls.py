@@ -283,7 +283,10 @@ class CallBatch:
         tasks = {item.call_id: asyncio.create_task(self._run_one(item)) for item in items}
         self._running.update(tasks)
         if tasks:
-            await asyncio.gather(*tasks.values())
+            # Not `gather`: cancelled, it would wait for its tasks, and so for a tool that will not stop.
+            await asyncio.wait(tasks.values())
+        for task in tasks.values():
+            task.result()
 
     async def _run_one(self, item: Prepared) -> None:
         context = self._context(item)

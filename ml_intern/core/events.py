@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import deque
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -18,13 +19,15 @@ class EventStream:
     """Stamps events and hands each to every consumer, in the order they subscribed, before the next one.
 
     The session log subscribes first, so an event that is on a screen is already in its file. Consumers are called on
-    the event loop and must be quick; one that raises is logged and does not disturb the others.
+    the event loop and must be quick; one that raises is logged and does not disturb the others. An event that a
+    consumer emits is delivered when every consumer has had the one before it.
     """
 
     def __init__(self, session_id: str) -> None:
         self.session_id = session_id
         self._seq = 0
         self._consumers: list[Consumer] = []
+        self._undelivered: deque[EventBase] = deque()
 
     def subscribe(self, consumer: Consumer) -> Callable[[], None]:
         """Adds a consumer; the returned function removes it."""
@@ -39,9 +42,22 @@ class EventStream:
         """Stamps the event and delivers it. Returns the stamped event."""
         self._seq += 1
         stamped = event.model_copy(update={"seq": self._seq, "time": utc_now(), "session_id": self.session_id})
-        for consumer in tuple(self._consumers):
-            try:
-                consumer(stamped)
-            except Exception:
-                log.exception("an event consumer failed on %s", getattr(event, "type", event))
+        self._undelivered.append(stamped)
+        if len(self._undelivered) == 1:
+            self._deliver()
         return stamped
+
+    def _deliver(self) -> None:
+        while self._undelivered:
+            event = self._undelivered[0]
+            try:
+                for consumer in tuple(self._consumers):
+                    self._hand_over(event, consumer)
+            finally:
+                self._undelivered.popleft()
+
+    def _hand_over(self, event: EventBase, consumer: Consumer) -> None:
+        try:
+            consumer(event)
+        except Exception:
+            log.exception("an event consumer failed on %s", getattr(event, "type", event))

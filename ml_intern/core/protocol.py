@@ -158,6 +158,16 @@ class EventBase(BaseModel):
     session_id: str = ""
 
 
+class SessionStarted(EventBase):
+    """The first line of a session log (`seq` 0): what the lines after it are about. Written by the log only."""
+
+    type: Literal["session_started"] = "session_started"
+    schema_version: int
+    directory: str
+    model: str
+    version: str
+
+
 class Ready(EventBase):
     """The agent serves operations."""
 
@@ -442,7 +452,8 @@ class ShutdownEvent(EventBase):
 
 
 Event = Annotated[
-    Ready
+    SessionStarted
+    | Ready
     | Processing
     | UserMessage
     | AssistantChunk

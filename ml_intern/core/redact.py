@@ -12,12 +12,14 @@ from __future__ import annotations
 import base64
 import json
 import logging
+import os
 import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 from urllib.parse import quote
 
 from ml_intern.core import secret_values
+from ml_intern.core.child_env import is_secret_variable
 
 log = logging.getLogger(__name__)
 
@@ -27,89 +29,82 @@ WITHHELD = "[WITHHELD: this text could not be checked for secrets]"
 _SHORTEST_SECRET = 8
 """No known secret shorter than this is looked for: it would be found in ordinary words."""
 
-_SECRET_VARIABLE = re.compile(
-    r"(?:TOKEN|API_?KEY|SECRET|PASSWORD|PASSWD|PASSPHRASE|ACCESS_KEY|PRIVATE_KEY|CREDENTIALS?)(?:_?\d+)?$|(?:SECRET|PASSWORD)_",
-    re.IGNORECASE,
-)
-
 # A letter or digit before `sk-` or `AKIA` means that it is part of a longer word - unless it is the `n` of an escaped
 # line break, since much of what is checked is JSON.
 _START = r"(?:(?<![A-Za-z0-9])|(?<=\\[nrt]))"
 
-_Rule = tuple[tuple[str, ...], re.Pattern[str], str]
+_Rule = tuple[str, re.Pattern[str], str]
+"""A literal that must occur, the pattern, the replacement."""
 
-_RULES: tuple[_Rule, ...] = (
-    (
-        ("PRIVATE KEY",),
-        re.compile(
-            r"-----BEGIN [A-Z0-9 ]{0,32}PRIVATE KEY(?: BLOCK)?-----"
-            r"(?:(?:(?!-----)[\s\S]){0,16384}-----END [A-Z0-9 ]{0,32}PRIVATE KEY(?: BLOCK)?-----"
-            r"|(?:(?:\s|\\{1,8}[nr]){1,8}[A-Za-z0-9+/=]{16,512}){1,512})"
-        ),
+
+def _rules(replacement: str, pattern: str, *needles: str) -> tuple[_Rule, ...]:
+    compiled = re.compile(pattern)
+    return tuple((needle, compiled, replacement) for needle in needles)
+
+
+_WITH_HYPHEN: tuple[_Rule, ...] = (
+    *_rules(
         "[REDACTED_PRIVATE_KEY]",
+        r"-----BEGIN [A-Z0-9 ]{0,32}PRIVATE KEY(?: BLOCK)?-----"
+        r"(?:(?:(?!-----)[\s\S]){0,16384}-----END [A-Z0-9 ]{0,32}PRIVATE KEY(?: BLOCK)?-----"
+        # or one that was cut off: its headers and what looks like base64
+        r"|(?:(?:\s|\\{1,8}[nr]){1,8}(?:[A-Za-z0-9+/=]{16,512}|[A-Za-z-]{1,32}: [^\n\\]{0,128})){1,512})",
+        "PRIVATE KEY",
     ),
-    (("hf_",), re.compile(r"hf_[A-Za-z0-9]{29,}"), "[REDACTED_HF_TOKEN]"),
-    (("api_org_",), re.compile(r"api_org_[A-Za-z0-9]{29,}"), "[REDACTED_HF_TOKEN]"),
-    (
-        ("sk-",),
-        re.compile(
-            _START + r"sk-(?:(?:ant|proj|svcacct|admin|or|lf)-[A-Za-z0-9_-]{16,}|[A-Za-z0-9]{20,}|[A-Za-z0-9_-]{40,})"
-        ),
+    *_rules(
         "[REDACTED_PROVIDER_API_KEY]",
+        _START + r"sk-(?:(?:ant|proj|svcacct|admin|or|lf)-[A-Za-z0-9_-]{16,}|[A-Za-z0-9]{20,}|[A-Za-z0-9_-]{40,})",
+        "sk-",
     ),
-    (
-        ("gsk_", "xai-", "r8_", "nvapi-", "pplx-", "tvly-", "csk-", "fw_"),
-        re.compile(_START + r"(?:gsk_|xai-|r8_|nvapi-|pplx-|tvly-|csk-|fw_)[A-Za-z0-9_-]{20,}"),
+    *_rules(
         "[REDACTED_PROVIDER_API_KEY]",
+        _START + r"(?:xai|nvapi|pplx|tvly)-[A-Za-z0-9_-]{20,}",
+        *("xai-", "nvapi-", "pplx-", "tvly-"),
     ),
-    (("AIza",), re.compile(r"AIza[A-Za-z0-9_-]{35}"), "[REDACTED_GOOGLE_API_KEY]"),
-    (("ya29.",), re.compile(r"ya29\.[A-Za-z0-9_-]{20,}"), "[REDACTED_GOOGLE_TOKEN]"),
-    (("ghp_", "gho_", "ghu_", "ghs_", "ghr_"), re.compile(r"gh[pousr]_[A-Za-z0-9]{30,}"), "[REDACTED_GITHUB_TOKEN]"),
-    (("github_pat_",), re.compile(r"github_pat_[A-Za-z0-9_]{30,}"), "[REDACTED_GITHUB_TOKEN]"),
-    (("glpat-",), re.compile(r"glpat-[A-Za-z0-9_-]{20,}"), "[REDACTED_GITLAB_TOKEN]"),
-    (
-        ("AKIA", "ASIA"),
-        re.compile(_START + r"(?:AKIA|ASIA)[A-Z0-9]{16}(?![A-Za-z0-9])"),
-        "[REDACTED_AWS_KEY_ID]",
-    ),
-    (
-        ("xox", "xapp-"),
-        re.compile(r"(?:xox[abeoprs]-(?:[0-9]-)?|xapp-[0-9]-)[A-Za-z0-9-]{10,}"),
+    *_rules(
         "[REDACTED_SLACK_TOKEN]",
+        r"(?:xox[abeoprs]-(?:[0-9]-)?|xapp-[0-9]-)[A-Za-z0-9-]{10,}",
+        *("xox", "xapp-"),
     ),
-    (
-        ("hooks.slack.com/",),
-        re.compile(r"(hooks\.slack\.com/(?:services|workflows|triggers)/)[A-Za-z0-9/_-]{16,}"),
+    *_rules("[REDACTED_GITLAB_TOKEN]", r"glpat-[A-Za-z0-9_-]{20,}", "glpat-"),
+    *_rules("[REDACTED_PYPI_TOKEN]", r"pypi-[A-Za-z0-9_-]{50,}", "pypi-"),
+)
+_WITH_UNDERSCORE: tuple[_Rule, ...] = (
+    *_rules("[REDACTED_HF_TOKEN]", r"(?:hf|api_org)_[A-Za-z0-9]{29,}", "hf_", "api_org_"),
+    *_rules("[REDACTED_GITHUB_TOKEN]", r"gh[pousr]_[A-Za-z0-9]{30,}|github_pat_[A-Za-z0-9_]{30,}", "gh", "github_pat_"),
+    *_rules("[REDACTED_PROVIDER_API_KEY]", _START + r"(?:gsk|r8)_[A-Za-z0-9_-]{20,}", "gsk_", "r8_"),
+    *_rules("[REDACTED_NPM_TOKEN]", _START + r"npm_[A-Za-z0-9]{36}", "npm_"),
+)
+_WITH_COLON: tuple[_Rule, ...] = (
+    *_rules(
         rf"\1{REDACTED}",
+        r"(://[^\s/:@\"'<>\\{}$\[\]]{0,128}:)[^\s/@\"'<>\\{}$\[\]]{1,256}(?=@)",
+        "://",
     ),
-    (("npm_",), re.compile(_START + r"npm_[A-Za-z0-9]{36}"), "[REDACTED_NPM_TOKEN]"),
-    (("pypi-",), re.compile(r"pypi-[A-Za-z0-9_-]{50,}"), "[REDACTED_PYPI_TOKEN]"),
-    (
-        ("eyJ",),
-        re.compile(r"eyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}"),
+    *_rules(rf"\1{REDACTED}", r"(://)[A-Za-z0-9_-]{20,256}(?=@)", "://"),
+)
+_OTHERS: tuple[_Rule, ...] = (
+    *_rules("[REDACTED_GOOGLE_API_KEY]", r"AIza[A-Za-z0-9_-]{35}", "AIza"),
+    *_rules("[REDACTED_GOOGLE_TOKEN]", r"ya29\.[A-Za-z0-9_-]{20,}", "ya29."),
+    *_rules("[REDACTED_AWS_KEY_ID]", _START + r"(?:AKIA|ASIA)[A-Z0-9]{16}(?![A-Za-z0-9])", "AKIA", "ASIA"),
+    *_rules(
+        rf"\1{REDACTED}",
+        r"(hooks\.slack\.com/(?:services|workflows|triggers)/)[A-Za-z0-9/_-]{16,}",
+        "hooks.slack.com/",
+    ),
+    *_rules(
         "[REDACTED_JWT]",
+        r"(?:(?<![A-Za-z0-9_-])|(?<=\\[nrt]))eyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}",
+        "eyJ",
     ),
-    (
-        ("://",),
-        re.compile(r"(://[^\s/:@\"'<>\\{}$\[\]]{0,128}:)[^\s/@\"'<>\\{}$\[\]]{1,256}(?=@)"),
+    *_rules(rf"\1{REDACTED}", r"([Bb](?i:earer)[ \t]{1,8})[A-Za-z0-9._~+/=-]{20,}", "earer", "EARER"),
+    *_rules(
         rf"\1{REDACTED}",
-    ),
-    (("://",), re.compile(r"(://)[A-Za-z0-9_-]{20,256}(?=@)"), rf"\1{REDACTED}"),
-    (
-        ("earer", "EARER"),
-        re.compile(r"(\b[Bb](?i:earer)[ \t]{1,8})[A-Za-z0-9._~+/=-]{20,}"),
-        rf"\1{REDACTED}",
-    ),
-    (
-        ("uthorization", "UTHORIZATION"),
-        re.compile(
-            r"([Aa](?i:uthorization)\\{0,8}[\"']?[ \t]{0,8}[:=][ \t]{0,8}\\{0,8}[\"']?"
-            r"(?i:basic|token|bot|apikey|key|bearer)[ \t]{1,8})[A-Za-z0-9._~+/=-]{6,}"
-        ),
-        rf"\1{REDACTED}",
+        r"([Aa](?i:uthorization)\\{0,8}[\"']?[ \t]{0,8}[:=][ \t]{0,8}\\{0,8}[\"']?"
+        r"(?i:basic|token|bot|apikey|key|bearer)[ \t]{1,8})[A-Za-z0-9._~+/=-]{6,}",
+        *("uthorization", "UTHORIZATION"),
     ),
 )
-"""`(literals of which one must occur, pattern, replacement)`, tried in this order."""
 
 
 class Redactor:
@@ -125,10 +120,20 @@ class Redactor:
             self.add(secret)
 
     @classmethod
-    def from_env(cls, env: Mapping[str, str], extra: Iterable[str] = ()) -> Redactor:
-        """A redactor that knows the value of every variable whose name says that it holds a secret."""
-        named = (value for name, value in env.items() if _SECRET_VARIABLE.search(name))
-        return cls([*filter(secret_values.is_plausible, named), *extra])
+    def from_env(cls, env: Mapping[str, str]) -> Redactor:
+        """A redactor that knows the secrets of an environment."""
+        redactor = cls()
+        redactor.add_env(env)
+        return redactor
+
+    def add_env(self, env: Mapping[str, str]) -> None:
+        """Learns the value of every variable that holds a secret, going by its name."""
+        for name, value in env.items():
+            if not is_secret_variable(name, value) or not secret_values.is_plausible(value):
+                continue
+            # A path to a file with credentials is no secret, and it is found in many texts.
+            if not os.path.exists(value):  # noqa: PTH110 - `Path.exists` raises on what is too long for a name
+                self.add(value)
 
     def add(self, secret: str) -> None:
         """Learns one secret that must never be seen, in plain, base64, JSON and URL form."""
@@ -141,10 +146,13 @@ class Redactor:
 
     def text(self, text: str) -> str:
         """The text without secrets."""
-        if not self._may_hold_secrets(text):
+        if len(text) < _SHORTEST_SECRET:
             return text
         try:
-            return self._checked(text)
+            # What is left after a replacement may only now stand free, where a pattern can see it.
+            while (clean := self._checked(text)) != text:
+                text = clean
+            return text
         except Exception:  # noqa: BLE001 - whatever breaks, a text that could not be checked must not get out
             log.error("redaction failed on a text of %d characters", len(text))
             return WITHHELD
@@ -157,39 +165,22 @@ class Redactor:
             log.error("redaction failed on a value of type %s", type(value).__name__)
             return WITHHELD
 
-    def _may_hold_secrets(self, text: str) -> bool:
-        """A quick look that lets nearly every short text through. Must hold for every text that `_checked` changes."""
-        if len(text) < _SHORTEST_SECRET:
-            return False
-        # Every pattern needs one of these; spelt out because a loop would cost more than the checks.
-        if (
-            ":" in text
-            or "=" in text
-            or "-" in text
-            or "_" in text
-            or "earer" in text
-            or "EARER" in text
-            or "AIza" in text
-            or "AKIA" in text
-            or "ASIA" in text
-            or "eyJ" in text
-            or "ya29." in text
-            or "hooks.slack.com/" in text
-        ):
-            return True
-        return bool(self._forms) and len(text) >= self._shortest and any(form in text for form in self._forms)
-
     def _checked(self, text: str) -> str:
         if len(text) >= self._shortest:
             for form in self._forms:
                 if form in text:
                     text = text.replace(form, REDACTED)
-        for needles, pattern, replacement in _RULES:
-            for needle in needles:
-                if needle in text:
-                    text = pattern.sub(replacement, text)
-                    break
-        return secret_values.redact_named(text, REDACTED)
+        hyphen, underscore, colon = "-" in text, "_" in text, ":" in text
+        if hyphen:
+            text = _apply(_WITH_HYPHEN, text)
+        if underscore:
+            text = _apply(_WITH_UNDERSCORE, text)
+        if colon:
+            text = _apply(_WITH_COLON, text)
+        text = _apply(_OTHERS, text)
+        if colon or hyphen or underscore or "=" in text:
+            text = secret_values.redact_named(text, REDACTED)
+        return text
 
     def _walk(self, value: Any) -> Any:
         if isinstance(value, str):
@@ -204,6 +195,14 @@ class Redactor:
         if isinstance(key, str) and isinstance(value, str) and secret_values.is_secret(key, value, quoted=True):
             return REDACTED
         return self._walk(value)
+
+
+def _apply(rules: tuple[_Rule, ...], text: str) -> str:
+    for needle, pattern, replacement in rules:
+        # Looking for the literal first is what lets ordinary text through in a microsecond.
+        if needle in text:
+            text = pattern.sub(replacement, text)
+    return text
 
 
 def _forms_of(secret: str) -> Iterable[str]:

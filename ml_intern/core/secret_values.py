@@ -5,21 +5,22 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-_KEYWORDS = (
-    r"(?:api|access|secret|private|signing|encryption|account|master)[_-]?key(?:[_-]?id)?"
-    r"|secret|token|password|passwd|passphrase"
-)
-_NEEDLES = ("token", "secret", "passw", "passphrase", "key")
+_KEYWORD = re.compile(r"key(?:[_-]?id)?|token|secret|passw(?:or)?d|passphrase")
+"""What every name of a secret ends with; looked for in lower case."""
 
-_NAMED = re.compile(
-    rf"(?P<keyword>{_KEYWORDS})(?:[_-]?\d{{1,3}})?"
+_ASSIGNMENT = re.compile(
+    r"(?:[_-]?\d{1,3})?"
     r"(?P<closed>\\{0,8}[\"'`]\]?)?"
     r"(?:[ \t]{0,4}:[ \t]{0,4}(?:str|SecretStr|Optional\[str\]|str[ \t]{0,4}\|[ \t]{0,4}None)(?=[ \t]{0,4}=))?"
     r"(?P<separator>[ \t]{0,8}(?:=>|:=|!=|[:=]=?|,)[ \t]{0,8}|[ \t]{1,4})"
-    r"(?:(?P<open>\\{0,8}(?P<mark>[\"']))(?P<quoted>(?:(?!(?P=mark))\S){1,4096}?)(?=\\{0,8}(?P=mark))"
-    r"|(?P<bare>[^\s\"'`\\,;&<>(){}|]{1,4096}))",
-    re.IGNORECASE,
+    r"(?:\\{0,8}(?P<mark>[\"'])(?P<quoted>(?:(?!(?P=mark))\S){1,4096}?)(?=\\{0,8}(?P=mark))"
+    r"|(?P<bare>[^\s\"'`\\,;&<>(){}|\[$%*:=.!?][^\s\"'`\\,;&<>(){}|=]{0,255}={0,2}))"
 )
+"""What follows the keyword: an end of its quotes, an annotation, a separator, and the value with or without quotes."""
+
+_REST_OF_BARE = re.compile(r"[^\s\"'`\\,;&<>(){}|]*")
+_REST_OF_VARIABLE = re.compile(r"[^\s\"'`\\;)|]*")
+"""What belongs to a bare value beyond the part that is looked at; a variable in capitals is set to all that follows."""
 
 _LONGEST_NAME = 64
 _NAME_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-")
@@ -50,10 +51,11 @@ _NO_VALUES = _words(
     "any bool boolean changeme empty false hidden int integer masked none null number object optional redacted"
     " required self str string todo true undefined unset"
 )
-_TEMPLATE_START = tuple("$<[{%(*),;:=.!?")
+_TEMPLATE_START = ("$", "<", "[", "{", "%", "(", "*", ")", ",", ";", ":", "=", ".", "!", "?")
 _IDENTIFIER = re.compile(r"[A-Za-z_]+(?:\.[A-Za-z_]+)*\Z")
+_EXPRESSION = re.compile(r"[A-Za-z_][A-Za-z0-9_.]{0,128}[(\[{]")
 _VARIABLE_NAME = re.compile(r"[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+\Z")
-_FILLER = re.compile(r"[xX*.\-_#]+\Z|your[-_]", re.IGNORECASE)
+_FILLER = re.compile(r"[x*.\-_#]{3,}\Z|your[-_]", re.IGNORECASE)
 _RUN = re.compile(r"[A-Za-z0-9]{12,}")
 _DIGIT = re.compile(r"\d")
 _LETTER = re.compile(r"[A-Za-z]")
@@ -63,35 +65,34 @@ _NUMBER = re.compile(r"[\d.]{1,7}\Z")
 
 def redact_named(text: str, replacement: str) -> str:
     """Replaces the values of assignments, JSON members, headers and flags whose name says that they are secret."""
-    lowered = text.lower()
-    if not any(needle in lowered for needle in _NEEDLES):
+    lowered = text.replace("\u0130", "i").lower()  # the one letter whose lower case is longer than itself
+    if not ("key" in lowered or "token" in lowered or "secret" in lowered or "pass" in lowered):
         return text
     parts: list[str] = []
-    done = position = 0
-    while match := _NAMED.search(text, position):
-        kind = "quoted" if match["quoted"] is not None else "bare"
-        start, end = match.span(kind)
-        if _condemned(text, match, kind):
+    done = 0
+    for keyword in _KEYWORD.finditer(lowered):
+        match = _ASSIGNMENT.match(text, keyword.end()) if keyword.start() >= done else None
+        name = _whole_name(text, *keyword.span()) if match else ""
+        if match and _condemned(text, name, match):
+            start, end = match.span("quoted" if match["quoted"] else "bare")
+            rest = (_REST_OF_VARIABLE if name.isupper() else _REST_OF_BARE).match(text, end) if match["bare"] else None
             parts += (text[done:start], replacement)
-            done = position = end
-        else:
-            position = start  # the value may hold a name of its own
+            done = rest.end() if rest else end
     if not parts:
         return text
     return "".join((*parts, text[done:]))
 
 
-def _condemned(text: str, match: re.Match[str], kind: str) -> bool:
-    name = _whole_name(text, match.start(), match.end("keyword"))
-    value, end = match[kind], match.end(kind)
+def _condemned(text: str, name: str, match: re.Match[str]) -> bool:
+    value = match["quoted"] or match["bare"]
     separator = match["separator"].strip()
     if separator == "" and (match["closed"] or not name.startswith("--")):
         return False  # prose; only a flag has its value after a blank
-    if separator == "," and not (match["closed"] and kind == "quoted" and "_" in name and _is_opaque(value)):
+    if separator == "," and not (match["closed"] and match["quoted"] and "_" in name and _is_opaque(value)):
         return False  # a list; only `setenv("NAME", "value")` has its value after a comma
-    if kind == "bare" and text[end : end + 1] in {"(", "{"}:
-        return False  # a call
-    return is_secret(name, value, quoted=kind == "quoted")
+    if match["bare"] and _EXPRESSION.match(text, match.start("bare")):
+        return False
+    return is_secret(name, value, quoted=bool(match["quoted"]))
 
 
 def _whole_name(text: str, start: int, end: int) -> str:
@@ -99,6 +100,8 @@ def _whole_name(text: str, start: int, end: int) -> str:
     first = start
     while first > 0 and start - first < _LONGEST_NAME and text[first - 1] in _NAME_CHARACTERS:
         first -= 1
+    if first > 0 and text[first - 1] == "\\" and text[first] in "nrt":
+        first += 1  # what stands there is an escaped line break or tab
     return text[first:end]
 
 

@@ -49,6 +49,8 @@ class ToolSettings(_Section):
     """Tool calls that run at the same time."""
     bash_timeout_s: Annotated[int, Field(ge=1)] = 120
     bash_max_timeout_s: Annotated[int, Field(ge=1)] = 36_000
+    pass_env: tuple[str, ...] = ()
+    """Names of secret variables (`HF_TOKEN`, for example) that programs started by the agent may see."""
 
 
 class JobSettings(_Section):
@@ -73,6 +75,8 @@ class UISettings(_Section):
     """Name of a theme; empty follows the default."""
     approval_grace_s: Annotated[float, Field(ge=0, le=5)] = 0.4
     """An approval dialog ignores keys this long, so that a key typed for something else decides nothing."""
+    bell: bool = True
+    """Ring the terminal's bell when an approval waits."""
 
 
 class Settings(_Section):

@@ -47,6 +47,10 @@ MAX_FORCED_COMPACTIONS = 2
 """How often one turn may answer a provider's "too long" with a compaction before it gives up."""
 
 
+COUNT_WELL_AT = 0.5
+"""Share of the window from which tokens are counted with a real vocabulary instead of an estimate."""
+
+
 class ModelFacts(Protocol):
     """What is known about models: prices and sizes."""
 
@@ -134,6 +138,7 @@ class TurnRunner:
         """Runs one turn from a person's prompt to its end event. Cancelling it interrupts the turn."""
         self._now = _Progress(self.session.budget.spent_usd)
         self._guards.begin_turn()
+        self._deliver_steering()  # left over from a turn that ended before it could hear it
         self._hear(prompt)
         self._events.emit(Processing())
         try:
@@ -166,7 +171,12 @@ class TurnRunner:
             LLMError: The summarising call failed in a way that no fallback covers.
         """
         before = self.session.context.tokens
-        if not await self._shrink(instructions, forced=True):
+        try:
+            effective = await self._shrink(instructions, asked=True)
+        except _TurnEnd as end:
+            self._events.emit(Notice(text=end.notice, level="warning"))
+            return
+        if not effective:
             text = f"Nothing to compact: the conversation takes {before:,} tokens, and all of them are recent."
             self._events.emit(Notice(text=text))
         self.tell_usage()
@@ -193,7 +203,7 @@ class TurnRunner:
             self._check_money()
             self._now.iterations += 1
             reply = await self._ask()
-            if await self._take(reply):
+            if await self._take(reply) and not self.steering:
                 return "completed"
         limit = self._settings.max_iterations
         text = f"Stopped after {limit} model calls, the limit of one turn. Say `continue` to go on."
@@ -203,7 +213,7 @@ class TurnRunner:
         """Takes a reply into the history and acts on it. True when it was the final answer."""
         if reply.tool_calls and reply.finish_reason == "length":
             self._record_reply(reply, calls=())
-            self._apply(self._guards.truncated_calls([call.name for call in reply.tool_calls]))
+            self._apply(self._guards.truncated_calls([call.name for call in reply.tool_calls]), kind="truncated")
             return False
         if reply.tool_calls:
             calls = self._with_unique_ids(reply.tool_calls)
@@ -377,8 +387,10 @@ class TurnRunner:
         if reply.content.strip() or reply.reasoning:
             self._events.emit(AssistantMessage(content=reply.content, reasoning=reply.reasoning))
 
-    def _apply(self, notice: GuardNotice) -> None:
-        """Tells the model, in a message that counts as nobody's prompt, and the person."""
+    def _apply(self, notice: GuardNotice, kind: str = "repetition") -> None:
+        """Tells the model, in a message that counts as nobody's prompt, and the person; ends what was told in vain."""
+        if notice.stop:
+            raise _TurnFault(kind, notice.notice_for_person)
         self.session.context.append(Message("user", notice.text_for_model, kind="guard"))
         self._events.emit(Notice(text=notice.notice_for_person, level="warning"))
 
@@ -401,8 +413,6 @@ class TurnRunner:
         if batch.new_prompt is not None:
             self._hear(batch.new_prompt)
         for notice in self._guards.after_calls(batch.ordered()):
-            if notice.stop:
-                raise _TurnFault("repetition", notice.notice_for_person)
             self._apply(notice)
 
     async def _stop_everything(self) -> None:
@@ -419,12 +429,14 @@ class TurnRunner:
     # ---------------------------------------------------------------------------------------------- the window
 
     async def _make_room(self) -> None:
-        window = self._facts.window(self.session.model)
-        if self.session.context.tokens <= window * self._settings.context.compact_at:
+        context, window = self.session.context, self._facts.window(self.session.model)
+        if context.tokens > window * COUNT_WELL_AT and not context.counter.exact:
+            await context.counter.warm()  # half a core-second and 60 MB that most sessions never need
+        if context.tokens <= window * self._settings.context.compact_at:
             return
-        await self._shrink("", forced=False)
+        await self._shrink("")
 
-    async def _shrink(self, instructions: str, *, forced: bool) -> bool:
+    async def _shrink(self, instructions: str, *, forced: bool = False, asked: bool = False) -> bool:
         """Compacts. False when nothing was gained."""
         context = self.session.context
         old = context.tokens
@@ -435,6 +447,7 @@ class TurnRunner:
                 window=self._facts.window(self.session.model),
                 instructions=instructions,
                 forced=forced,
+                asked=asked,
             )
         except ContextLimitReached as error:
             raise _TurnEnd("context_limit", str(error)) from error

@@ -1,0 +1,1 @@
+"""Shell text understood well enough to say what it would do."""

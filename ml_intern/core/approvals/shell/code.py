@@ -1,0 +1,131 @@
+"""What program text given on a command line would do, judged by the calls it names (Python, Perl, Ruby, JavaScript).
+
+A program in a file is ordinary work and is not looked at; one that is handed to an interpreter inside a command is
+read like the command itself.
+"""
+
+from __future__ import annotations
+
+import re
+
+from ml_intern.core.approvals.effects import Effect
+from ml_intern.core.approvals.shell.call import Call
+from ml_intern.core.approvals.shell.expand import SOMETHING, UNKNOWN, Arg
+
+_STRING = re.compile(r"'((?:[^'\\\n]|\\.)*)'|\"((?:[^\"\\\n]|\\.)*)\"")
+_TREE_REMOVAL = re.compile(r"\b(?:rmtree|removedirs|rm_rf|remove_entry_secure|rmSync|rm_r|remove_tree)\b")
+_REMOVAL = re.compile(
+    r"\bos\.(?:remove|unlink|rmdir|truncate)\b|\.unlink\(|\.rmdir\(|\bunlink(?:Sync)?\b|\brmdirSync\b|\bFile\.delete\b"
+)
+_SHELL = re.compile(
+    r"\bos\.(?:system|popen|exec\w+|spawn\w+)|\bsubprocess\b|\bpty\.spawn|\bexecSync|\bspawnSync|\bchild_process"
+    r"|(?<![.\w])(?:system|exec|spawn)\s*(?=[('\"%{])|%x[({\[]|\bIO\.popen"
+)
+_HIDDEN = re.compile(
+    r"(?<![.\w])(?:eval|exec|__import__|compile)\s*\(|\bmarshal\.|\bgetattr\(\s*(?:os|shutil|subprocess)\b"
+)
+_SECRET_NAME = re.compile(
+    r"(?:TOKEN|SECRET|PASSWORD|PASSWD|API_?KEY|ACCESS_KEY|PRIVATE_KEY|CREDENTIALS?)$", re.IGNORECASE
+)
+_WHOLE_ENVIRONMENT = re.compile(
+    r"\bos\.environ\b(?!\s*(?:\[|\.(?:get|setdefault|pop|update)\b))|\bprocess\.env\b(?!\s*[.\[])|%ENV\b|\bENV\.(?:to_h|each|inspect)"
+)
+_ENVIRONMENT = re.compile(r"\benviron\b|\bgetenv\b|\bprocess\.env\b|\bENV\b")
+_ENVIRONMENT_NAME = re.compile(r"(?:environ\w*|getenv|env|ENV)\W{1,6}(?:get\W{1,4})?['\"]?(\w+)")
+_TOKEN_CALLS = re.compile(r"\b(?:get_token|HfFolder|keyring\.get_password)\b")
+_PUBLISHING = re.compile(
+    r"\.?\b(?:push_to_hub|upload_file|upload_folder|upload_large_folder|create_repo|create_commit|create_pull_request"
+    r"|create_discussion|add_space_secret|super_squash_history|update_repo_\w+|move_repo)\s*\("
+    r"|\b(?:requests|httpx|session|client)\.(?:post|put|patch|delete)\s*\(|\bmethod\s*[:=]\s*['\"](?:POST|PUT|PATCH|DELETE)"
+    r"|\burlopen\([^)]*data\s*=|\bsmtplib\b|\bsocket\.(?:socket|create_connection)|\bftplib\b|\bparamiko\b|\bhttp\.server\b"
+)
+_OPENED = re.compile(
+    r"\bopen\(\s*(?:os\.path\.expanduser\(\s*)?['\"]([^'\"]+)['\"]\)?\s*,\s*(?:mode\s*=\s*)?['\"][^'\"]*[wax+]"
+)
+_PATH_WRITTEN = re.compile(
+    r"\bPath\(\s*['\"]([^'\"]+)['\"]\s*\)\s*\.\s*(?:write_text|write_bytes|mkdir|touch|rename)\b"
+)
+_HOME = re.compile(r"\bexpanduser\b|\bhome\(\)|\bHOME\b|['\"]~")
+_SQL = re.compile(r"\b(?:drop\s+(?:table|database|schema|index)|truncate\s+table|delete\s+from)\b", re.IGNORECASE)
+
+
+def is_secret_name(name: str) -> bool:
+    """Whether a variable of this name holds a secret."""
+    return bool(_SECRET_NAME.search(name))
+
+
+def destroys_data(text: str) -> bool:
+    """Whether a text holds a database statement that deletes."""
+    return bool(_SQL.search(text))
+
+
+def judge_code(call: Call, code: str) -> None:
+    """Adds what a program's text would do."""
+    call.changes()
+    if UNKNOWN in code or SOMETHING in code:
+        call.found.unreadable("a program with parts that are filled in later")
+    if _HIDDEN.search(code):
+        call.found.unreadable("a program that builds its own code")
+    if destroys_data(code):
+        call.destroys("deletes from a database")
+    _judge_removals(call, code)
+    _judge_shell(call, code)
+    _judge_secrets(call, code)
+    _judge_publishing(call, code)
+    paths = [*_OPENED.findall(code), *_PATH_WRITTEN.findall(code)]
+    call.writes([Arg(_at_home(call, path)) for path in paths])
+
+
+def _strings(text: str) -> list[str]:
+    return [single or double for single, double in _STRING.findall(text)]
+
+
+def _at_home(call: Call, path: str) -> str:
+    home = call.scope.variables.get("HOME", ("",))[0]
+    return home + path[1:] if path == "~" or path.startswith("~/") else path
+
+
+def _judge_removals(call: Call, code: str) -> None:
+    for pattern, whole_trees in ((_TREE_REMOVAL, True), (_REMOVAL, False)):
+        for match in pattern.finditer(code):
+            call.destroys("deletes files from within a program")
+            statement = code[match.start() :].partition("\n")[0][:300]
+            call.removes([Arg(_at_home(call, path)) for path in _strings(statement)[:3]], whole_trees=whole_trees)
+            if whole_trees and _HOME.search(statement) and len(_strings(statement)) < 2:
+                call.found.add(Effect.CATASTROPHIC, "deletes the home directory from within a program")
+
+
+def _judge_shell(call: Call, code: str) -> None:
+    for match in _SHELL.finditer(code):
+        rest = code[match.end() :].partition("\n")[0][:2000].lstrip(".abcdefghijklmnopqrstuvwxyz_ (")
+        words = _strings(rest)
+        if rest.startswith("["):
+            words = _strings(rest.partition("]")[0])
+            call.run([Arg(word) for word in words])
+        elif words and rest[:1] in {"'", '"'}:
+            call.run_text(words[0])
+        elif "import" not in code[: match.start()].rpartition("\n")[2]:
+            call.found.unreadable("a program that runs commands")
+
+
+def _judge_secrets(call: Call, code: str) -> None:
+    names = _ENVIRONMENT_NAME.findall(code) if _ENVIRONMENT.search(code) else []
+    if _WHOLE_ENVIRONMENT.search(code) or _TOKEN_CALLS.search(code) or any(is_secret_name(name) for name in names):
+        call.found.add(Effect.CREDENTIALS, "reads secrets from within a program")
+    for text in _strings(code):
+        if len(text) < 300 and " " not in text:
+            call.touches_secret(Arg(_at_home(call, text)))
+
+
+def _judge_publishing(call: Call, code: str) -> None:
+    if _PUBLISHING.search(code):
+        call.publishes("sends something from within a program")
+    if re.search(r"\bdelete_(?:repo|bucket|collection|inference_endpoint)\s*\(", code):
+        call.found.add(Effect.CATASTROPHIC, "deletes a repository")
+    if re.search(r"\bdelete_(?:file|files|folder|branch|tag)\s*\(|\bpermanently_delete", code):
+        call.destroys("deletes from a repository")
+        call.publishes("changes a repository")
+    if re.search(r"\brun_(?:uv_)?job\s*\(|\bcreate_inference_endpoint\s*\(|\brequest_space_hardware\s*\(", code):
+        call.found.add(Effect.COMPUTE, "starts compute from within a program")
+    if re.search(r"\bcreate_scheduled_(?:uv_)?job\s*\(", code):
+        call.found.add(Effect.SCHEDULE, "sets up a scheduled job from within a program")

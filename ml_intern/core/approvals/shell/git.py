@@ -1,0 +1,289 @@
+"""Rules for git: what it only shows, what it throws away, what it sends to others, and what it runs."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+from ml_intern.core.approvals.effects import Effect
+from ml_intern.core.approvals.shell.call import Call
+from ml_intern.core.approvals.shell.expand import Arg
+
+_READING = frozenset(
+    """
+    status log diff show rev-parse ls-files ls-tree ls-remote blame annotate describe shortlog grep cat-file name-rev
+    merge-base rev-list for-each-ref count-objects fsck check-ignore check-attr help version whatchanged diff-tree
+    diff-index diff-files show-ref show-branch var cherry range-diff verify-commit verify-tag bugreport --version --help
+    """.split()  # noqa: SIM905 - words read better than as many quotes
+)
+_RUNS_VALUE = re.compile(
+    r"(?i)^(?:alias\.|core\.(?:sshcommand|pager|editor|fsmonitor|hookspath|askpass|gitproxy)|sequence\.editor|pager\."
+    r"|credential\.|diff\.external|diff\..*\.(?:command|textconv)|filter\.|merge\..*\.driver|gpg\.|uploadpack\."
+    r"|receive\.|protocol\.|remote\..*\.(?:uploadpack|receivepack))"
+)
+
+
+def judge_git(call: Call) -> None:
+    """Judges one call of git."""
+    args, settings, directory = _global_options(call.args)
+    for setting in settings:
+        name, _, value = setting.partition("=")
+        if _RUNS_VALUE.match(name) and value:
+            call.run_text(value.removeprefix("!"))
+            call.changes()
+    if directory is not None:
+        places = tuple(call.scope.places(directory.text))
+        call = replace(call, scope=replace(call.scope, cwds=places))
+    if not args:
+        call.reads()
+        return
+    inner = replace(call, args=args[1:])
+    _subcommand(inner, args[0].text)
+
+
+def _global_options(args: list[Arg]) -> tuple[list[Arg], list[str], Arg | None]:
+    """The subcommand and its arguments, settings given with `-c`, and the directory given with `-C`."""
+    settings: list[str] = []
+    directory: Arg | None = None
+    index = 0
+    while index < len(args) and args[index].text.startswith("-"):
+        text = args[index].text
+        if text in {"--version", "--help"}:
+            break
+        following = args[index + 1] if index + 1 < len(args) else None
+        if text in {"-c", "-C", "--git-dir", "--work-tree", "--namespace", "--exec-path", "--config-env"} and following:
+            if text == "-c":
+                settings.append(following.text)
+            elif text in {"-C", "--git-dir", "--work-tree"}:
+                directory = following
+            index += 1
+        elif text.startswith(("--git-dir=", "--work-tree=")):
+            directory = Arg(text.partition("=")[2])
+        index += 1
+    return args[index:], settings, directory
+
+
+def _subcommand(call: Call, name: str) -> None:
+    if name in _READING:
+        _read(call)
+    elif rule := _RULES.get(name):
+        rule(call)
+    else:
+        call.changes()
+
+
+def _read(call: Call) -> None:
+    call.reads()
+    call.writes(call.value("--output"))
+    if any(text.startswith(("-O", "--open-files-in-pager", "--ext-diff")) for text in call.texts):
+        call.changes()
+        call.found.unreadable("git runs another program")
+
+
+def _push(call: Call) -> None:
+    call.publishes("pushes commits to a remote repository")
+    texts = call.texts
+    forced = call.has("--force", "--force-with-lease", "--mirror", "--delete", "--prune") or set("fd") & set(
+        call.letters
+    )
+    if forced or any(text.startswith(("+", ":")) for text in texts):
+        call.destroys("overwrites or deletes branches of a remote repository")
+    if call.has("--mirror") or (call.has("--all", "--branches") and forced):
+        call.found.add(Effect.CATASTROPHIC, "overwrites every branch of a remote repository")
+
+
+def _reset(call: Call) -> None:
+    call.changes()
+    if call.has("--hard", "--merge", "--keep"):
+        call.destroys("throws away changes that are not committed")
+
+
+def _clean(call: Call) -> None:
+    call.changes()
+    if call.has("--dry-run") or "n" in call.letters:
+        call.reads()
+    else:
+        call.destroys("deletes files that git does not know")
+
+
+def _checkout(call: Call) -> None:
+    call.changes()
+    operands = [arg.text for arg in call.operands("-b", "-B", "--orphan")]
+    if (
+        call.has("--force", "--discard-changes")
+        or "f" in call.letters
+        or "--" in call.texts
+        or "." in operands
+        or any(
+            ((place / ".").exists() and "/" in text) or text.endswith(".py")
+            for text in operands
+            for place in call.scope.places(text)
+        )
+    ):
+        call.destroys("throws away changes that are not committed")
+
+
+def _restore(call: Call) -> None:
+    call.changes()
+    if not call.has("--staged") or call.has("--worktree") or "W" in call.letters:
+        call.destroys("throws away changes that are not committed")
+
+
+def _branch(call: Call) -> None:
+    if set("dD") & set(call.letters) or call.has("--delete"):
+        call.changes()
+        if "D" in call.letters or call.has("--force"):
+            call.destroys("deletes a branch")
+    elif call.has("--list", "--show-current", "--contains", "--merged", "--no-merged") or not call.operands():
+        call.reads()
+    else:
+        call.changes()
+
+
+def _tag(call: Call) -> None:
+    if "d" in call.letters or call.has("--delete"):
+        call.destroys("deletes a tag")
+    elif "l" in call.letters or call.has("--list") or not call.operands():
+        call.reads()
+    else:
+        call.changes()
+
+
+def _stash(call: Call) -> None:
+    first = (call.texts or ["push"])[0]
+    if first in {"drop", "clear"}:
+        call.destroys("deletes stashed changes")
+    elif first in {"list", "show"}:
+        call.reads()
+    else:
+        call.changes()
+
+
+def _remote(call: Call) -> None:
+    first = (call.operands() or [Arg("show")])[0].text
+    if first in {"show", "get-url"}:
+        call.reads()
+    else:
+        call.changes()
+
+
+def _config(call: Call) -> None:
+    operands = call.operands("-f", "--file", "--type")
+    texts = [arg.text for arg in operands]
+    if (
+        call.has("--get", "--list", "--get-all", "--get-regexp")
+        or "l" in call.letters
+        or texts[:1] in (["get"], ["list"])
+    ):
+        call.reads()
+        return
+    names = texts[1:] if texts[:1] in (["set"], ["unset"]) else texts
+    if len(names) < 2 and not call.has("--unset", "--unset-all", "--edit") and texts[:1] != ["unset"]:
+        call.reads()
+        return
+    call.changes()
+    if call.has("--global", "--system"):
+        call.found.add(Effect.OUTSIDE, "changes git's settings for the whole account")
+    if _RUNS_VALUE.match(names[0]) and len(names) > 1:
+        call.run_text(names[1].removeprefix("!"))
+
+
+def _reflog(call: Call) -> None:
+    if call.texts[:1] in (["expire"], ["delete"], ["drop"]):
+        call.destroys("deletes the record of earlier states")
+    else:
+        call.reads()
+
+
+def _gc(call: Call) -> None:
+    call.changes()
+    if any(text.startswith("--prune") for text in call.texts):
+        call.destroys("deletes objects that no branch holds")
+
+
+def _rewrites(call: Call) -> None:
+    call.destroys("rewrites the history")
+    for index, text in enumerate(call.texts):
+        if text.endswith("-filter") and index + 1 < len(call.args):
+            call.run_text(call.texts[index + 1])
+
+
+def _removes(call: Call) -> None:
+    call.changes()
+    if "f" in call.letters or call.has("--force"):
+        call.removes(call.operands(), whole_trees="r" in call.letters)
+
+
+def _worktree(call: Call) -> None:
+    if call.texts[:1] == ["list"]:
+        call.reads()
+        return
+    call.changes()
+    if call.texts[:1] == ["remove"]:
+        call.removes(call.operands()[1:], whole_trees=True)
+    elif call.texts[:1] == ["add"]:
+        call.writes(call.operands("-b", "-B")[1:2], "makes")
+
+
+def _runs_shell(call: Call) -> None:
+    """`rebase --exec`, `bisect run`, `submodule foreach`: shell text as an argument."""
+    call.changes()
+    for text in call.value("-x", "--exec"):
+        call.run_text(text.text)
+    for word in ("run", "foreach"):
+        if word in call.texts:
+            rest = [arg for arg in call.args[call.texts.index(word) + 1 :] if not arg.text.startswith("--")]
+            call.run_text(" ".join(arg.text for arg in rest))
+
+
+def _clone(call: Call) -> None:
+    call.changes()
+    call.writes(
+        call.operands("-b", "--branch", "--depth", "-o", "--origin", "-c", "--config", "--filter", "-j")[1:2], "makes"
+    )
+    for operand in call.operands("-b", "--branch", "--depth")[:1]:
+        if operand.text.startswith("ext::"):
+            call.run_text(operand.text[5:])
+        name = operand.text.rstrip("/").removesuffix(".git").rpartition("/")[2]
+        call.scope.made.update(call.scope.places(name))
+
+
+def _credential(call: Call) -> None:
+    call.found.add(Effect.CREDENTIALS, "shows or changes stored credentials")
+
+
+def _notes_like(call: Call) -> None:
+    call.publishes("sends commits to others")
+
+
+_RULES = {
+    "push": _push,
+    "reset": _reset,
+    "clean": _clean,
+    "checkout": _checkout,
+    "switch": _checkout,
+    "restore": _restore,
+    "branch": _branch,
+    "tag": _tag,
+    "stash": _stash,
+    "remote": _remote,
+    "config": _config,
+    "reflog": _reflog,
+    "gc": _gc,
+    "prune": _rewrites,
+    "filter-branch": _rewrites,
+    "filter-repo": _rewrites,
+    "update-ref": _rewrites,
+    "replace": _rewrites,
+    "rm": _removes,
+    "worktree": _worktree,
+    "rebase": _runs_shell,
+    "bisect": _runs_shell,
+    "submodule": _runs_shell,
+    "clone": _clone,
+    "credential": _credential,
+    "credential-store": _credential,
+    "send-email": _notes_like,
+    "svn": _notes_like,
+    "request-pull": _notes_like,
+}

@@ -1,0 +1,164 @@
+"""Rules for package managers, processes, services, schedules and databases."""
+
+from __future__ import annotations
+
+import re
+
+from ml_intern.core.approvals.effects import Effect
+from ml_intern.core.approvals.shell.call import Call
+from ml_intern.core.approvals.shell.code import destroys_data
+from ml_intern.core.approvals.shell.files import Rule
+from ml_intern.core.approvals.shell.wrappers import after_flags
+
+# ------------------------------------------------------------------------------------- packages and environments
+
+
+def _runner(subcommands: tuple[str, ...], *valued: str) -> Rule:
+    """A project tool: `run` and its like start the command that follows, `publish` publishes."""
+
+    def rule(call: Call) -> None:
+        rest = after_flags(call.args, valued)
+        first = rest[0].text if rest else ""
+        if first in subcommands and (inner := after_flags(rest[1:], valued)):
+            if inner[0].text.endswith(".py"):
+                call.changes()
+            else:
+                call.run(inner)
+        elif first == "publish":
+            call.publishes(f"publishes a package with {call.name}")
+        elif first in {"login", "adduser", "token"}:
+            call.found.add(Effect.CREDENTIALS, f"changes who is signed in to {call.name}")
+        elif first == "pip":
+            call.run(rest)
+        elif first in {"list", "show", "tree", "--version", "info", "ls", "view", "outdated"} or call.has("--version"):
+            call.reads()
+        else:
+            call.changes()
+            if (first == "tool" and "install" in call.texts) or "-g" in call.texts or "--global" in call.texts:
+                call.found.add(Effect.OUTSIDE, f"installs for the whole account ({call.name})")
+
+    return rule
+
+
+_UV_FLAGS = (
+    "--with", "--python", "-p", "--extra", "--group", "--env-file", "--directory", "--project", "--with-requirements",
+    "--index", "--index-url", "--with-editable", "--package", "--from",
+)  # fmt: skip
+
+
+def _pip(call: Call) -> None:
+    operands = call.operands()
+    first = operands[0].text if operands else ""
+    if first in {"list", "show", "freeze", "check", "index", "help", "debug", "inspect", "hash", ""}:
+        call.reads()
+        return
+    call.changes()
+    call.writes(call.value("-t", "--target", "--prefix", "--root"), "installs into")
+    if call.has("--user", "--break-system-packages"):
+        call.found.add(Effect.OUTSIDE, "installs for the whole account")
+
+
+def _system_packages(call: Call) -> None:
+    operands = call.operands()
+    if operands and operands[0].text in {"list", "search", "show", "info", "policy", "config", "--version", "doctor"}:
+        call.reads()
+    else:
+        call.found.add(Effect.OUTSIDE, f"installs or removes software of this machine ({call.name})")
+
+
+# ----------------------------------------------------------------------------------------- processes, schedules
+
+
+def _kill(call: Call) -> None:
+    texts = call.texts
+    if "-0" in texts or call.has("-l", "-L"):
+        call.reads()
+        return
+    call.changes()
+    numbers = [text for text in texts if re.fullmatch(r"-?\d+", text)]
+    signal_given = bool(texts) and texts[0].startswith("-") and texts[0] not in {"--", "-s", "-n"}
+    targets = numbers[1:] if signal_given and numbers[:1] == texts[:1] and len(texts) > 1 else numbers
+    if {"-1", "1"} & set(targets):
+        call.found.add(Effect.CATASTROPHIC, "stops every process, or the first one of the system")
+    elif targets:
+        call.destroys(f"stops process {', '.join(targets)}")
+
+
+def _kill_by_name(call: Call) -> None:
+    call.changes()
+    call.destroys(f"stops all processes that match {' '.join(arg.shown for arg in call.args)}")
+
+
+def _power(call: Call) -> None:
+    call.found.add(Effect.CATASTROPHIC, "shuts this machine down")
+
+
+def _systemctl(call: Call) -> None:
+    operands = call.operands()
+    first = operands[0].text if operands else "status"
+    if first in {"status", "show", "list-units", "list-unit-files", "list-timers", "is-active", "is-enabled", "cat"}:
+        call.reads()
+    elif first in {"poweroff", "reboot", "halt", "kexec", "suspend", "hibernate", "rescue", "emergency"}:
+        _power(call)
+    elif first in {"enable", "link", "preset", "load", "bootstrap", "submit", "add-wants"}:
+        call.found.add(Effect.SCHEDULE, "sets up a service that starts by itself")
+    else:
+        call.found.add(Effect.OUTSIDE, f"changes services of this machine ({call.name} {first})")
+
+
+def _schedules(call: Call) -> None:
+    if call.texts in (["-l"], ["--list"]):
+        call.reads()
+    else:
+        call.found.add(Effect.SCHEDULE, f"sets up something that runs by itself ({call.name})")
+
+
+def _database(call: Call) -> None:
+    call.changes()
+    if any(destroys_data(text) for text in [*call.texts, call.stdin or ""]):
+        call.destroys("deletes from a database")
+    if any(re.search(r"(?i)\bflush(?:all|db)\b|dropDatabase|\bdrop\(\)", text) for text in call.texts):
+        call.destroys("empties a database")
+    if call.name == "dropdb":
+        call.destroys("deletes a database")
+
+
+def _nvidia_smi(call: Call) -> None:
+    call.reads()
+    if call.has("-r", "--gpu-reset", "-pm", "-pl", "-ac", "-lgc", "-mig", "-e", "-c"):
+        call.found.add(Effect.OUTSIDE, "changes settings of the graphics cards")
+
+
+RULES: dict[str, Rule] = {
+    **dict.fromkeys(("uv", "poetry", "pdm", "hatch", "pixi", "rye", "pipenv", "flit"), _runner(("run",), *_UV_FLAGS)),
+    **dict.fromkeys(("conda", "mamba", "micromamba"), _runner(("run",), "-n", "--name", "-p", "--prefix")),
+    **dict.fromkeys(
+        ("npm", "yarn", "pnpm", "cargo", "gem", "pipx"), _runner(("exec", "dlx", "run-script"), "--package")
+    ),
+    **dict.fromkeys(("pip", "pip3"), _pip),
+    **dict.fromkeys(
+        ("apt", "apt-get", "aptitude", "yum", "dnf", "apk", "pacman", "brew", "snap", "port", "dpkg", "rpm"),
+        _system_packages,
+    ),
+    **dict.fromkeys(("pkill", "killall", "skill"), _kill_by_name),
+    **dict.fromkeys(("shutdown", "reboot", "halt", "poweroff", "init", "telinit"), _power),
+    **dict.fromkeys(("systemctl", "launchctl", "service"), _systemctl),
+    **dict.fromkeys(("crontab", "at", "batch", "atq", "systemd-run", "schtasks"), _schedules),
+    **dict.fromkeys(
+        (
+            "psql",
+            "mysql",
+            "mariadb",
+            "sqlite3",
+            "duckdb",
+            "redis-cli",
+            "mongosh",
+            "mongo",
+            "dropdb",
+            "clickhouse-client",
+        ),
+        _database,
+    ),
+    "kill": _kill,
+    "nvidia-smi": _nvidia_smi,
+}

@@ -1,0 +1,154 @@
+"""Rules for programs that fetch from other machines or send to them."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import urlsplit
+
+from ml_intern.core.approvals.effects import Effect
+from ml_intern.core.approvals.shell.call import Call
+from ml_intern.core.approvals.shell.expand import Arg
+from ml_intern.core.approvals.shell.files import Rule
+
+_LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "::1", "0.0.0.0"})  # noqa: S104 - compared with, never bound to
+
+
+def _only_local(call: Call) -> bool:
+    """Whether every address of a call is on this machine."""
+    found = []
+    for text in call.texts:
+        address = text if "//" in text else "//" + text
+        if "//" in text or re.match(r"(?:localhost|127\.0\.0\.1)(?::|/|$)", text):
+            try:
+                found.append(urlsplit(address).hostname in _LOCAL_HOSTS)
+            except ValueError:
+                found.append(False)
+    return bool(found) and all(found)
+
+
+_CURL_VALUED = (
+    "-H",
+    "--header",
+    "-A",
+    "-e",
+    "-u",
+    "--user",
+    "-m",
+    "--max-time",
+    "--connect-timeout",
+    "--retry",
+    "-w",
+    "-b",
+    "-c",
+)
+
+
+def _curl(call: Call) -> None:
+    methods = [arg.text.upper() for arg in call.value("-X", "--request")] + re.findall(r"X([A-Z]+)", call.letters)
+    letters = _bundled(call)
+    sends = set("dFT") & letters or any(
+        text.startswith(("--data", "--form", "--upload-file", "--json")) for text in call.texts
+    )
+    if sends or any(method not in {"GET", "HEAD", "OPTIONS"} for method in methods):
+        if _only_local(call):
+            call.changes()
+        else:
+            call.publishes("sends data to a server")
+    else:
+        call.reads()
+    if {"K"} & letters or call.has("--config"):
+        call.found.unreadable("curl takes its options from a file")
+    targets = [*call.value("-o", "--output"), *_bundle_value(call, "o")]
+    if "O" in letters or call.has("--remote-name", "--remote-name-all", "-J"):
+        call.changes()
+        targets += [Arg(_last_part(text)) for text in call.texts if "/" in text and not text.startswith("-")]
+    call.writes([*targets, *call.value("--output-dir", "-D", "--dump-header", "--cookie-jar")], "downloads to")
+    _remember_fetched(call, targets)
+
+
+def _bundled(call: Call) -> set[str]:
+    """Letters of bundled flags, without the values that follow some of them directly."""
+    found: set[str] = set()
+    for text in call.texts:
+        if match := re.match(r"-([a-zA-Z#]+)", text):
+            for letter in match[1]:
+                found.add(letter)
+                if letter in "XdFTHAeumwobcK":
+                    break
+    return found
+
+
+def _bundle_value(call: Call, letter: str) -> list[Arg]:
+    for index, text in enumerate(call.texts):
+        if re.fullmatch(rf"-[a-zA-Z]+{letter}", text):
+            return call.args[index + 1 : index + 2]
+    return []
+
+
+def _last_part(text: str) -> str:
+    return text.rstrip("/").rpartition("/")[2].partition("?")[0] or "index.html"
+
+
+def _remember_fetched(call: Call, targets: list[Arg]) -> None:
+    call.scope.fetched.update(place for target in targets for place in call.scope.places(target.text))
+
+
+def _wget(call: Call) -> None:
+    sends = any(text.startswith(("--post", "--body", "--method")) for text in call.texts)
+    if sends and not _only_local(call):
+        call.publishes("sends data to a server")
+    targets = [*call.value("-O", "--output-document"), *_bundle_value(call, "O")]
+    if any(target.text == "-" for target in targets) or call.has("--spider"):
+        call.reads()
+        return
+    call.changes()
+    urls = call.operands("-O", "-P", "-o", "-a", "-U", "--header", "-t", "-T", "-Q", "-w")
+    targets = targets or [Arg(_last_part(url.text)) for url in urls]
+    call.writes([*targets, *call.value("-P", "--directory-prefix")], "downloads to")
+    _remember_fetched(call, targets)
+
+
+def _httpie(call: Call) -> None:
+    operands = [arg.text for arg in call.operands()]
+    method = operands[0] if operands and operands[0].isupper() else "GET"
+    sends = method not in {"GET", "HEAD", "OPTIONS"} or any(re.search(r"^\w+:?=", text) for text in operands[1:])
+    if sends and not _only_local(call):
+        call.publishes("sends data to a server")
+    call.reads()
+
+
+def _sends(call: Call) -> None:
+    call.publishes(f"opens a connection to other machines ({call.name})")
+
+
+def _remote_shell(call: Call) -> None:
+    call.found.add(Effect.OUTSIDE, "acts on another machine")
+    for index, text in enumerate(call.texts):
+        if "ProxyCommand" in text or "LocalCommand" in text:
+            call.run_text(text.partition("=")[2] or " ".join(call.texts[index + 1 : index + 2]))
+
+
+def _rclone(call: Call) -> None:
+    words = call.operands()
+    first = words[0].text if words else ""
+    if first in {"ls", "lsd", "lsl", "lsf", "lsjson", "size", "cat", "about", "check", "version"}:
+        call.reads()
+    elif first in {"config", "authorize"}:
+        call.found.add(Effect.CREDENTIALS, "shows or changes credentials of rclone")
+    else:
+        call.publishes("copies files to or from an account")
+        if first in {"delete", "deletefile", "purge", "sync", "move", "rmdir", "rmdirs", "cleanup"}:
+            call.destroys(f"deletes files ({call.name} {first})")
+
+
+RULES: dict[str, Rule] = {
+    "curl": _curl,
+    "wget": _wget,
+    **dict.fromkeys(("http", "https", "xh"), _httpie),
+    **dict.fromkeys(
+        ("nc", "ncat", "netcat", "socat", "telnet", "ftp", "sftp", "lftp", "mail", "sendmail", "mutt"), _sends
+    ),
+    **dict.fromkeys(("ngrok", "cloudflared", "localtunnel", "lt", "croc", "magic-wormhole", "wormhole"), _sends),
+    **dict.fromkeys(("ssh", "mosh", "autossh", "ssh-copy-id", "sshpass", "pdsh"), _remote_shell),
+    "rclone": _rclone,
+}

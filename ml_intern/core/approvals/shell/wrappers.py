@@ -1,0 +1,175 @@
+"""Rules for programs that run the command which follows them."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from ml_intern.core.approvals.effects import Effect
+from ml_intern.core.approvals.shell.call import Call
+from ml_intern.core.approvals.shell.code import is_secret_name
+from ml_intern.core.approvals.shell.expand import SOMETHING, Arg
+from ml_intern.core.approvals.shell.files import Rule
+from ml_intern.core.approvals.shell.interpreters import run_arg
+
+
+@dataclass(frozen=True, slots=True)
+class _Wrapper:
+    """A program that runs the command which follows its own flags.
+
+    Attributes:
+        valued: Flags whose value is an argument of its own.
+        skipped: Operands before the command.
+        elevated: It runs as another user or with another root.
+    """
+
+    valued: tuple[str, ...] = ()
+    skipped: int = 0
+    elevated: bool = False
+
+
+_WRAPPERS = {
+    "sudo": _Wrapper(("-u", "-g", "-h", "-p", "-C", "-r", "-t", "-T", "-U", "-D", "-R"), elevated=True),
+    "doas": _Wrapper(("-u", "-C"), elevated=True),
+    "chroot": _Wrapper(skipped=1, elevated=True),
+    "runuser": _Wrapper(("-u",), elevated=True),
+    "nohup": _Wrapper(),
+    "setsid": _Wrapper(),
+    "builtin": _Wrapper(),
+    "exec": _Wrapper(("-a",)),
+    "coproc": _Wrapper(),
+    "time": _Wrapper(("-f", "-o")),
+    "nice": _Wrapper(("-n",)),
+    "ionice": _Wrapper(("-c", "-n", "-p")),
+    "chrt": _Wrapper(("-p",), skipped=1),
+    "taskset": _Wrapper(skipped=1),
+    "timeout": _Wrapper(("-s", "-k", "--signal", "--kill-after"), skipped=1),
+    "gtimeout": _Wrapper(("-s", "-k"), skipped=1),
+    "stdbuf": _Wrapper(("-i", "-o", "-e")),
+    "unbuffer": _Wrapper(),
+    "caffeinate": _Wrapper(("-t", "-w")),
+    "strace": _Wrapper(("-o", "-e", "-p", "-s")),
+    "ltrace": _Wrapper(("-o", "-e", "-p")),
+    "numactl": _Wrapper(("-C", "-m", "-N")),
+    "xvfb-run": _Wrapper(("-n", "-s", "-e")),
+    "busybox": _Wrapper(),
+    "toybox": _Wrapper(),
+    "firejail": _Wrapper(),
+    "proot": _Wrapper(),
+    "catchsegv": _Wrapper(),
+    "npx": _Wrapper(("-p", "--package")),
+    "bunx": _Wrapper(),
+    "uvx": _Wrapper(("--from", "--with", "-p", "--python", "--index-url")),
+}
+
+
+def _wrapper(call: Call) -> None:
+    kind = _WRAPPERS[call.name]
+    rest = after_flags(call.args, kind.valued)[kind.skipped :]
+    while rest and re.match(r"[A-Za-z_]\w*=", rest[0].text):
+        rest = rest[1:]
+    if kind.elevated:
+        call.found.add(Effect.OUTSIDE, f"runs as another user or root ({call.name})")
+    if rest:
+        call.run(rest)
+    else:
+        call.reads()
+
+
+def after_flags(args: list[Arg], valued: tuple[str, ...]) -> list[Arg]:
+    index = 0
+    while index < len(args) and args[index].text.startswith("-"):
+        text = args[index].text
+        index += 2 if text in valued else 1
+        if text == "--":
+            break
+    return args[index:]
+
+
+def _command(call: Call) -> None:
+    if call.texts[:1] and call.texts[0] in {"-v", "-V"}:
+        call.reads()
+    else:
+        call.run(after_flags(call.args, ()))
+
+
+def _env(call: Call) -> None:
+    for text in call.value("-S", "--split-string"):
+        run_arg(call, text)
+        return
+    rest = after_flags(call.args, ("-u", "-C", "--unset", "--chdir"))
+    while rest and re.match(r"[A-Za-z_]\w*=", rest[0].text):
+        rest = rest[1:]
+    if rest:
+        call.run(rest)
+    else:
+        call.found.add(Effect.CREDENTIALS, "lists the environment, secrets included")
+
+
+def _printenv(call: Call) -> None:
+    call.reads()
+    names = call.operands()
+    if not names or any(is_secret_name(name.text) for name in names):
+        call.found.add(Effect.CREDENTIALS, "shows secrets from the environment")
+
+
+def _xargs(call: Call) -> None:
+    valued = ("-I", "-n", "-P", "-L", "-d", "-E", "-s", "-a", "--arg-file", "--max-args", "--max-procs", "--delimiter")
+    rest = after_flags(call.args, valued) or [Arg("echo")]
+    given = [Arg(word) for word in call.stdin.split()] if call.stdin is not None else [Arg(SOMETHING)]
+    if marks := call.value("-I"):
+        rest = [Arg(arg.text.replace(marks[0].text, word.text)) for word in given for arg in rest]
+        given = []
+    call.run([*rest, *given])
+
+
+def _watch(call: Call) -> None:
+    call.run_text(" ".join(arg.text for arg in after_flags(call.args, ("-n", "-d", "--interval"))))
+
+
+def _su(call: Call) -> None:
+    call.found.add(Effect.OUTSIDE, f"runs as another user or root ({call.name})")
+    for text in call.value("-c", "--command"):
+        run_arg(call, text)
+
+
+def _runs_string(*valued: str, skipped: int = 0) -> Rule:
+    """A program whose `-c` is shell text, and which otherwise runs the command after its operands."""
+
+    def rule(call: Call) -> None:
+        if texts := call.value("-c", "--command"):
+            run_arg(call, texts[0])
+        elif rest := after_flags(call.args, valued)[skipped:]:
+            call.run(rest)
+        else:
+            call.changes()
+
+    return rule
+
+
+def _trap(call: Call) -> None:
+    for text in call.operands()[:1]:
+        run_arg(call, text)
+    call.reads()
+
+
+def _alias(call: Call) -> None:
+    call.reads()
+    for text in call.texts:
+        if "=" in text:
+            call.run_text(text.partition("=")[2])
+
+
+RULES: dict[str, Rule] = {
+    **dict.fromkeys(_WRAPPERS, _wrapper),
+    **dict.fromkeys(("xargs", "parallel"), _xargs),
+    "flock": _runs_string("-w", "-E", "--timeout", skipped=1),
+    "script": _runs_string("-t", "-T"),
+    "command": _command,
+    "env": _env,
+    "printenv": _printenv,
+    "watch": _watch,
+    "su": _su,
+    "trap": _trap,
+    "alias": _alias,
+}

@@ -1,0 +1,258 @@
+"""What a shell command would do, judged from its text before it runs.
+
+Every command in the text is found, wherever it hides (substitutions, here-documents, `bash -c`, `xargs`, scripts that
+are written or run on the way), and judged by the rule for its program. What cannot be read beforehand is asked about.
+This is a guard against accidents and careless texts, no wall against somebody who wants to get round it.
+"""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+from ml_intern.core.approvals.effects import Assessment, Effect
+from ml_intern.core.approvals.paths import Surroundings
+from ml_intern.core.approvals.shell import files, interpreters, programs, services, transfers, wrappers
+from ml_intern.core.approvals.shell.call import Call, Findings, Scope
+from ml_intern.core.approvals.shell.code import is_secret_name
+from ml_intern.core.approvals.shell.expand import SOMETHING, UNKNOWN, Arg, expand, joined_text
+from ml_intern.core.approvals.shell.files import READERS, Rule
+from ml_intern.core.approvals.shell.syntax import Command, parse
+from ml_intern.core.approvals.shell.tokens import Redirect, ShellSyntaxError, Variable, Word, code_in
+from ml_intern.core.display import TextBlock
+
+_RULES: dict[str, Rule] = {
+    **files.RULES,
+    **interpreters.RULES,
+    **wrappers.RULES,
+    **programs.RULES,
+    **services.RULES,
+    **transfers.RULES,
+}
+_DEEPEST = 12
+_FORK_BOMB = re.compile(r"(?<![\w:.])([\w:.]{1,64})\(\)\{[^}]{0,200}\1\|\1")
+_WRITES_INTO = frozenset({">", ">>", ">|", "&>", "&>>", "<>", ">&"})
+_TRUNCATES = frozenset({">", ">|", "&>"})
+_RUN_BY_OTHERS = frozenset(
+    """
+    PAGER GIT_PAGER MANPAGER EDITOR VISUAL GIT_EDITOR GIT_SSH_COMMAND GIT_EXTERNAL_DIFF PROMPT_COMMAND LESSOPEN
+    GIT_SEQUENCE_EDITOR BROWSER
+    """.split()  # noqa: SIM905 - words read better than as many quotes
+)
+_CHANGES_PROGRAMS = frozenset(
+    """
+    PATH LD_PRELOAD LD_LIBRARY_PATH DYLD_INSERT_LIBRARIES BASH_ENV ENV IFS SHELL PYTHONSTARTUP PERL5OPT RUBYOPT
+    NODE_OPTIONS GIT_SSH
+    """.split()  # noqa: SIM905 - words read better than as many quotes
+)
+_TESTS = frozenset({"[", "[[", "test"})
+_SPEAKS = frozenset({"echo", "printf"})
+
+
+def assess_command(command: str, *, workspace: Path, cwd: Path, home: Path) -> Assessment:
+    """Judges a shell command.
+
+    Args:
+        command: The text as for `bash -c`.
+        workspace: Where the agent may work.
+        cwd: Where the command would run.
+        home: The person's home directory.
+    """
+    around = Surroundings.of(workspace, home)
+    variables: dict[str, tuple[str, ...]] = {
+        "HOME": (str(home),),
+        "PWD": (str(cwd),),
+        "IFS": (" ",),
+        "TMPDIR": (tempfile.gettempdir(),),
+        "WORKSPACE\0": (str(workspace),),
+    }
+    walker = _Walker(Scope(around, (cwd,), variables), Findings())
+    walker.text(command)
+    effects = walker.found.effects
+    if len(effects) > 1:
+        effects = effects - {Effect.READ}
+    return Assessment(
+        effects=frozenset(effects or {Effect.READ}),
+        reasons=tuple(walker.found.reasons),
+        subject=command,
+        display=(TextBlock(text=command, language="bash"),),
+    )
+
+
+class _Walker:
+    """Goes through shell text command by command, keeping what each leaves behind for the next."""
+
+    def __init__(self, scope: Scope, found: Findings, depth: int = 0) -> None:
+        self.scope = scope
+        self.found = found
+        self._depth = depth
+
+    def text(self, text: str) -> None:
+        """Judges shell text that runs here."""
+        if self._depth > _DEEPEST:
+            self.found.unreadable("nested too deep")
+            return
+        if _FORK_BOMB.search(re.sub(r"\s", "", text)):
+            self.found.add(Effect.CATASTROPHIC, "starts itself again and again until the machine stops")
+        try:
+            commands = parse(text)
+        except ShellSyntaxError as error:
+            self.found.unreadable(str(error))
+            return
+        outer: list[Scope] = []
+        for command in commands:
+            if isinstance(command, Command):
+                self._command(command)
+            elif command.begins:
+                outer.append(self.scope)
+                self.scope = replace(self.scope, variables=dict(self.scope.variables))
+            elif outer:
+                self.scope = outer.pop()
+
+    def _inner(self, text: str) -> None:
+        """Judges text that runs in a shell of its own."""
+        scope = replace(self.scope, variables=dict(self.scope.variables))
+        _Walker(scope, self.found, self._depth + 1).text(text)
+
+    # ---------------------------------------------------------------------------------------------- one command
+
+    def _command(self, command: Command) -> None:
+        for word in self._all_words(command):
+            for source in code_in(word):
+                self._inner(source)
+        if command.loop:
+            self._loop(*command.loop)
+        args = [arg for word in command.words for arg in expand(word, self.scope.variables)]
+        self._secret_variables(command, args)
+        self._assign(command, bare=not args)
+        self._redirect(command, args)
+        if args:
+            self._call(args, piped=command.piped, stdin=self._stdin(command))
+        else:
+            self.found.add(Effect.READ)
+
+    @staticmethod
+    def _all_words(command: Command) -> list[Word]:
+        words = [*command.words, *(word for _, word in command.assignments)]
+        words += [redirect.target for redirect in command.redirects]
+        return words + (command.loop[1] if command.loop else [])
+
+    def _loop(self, name: str, words: list[Word]) -> None:
+        values = [arg.text for word in words for arg in expand(word, self.scope.variables)]
+        # A loop variable is never empty: nothing would be looped over.
+        known = tuple(value.replace(UNKNOWN, SOMETHING) for value in values[:16])
+        self.scope.variables[name] = known or (SOMETHING,)
+
+    def _secret_variables(self, command: Command, args: list[Arg]) -> None:
+        if args and args[0].text in _TESTS:
+            return
+        targets = [redirect.target for redirect in command.redirects]
+        for word in [*command.words, *targets]:
+            for part in word.walk():
+                if isinstance(part, Variable) and is_secret_name(part.name) and not _only_asks_whether_set(part):
+                    self.found.add(Effect.CREDENTIALS, f"uses the secret ${part.name}")
+
+    def _assign(self, command: Command, *, bare: bool) -> None:
+        for name, word in command.assignments:
+            value = joined_text(word, self.scope.variables)
+            if name in _RUN_BY_OTHERS and value not in {"", "cat", "true", "less", "vim", "vi", "nano"}:
+                self._inner(value)
+            if name in _CHANGES_PROGRAMS and not bare:
+                self.found.add(Effect.CHANGE)
+            if bare:
+                self.scope.variables[name] = (value,)
+
+    def _redirect(self, command: Command, args: list[Arg]) -> None:
+        for redirect in command.redirects:
+            for target in expand(redirect.target, self.scope.variables) if redirect.operator != "<<" else ():
+                self._redirect_to(redirect, target, command, args)
+
+    def _redirect_to(self, redirect: Redirect, target: Arg, command: Command, args: list[Arg]) -> None:
+        call = self._describe(args or [Arg(":")])
+        if redirect.operator in {"<", "<>"}:
+            call.touches_secret(target)
+        if redirect.operator not in _WRITES_INTO or (redirect.operator == ">&" and re.fullmatch(r"\d*-?", target.text)):
+            return
+        call.touches_secret(target)
+        call.writes([target])
+        idle = not command.after_group and (not args or args[0].text in {":", "true"})
+        places = self.scope.places(target.text)
+        if idle and redirect.operator in _TRUNCATES and any(place.is_file() for place in places):
+            self.found.add(Effect.DESTROY, f"empties {target.shown}")
+        if (text := self._printed(command, args)) is not None:
+            self.scope.scripts.update(dict.fromkeys(places, text))
+        if args and args[0].text in {"curl", "wget", "http"}:
+            self.scope.fetched.update(places)
+
+    def _printed(self, command: Command, args: list[Arg]) -> str | None:
+        """What a command prints, where its text says it."""
+        if not args:
+            return None
+        name = args[0].text.rpartition("/")[2]
+        if name in _SPEAKS:
+            words = [arg for arg in args[1:] if not re.fullmatch(r"-[neE]+", arg.text)]
+            text = " ".join(arg.text for arg in words)
+            return text.replace("\\n", "\n") if name == "printf" or "-e" in [arg.text for arg in args] else text
+        if name == "cat" and len(args) == 1:
+            return self._stdin(command)
+        return None
+
+    def _stdin(self, command: Command) -> str | None:
+        """The input of a command, where it is known: a here-document, a here-string, or what `echo` pipes in."""
+        for redirect in command.redirects:
+            if redirect.operator in {"<<", "<<<"}:
+                return joined_text(redirect.target, self.scope.variables)
+        if command.source is None:
+            return None
+        source_args = [arg for word in command.source.words for arg in expand(word, self.scope.variables)]
+        return self._printed(command.source, source_args)
+
+    # ---------------------------------------------------------------------------------------------- one program
+
+    def _describe(self, args: list[Arg], *, piped: bool = False, stdin: str | None = None) -> Call:
+        name = args[0].text.rpartition("/")[2]
+        return Call(name, args[1:], self.scope, self.found, piped, stdin, self._run_inner, self._inner)
+
+    def _run_inner(self, args: list[Arg]) -> None:
+        if self._depth > _DEEPEST:
+            self.found.unreadable("nested too deep")
+            return
+        self._depth += 1
+        self._call(args, piped=True, stdin=None)
+        self._depth -= 1
+
+    def _call(self, args: list[Arg], *, piped: bool, stdin: str | None) -> None:
+        call = self._describe(args, piped=piped, stdin=stdin)
+        if call.name not in _SPEAKS:
+            for arg in call.args:
+                call.touches_secret(arg)
+        if not args[0].known or (args[0].glob and call.name not in _TESTS):
+            self._unknown_program(call, args[0])
+        elif rule := _RULES.get(call.name) or _RULES.get(_family(call.name)):
+            rule(call)
+        elif call.name in READERS:
+            files.reader(call)
+        elif "/" in args[0].text:
+            interpreters.run_script(call, args[0])
+        else:
+            call.changes()
+
+    def _unknown_program(self, call: Call, program: Arg) -> None:
+        call.changes()
+        self.found.unreadable(f"the program {program.shown}")
+        if set(call.letters) & set("rR"):
+            call.removes(call.operands(), whole_trees=True, verb="may delete")
+
+
+def _family(name: str) -> str:
+    """`python` for `python3.11`, `mkfs` for `mkfs.ext4`."""
+    if name.startswith("mkfs."):
+        return "mkfs"
+    return name.rstrip("0123456789.")
+
+
+def _only_asks_whether_set(variable: Variable) -> bool:
+    """`${#NAME}` and `${NAME:+yes}` do not show the value."""
+    return variable.name.startswith("#") or variable.tail.startswith((":+", "+"))

@@ -1,0 +1,214 @@
+"""The one composition root: options and settings in, an agent with all its parts out."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from ml_intern import __version__
+from ml_intern.core.agent import Agent
+from ml_intern.core.approvals.budget import Budget
+from ml_intern.core.approvals.pending import PendingApprovals
+from ml_intern.core.approvals.policy import Policy
+from ml_intern.core.calls import ToolHost
+from ml_intern.core.child_env import without_secrets
+from ml_intern.core.config import LoadedConfig, load_config
+from ml_intern.core.context.manager import ContextManager
+from ml_intern.core.context.tokens import TokenCounter
+from ml_intern.core.env import load_env
+from ml_intern.core.events import EventStream
+from ml_intern.core.llm.catalog import Catalog
+from ml_intern.core.llm.client import LLMClient
+from ml_intern.core.llm.errors import LLMError
+from ml_intern.core.logs import start_logging
+from ml_intern.core.places import Places, find_places
+from ml_intern.core.prompt import system_prompt
+from ml_intern.core.protocol import Notice
+from ml_intern.core.redact import Redactor
+from ml_intern.core.session import Session
+from ml_intern.core.settings import Settings
+from ml_intern.core.tools.router import ToolRouter
+from ml_intern.core.tools.spec import ToolSpec
+from ml_intern.core.turn import TurnRunner
+from ml_intern.options import Options
+from ml_intern.resources import config_path
+from ml_intern.sessions.log import SessionLog
+from ml_intern.tools.jobs.local import LocalBackend
+from ml_intern.tools.registry import create_builtin_tools
+
+log = logging.getLogger(__name__)
+
+UNWATCHED_CAP_USD = 10.0
+"""Spending cap in dollars where nobody watches and none was given."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wired:
+    """An agent and what front ends need beside it.
+
+    Attributes:
+        agent: The agent, not running yet.
+        settings: The merged configuration.
+        places: Where ml-intern keeps its files.
+        env: The environment of this run, `.env` included. Holds secrets.
+        llm: The way to models.
+        catalog: What is known about models.
+        session_log: The log of the running session.
+        warnings: Sentences for a person: odd configuration, ignored files.
+        model_problem: Why the configured model cannot be used as things stand, or empty.
+        suggestion: A prompt to begin with, in the practice session.
+    """
+
+    agent: Agent
+    settings: Settings
+    places: Places
+    env: Mapping[str, str]
+    llm: LLMClient
+    catalog: Catalog
+    session_log: SessionLog
+    warnings: tuple[str, ...] = ()
+    model_problem: str = ""
+    suggestion: str = ""
+
+    async def aclose(self) -> None:
+        """Closes connections and the log. The agent must have been shut down."""
+        await self.llm.aclose()
+        self.session_log.close()
+
+
+def build(options: Options, env: Mapping[str, str] | None = None) -> Wired:
+    """Everything for one run. Imports the whole core; call it in a thread when something is on the screen.
+
+    Args:
+        options: Flags of the run.
+        env: Environment variables; the process's own by default.
+
+    Raises:
+        ConfigError: The configuration cannot be used.
+    """
+    workdir = (options.workdir or Path.cwd()).expanduser().absolute()
+    loaded_env = load_env(workdir, env)
+    places = find_places(loaded_env.values)
+    start_logging(places.logs, Redactor.from_env(loaded_env.values).text)
+    config = load_config(places, loaded_env.values, config_file=options.config, overrides=options.overrides())
+    suggestion = ""
+    if options.demo:
+        from ml_intern.core.llm.practice import SUGGESTION, prepare_workspace
+
+        workdir, suggestion = prepare_workspace(places), SUGGESTION
+    return assemble(
+        _with_cap(config, headless=options.headless),
+        places=places,
+        workspace=workdir,
+        env=loaded_env.values,
+        headless=options.headless,
+        cap_lifted="max_cost_usd" in config.sources,
+        warnings=(*loaded_env.warnings, *config.warnings),
+        suggestion=suggestion,
+    )
+
+
+def assemble(
+    settings: Settings,
+    *,
+    places: Places,
+    workspace: Path,
+    env: Mapping[str, str],
+    headless: bool = False,
+    cap_lifted: bool = False,
+    extra_tools: Iterable[ToolSpec] = (),
+    warnings: tuple[str, ...] = (),
+    suggestion: str = "",
+) -> Wired:
+    """Puts the parts together.
+
+    Args:
+        settings: The merged configuration.
+        places: Where ml-intern keeps its files.
+        workspace: Directory the tools work in.
+        env: Environment of this run. Children get it without its secrets.
+        headless: Whether nobody can answer.
+        cap_lifted: Whether a missing cap was asked for, so that `yolo` does not bring one.
+        extra_tools: Tools beside the built-in ones.
+        warnings: What was odd in the configuration.
+        suggestion: See `Wired`.
+    """
+    catalog = Catalog(settings, env, config_path("models.json"), places.config / "models.json")
+    llm = LLMClient(settings, env, catalog)
+    child_env = without_secrets(env, keep=settings.tools.pass_env)
+    router = ToolRouter(
+        [*create_builtin_tools(LocalBackend(places.jobs, child_env), secrets=env), *extra_tools],
+        parallel=settings.tools.parallel,
+    )
+    template = config_path("prompts", "system.md").read_text(encoding="utf-8")
+
+    def prompt() -> str:
+        return system_prompt(
+            template, router.names, workspace=workspace, headless=headless, runtime=settings.tool_runtime
+        )
+
+    events = EventStream("")
+    session = Session(
+        workspace=workspace,
+        model=settings.model_name,
+        context=ContextManager(prompt(), TokenCounter(), on_change=events.emit),
+        policy=Policy(settings.approvals),
+        budget=Budget(settings.max_cost_usd),
+        effort=settings.reasoning_effort,
+        mode=settings.mode,
+        stream=settings.stream,
+    )
+    events.session_id = session.id
+    session_log = SessionLog(
+        places.sessions,
+        Redactor.from_env(env),
+        __version__,
+        on_problem=lambda text: events.emit(Notice(text=text, level="warning")) and None,
+    )
+    if settings.save_sessions:
+        events.subscribe(session_log)
+    pending = PendingApprovals()
+    host = ToolHost(router, settings, child_env, lambda session_id: places.cache / "outputs" / session_id)
+    runner = TurnRunner(session, llm, catalog, host, events, pending, settings)
+    model_problem = _problem_with(llm, settings.model_name)
+    agent = Agent(
+        runner,
+        events,
+        pending,
+        system_prompt=prompt,
+        check_model=llm.check,
+        preload=llm.preload,
+        default_cap_usd=None if settings.max_cost_usd is None and cap_lifted else UNWATCHED_CAP_USD,
+        tool_count=len(router.names),
+        notes=(*warnings, *catalog.warnings),
+    )
+    return Wired(
+        agent=agent,
+        settings=settings,
+        places=places,
+        env=env,
+        llm=llm,
+        catalog=catalog,
+        session_log=session_log,
+        warnings=(*warnings, *catalog.warnings),
+        model_problem=model_problem,
+        suggestion=suggestion,
+    )
+
+
+def _with_cap(config: LoadedConfig, *, headless: bool) -> Settings:
+    """Nobody watches a headless or `yolo` run, so it gets a cap unless someone has settled the matter."""
+    settings = config.settings
+    if "max_cost_usd" in config.sources or not (headless or settings.mode == "yolo"):
+        return settings
+    return settings.model_copy(update={"max_cost_usd": UNWATCHED_CAP_USD})
+
+
+def _problem_with(llm: LLMClient, model: str) -> str:
+    try:
+        llm.check(model)
+    except LLMError as error:
+        return error.message
+    return ""

@@ -28,6 +28,7 @@ class Options:
         config: User config file instead of the usual one.
         effort: Reasoning effort.
         theme: Theme of the app.
+        debug: Write every request and reply to the log file.
         demo: The practice session: built-in model, fresh workspace, no key, no network.
     """
 
@@ -46,8 +47,25 @@ class Options:
     effort: str | None = None
     theme: str | None = None
     demo: bool = False
+    debug: bool = False
 
     @property
     def headless(self) -> bool:
         """Whether this run has a prompt of its own and no screen."""
         return self.prompt is not None
+
+    def overrides(self) -> dict[str, object]:
+        """What the flags say, by key of the configuration."""
+        given: dict[str, object] = {
+            "model_name": DEMO_MODEL if self.demo else self.model,
+            "max_iterations": self.max_iterations,
+            "stream": self.stream,
+            "tool_runtime": self.tool_runtime,
+            "mode": self.mode,
+            "reasoning_effort": self.effort,
+            "ui.theme": self.theme,
+        }
+        overrides = {key: value for key, value in given.items() if value is not None}
+        if self.max_cost_usd is not None:
+            overrides["max_cost_usd"] = None if self.max_cost_usd == "none" else self.max_cost_usd
+        return overrides

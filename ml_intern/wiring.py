@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from ml_intern import __version__
@@ -14,7 +15,7 @@ from ml_intern.core.approvals.pending import PendingApprovals
 from ml_intern.core.approvals.policy import Policy
 from ml_intern.core.calls import ToolHost
 from ml_intern.core.child_env import without_secrets
-from ml_intern.core.config import LoadedConfig, load_config
+from ml_intern.core.config import BUNDLED, LoadedConfig, load_config
 from ml_intern.core.context.manager import ContextManager
 from ml_intern.core.context.tokens import TokenCounter
 from ml_intern.core.env import load_env
@@ -22,6 +23,7 @@ from ml_intern.core.events import EventStream
 from ml_intern.core.llm.catalog import Catalog
 from ml_intern.core.llm.client import LLMClient
 from ml_intern.core.llm.errors import LLMError
+from ml_intern.core.llm.probe import probe
 from ml_intern.core.logs import start_logging
 from ml_intern.core.places import Places, find_places
 from ml_intern.core.prompt import system_prompt
@@ -91,7 +93,7 @@ def build(options: Options, env: Mapping[str, str] | None = None) -> Wired:
     workdir = (options.workdir or Path.cwd()).expanduser().absolute()
     loaded_env = load_env(workdir, env)
     places = find_places(loaded_env.values)
-    start_logging(places.logs, Redactor.from_env(loaded_env.values).text)
+    start_logging(places.logs, Redactor.from_env(loaded_env.values).text, debug=options.debug)
     config = load_config(places, loaded_env.values, config_file=options.config, overrides=options.overrides())
     suggestion = ""
     if options.demo:
@@ -99,7 +101,7 @@ def build(options: Options, env: Mapping[str, str] | None = None) -> Wired:
 
         workdir, suggestion = prepare_workspace(places), SUGGESTION
     return assemble(
-        _with_cap(config, headless=options.headless),
+        _for_this_run(config, headless=options.headless),
         places=places,
         workspace=workdir,
         env=loaded_env.values,
@@ -161,12 +163,12 @@ def assemble(
         stream=settings.stream,
     )
     events.session_id = session.id
-    session_log = SessionLog(
-        places.sessions,
-        Redactor.from_env(env),
-        __version__,
-        on_problem=lambda text: events.emit(Notice(text=text, level="warning")) and None,
-    )
+
+    def tell(text: str) -> None:
+        events.emit(Notice(text=text, level="warning"))
+
+    redactor = Redactor.from_env(env)
+    session_log = SessionLog(places.sessions, redactor, __version__, on_problem=tell)
     if settings.save_sessions:
         events.subscribe(session_log)
     pending = PendingApprovals()
@@ -178,7 +180,7 @@ def assemble(
         events,
         pending,
         system_prompt=prompt,
-        check_model=llm.check,
+        try_model=partial(probe, llm),
         preload=llm.preload,
         default_cap_usd=None if settings.max_cost_usd is None and cap_lifted else UNWATCHED_CAP_USD,
         tool_count=len(router.names),
@@ -198,12 +200,17 @@ def assemble(
     )
 
 
-def _with_cap(config: LoadedConfig, *, headless: bool) -> Settings:
-    """Nobody watches a headless or `yolo` run, so it gets a cap unless someone has settled the matter."""
+def _for_this_run(config: LoadedConfig, *, headless: bool) -> Settings:
+    """The settings with what depends on the kind of run, where nobody has settled it.
+
+    A headless run can ask nobody, so its mode is `yolo`; and where nobody watches, there is a spending cap.
+    """
     settings = config.settings
-    if "max_cost_usd" in config.sources or not (headless or settings.mode == "yolo"):
-        return settings
-    return settings.model_copy(update={"max_cost_usd": UNWATCHED_CAP_USD})
+    if headless and config.sources.get("mode", BUNDLED) == BUNDLED:
+        settings = settings.model_copy(update={"mode": "yolo"})
+    if (headless or settings.mode == "yolo") and "max_cost_usd" not in config.sources:
+        settings = settings.model_copy(update={"max_cost_usd": UNWATCHED_CAP_USD})
+    return settings
 
 
 def _problem_with(llm: LLMClient, model: str) -> str:

@@ -10,11 +10,13 @@ from collections.abc import Awaitable, Callable
 from ml_intern.core.approvals.pending import PendingApprovals
 from ml_intern.core.events import EventStream
 from ml_intern.core.llm.errors import LLMError
+from ml_intern.core.llm.probe import Probe
 from ml_intern.core.protocol import (
     Compact,
     ErrorEvent,
     ExecApproval,
     Interrupt,
+    Mode,
     ModeChanged,
     ModelChanged,
     New,
@@ -37,8 +39,8 @@ from ml_intern.core.turn import TurnRunner
 
 log = logging.getLogger(__name__)
 
-CheckModel = Callable[[str], str]
-"""Looks at a model id without a request; returns a note for the person. Raises `LLMError` when it cannot be used."""
+TryModel = Callable[[str, str], Awaitable[Probe]]
+"""Tries a model with a reasoning effort before it is switched to. Raises `LLMError` when it cannot be used."""
 
 
 class Agent:
@@ -49,7 +51,7 @@ class Agent:
         events: The event stream; front ends subscribe to it.
         pending: Where turns wait for approvals.
         system_prompt: Makes the system prompt of a new conversation.
-        check_model: See `CheckModel`.
+        try_model: See `TryModel`.
         preload: Does beforehand what the first request to a model would otherwise wait for. Never fails.
         default_cap_usd: Spending cap that `yolo` brings where there is none; None where none is wanted.
         tool_count: How many tools there are, for `ready`.
@@ -63,7 +65,7 @@ class Agent:
         pending: PendingApprovals,
         *,
         system_prompt: Callable[[], str],
-        check_model: CheckModel,
+        try_model: TryModel,
         preload: Callable[[str], Awaitable[None]],
         default_cap_usd: float | None = None,
         tool_count: int,
@@ -74,7 +76,8 @@ class Agent:
         self._runner = runner
         self._pending = pending
         self._system_prompt = system_prompt
-        self._check_model = check_model
+        self._try_model = try_model
+        self._switching: asyncio.Task[None] | None = None
         self._preload = preload
         self._default_cap_usd = default_cap_usd
         self._preloading: asyncio.Task[None] | None = None
@@ -100,8 +103,12 @@ class Agent:
                 pass
             case Steer() if self.busy:
                 self._runner.steering.append(operation.text)
-            case SetMode() | SetEffort() | SetModel():
-                self._choose(operation)
+            case SetMode():
+                self._set_mode(operation.mode)
+            case SetEffort():
+                self._choose(self.session.model, operation.effort, "")
+            case SetModel():
+                self._begin_switch(operation.model)
             case _:
                 if self._pending.open:
                     self._interrupt()
@@ -130,8 +137,9 @@ class Agent:
                 await self._wind_up()
                 raise
             self._turn = None
-        if self._preloading is not None:
-            self._preloading.cancel()
+        for task in (self._preloading, self._switching):
+            if task is not None:
+                task.cancel()
         self.events.emit(ShutdownEvent())
 
     async def shut_down(self, patience_s: float = 2.0) -> None:
@@ -154,28 +162,36 @@ class Agent:
             with contextlib.suppress(asyncio.CancelledError):
                 await asyncio.wait({self._turn}, timeout=1.0)
 
-    def _choose(self, operation: SetMode | SetEffort | SetModel) -> None:
-        session = self.session
-        if isinstance(operation, SetMode):
-            session.mode = operation.mode
-            self.events.emit(ModeChanged(mode=operation.mode))
-            if operation.mode == "yolo" and session.budget.cap_usd is None and self._default_cap_usd is not None:
-                session.budget.cap_usd = session.budget.spent_usd + self._default_cap_usd
-                self._runner.tell_usage()
-            return
-        note = ""
-        if isinstance(operation, SetModel):
-            try:
-                note = self._check_model(operation.model)
-            except LLMError as error:
-                self.events.emit(ErrorEvent(error=error.message, kind=error.kind, ends_turn=False))
-                return
-            session.model = operation.model
-            self._begin_preload()
-        else:
-            session.effort = operation.effort
-        self.events.emit(ModelChanged(model=session.model, effort=session.effort, note=note))
+    def _set_mode(self, mode: Mode) -> None:
+        self.session.mode = mode
+        self.events.emit(ModeChanged(mode=mode))
+        budget = self.session.budget
+        if mode == "yolo" and budget.cap_usd is None and self._default_cap_usd is not None:
+            budget.cap_usd = budget.spent_usd + self._default_cap_usd
+            self._runner.tell_usage()
+
+    def _choose(self, model: str, effort: str, note: str) -> None:
+        self.session.model, self.session.effort = model, effort
+        self.events.emit(ModelChanged(model=model, effort=effort, note=note))
         self._runner.tell_usage()
+
+    def _begin_switch(self, model: str) -> None:
+        """Tries a model beside whatever runs; the last one that was asked for wins."""
+        if self._switching is not None:
+            self._switching.cancel()
+        self._switching = asyncio.create_task(self._switch(model))
+
+    async def _switch(self, model: str) -> None:
+        try:
+            tried = await self._try_model(model, self.session.effort)
+        except LLMError as error:
+            kept = f" {self.session.model} stays in use." if self.session.model else ""
+            self.events.emit(ErrorEvent(error=f"{error.message}{kept}", kind=error.kind, ends_turn=False))
+            return
+        if tried.usage is not None:
+            self._runner.bill(model, tried.usage, "probe")
+        self._choose(model, self.session.effort, tried.note)
+        self._begin_preload()
 
     def _begin_preload(self) -> None:
         async def preload() -> None:

@@ -340,6 +340,7 @@ class CallBatch:
             self.session.budget.settle(call_id, result.cost_usd)
         else:
             self.session.budget.release(call_id)
+        log.info("tool %s %s after %.2f s, %d characters", call.name, state, seconds, len(result.text))
         self.events.emit(
             ToolOutput(
                 tool=call.name,

@@ -27,12 +27,17 @@ class TextBlock(_Block):
 
 
 class DiffBlock(_Block):
-    """A change of one file, as its text before and after."""
+    """A change of one file, as its text before and after.
+
+    Attributes:
+        first_line: Number in the file of the first line of both texts: of a large file only a part is shown.
+    """
 
     type: Literal["diff"] = "diff"
     path: str
     old: str
     new: str
+    first_line: int = 1
 
 
 class TableBlock(_Block):

@@ -14,7 +14,7 @@ MAX_BYTES = 2_000_000
 BACKUPS = 3
 
 
-def start_logging(directory: Path, redact: Callable[[str], str]) -> None:
+def start_logging(directory: Path, redact: Callable[[str], str], *, debug: bool = False) -> None:
     """Sends log records to a file, and nothing of them to the terminal.
 
     Calling it again moves the log there. The file is made with the first record.
@@ -22,6 +22,7 @@ def start_logging(directory: Path, redact: Callable[[str], str]) -> None:
     Args:
         directory: Where the file goes; made when needed, for this user alone.
         redact: Takes secrets out of each record.
+        debug: Also write every request and reply.
     """
     root = logging.getLogger()
     for handler in [handler for handler in root.handlers if isinstance(handler, _LogFile)]:
@@ -30,7 +31,7 @@ def start_logging(directory: Path, redact: Callable[[str], str]) -> None:
     handler = _LogFile(directory / LOG_FILE)
     handler.setFormatter(_Redacting(redact))
     root.addHandler(handler)
-    logging.getLogger("ml_intern").setLevel(logging.INFO)
+    logging.getLogger("ml_intern").setLevel(logging.DEBUG if debug else logging.INFO)
     logging.captureWarnings(True)
 
 

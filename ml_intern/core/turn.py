@@ -7,7 +7,9 @@ is a valid request.
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
+import time
 import uuid
 from collections import deque
 from collections.abc import Sequence
@@ -95,6 +97,7 @@ class _Progress:
     answer: list[str] = field(default_factory=list)
     partial: list[str] = field(default_factory=list)
     streaming: bool = False
+    first_piece_at: float | None = None
     batch: CallBatch | None = None
     forced_compactions: int = 0
 
@@ -266,11 +269,34 @@ class TurnRunner:
 
     # ---------------------------------------------------------------------------------------------- the model
 
+    def _log_reply(self, reply: Reply, began: float) -> None:
+        """Where the time of a model call went, for the log file."""
+        total = time.monotonic() - began
+        first = total if self._now.first_piece_at is None else self._now.first_piece_at - began
+        speed = reply.usage.completion_tokens / max(total - first, 0.001)
+        log.info(
+            "model call %d of %s: first piece after %.2f s, %.2f s in all, %d tokens in, %d out (%.0f/s), %s",
+            self._now.iterations,
+            self.session.model,
+            first,
+            total,
+            reply.usage.prompt_tokens,
+            reply.usage.completion_tokens,
+            speed,
+            reply.finish_reason,
+        )
+        if log.isEnabledFor(logging.DEBUG):
+            log.debug("reply: %r", reply)
+
     async def _ask(self) -> Reply:
         """One reply, accounted for. "Too long" is answered with a compaction, a bounded number of times."""
         while True:
+            began, request = time.monotonic(), self._request()
+            self._now.first_piece_at = None
+            if log.isEnabledFor(logging.DEBUG):
+                log.debug("request: %s", json.dumps([message.record() for message in request.messages]))
             try:
-                reply = await self._llm.ask(self._request(), self._on_delta, self._on_notice)
+                reply = await self._llm.ask(request, self._on_delta, self._on_notice)
             except LLMError as error:
                 if error.kind != "context_overflow":
                     raise
@@ -278,6 +304,7 @@ class TurnRunner:
                 await self._after_overflow(error)
                 continue
             self._end_stream()
+            self._log_reply(reply, began)
             self._account(reply, "main")
             return reply
 
@@ -303,6 +330,8 @@ class TurnRunner:
             raise _TurnEnd("context_limit", text)
 
     def _on_delta(self, delta: Delta) -> None:
+        if self._now.first_piece_at is None:
+            self._now.first_piece_at = time.monotonic()
         if delta.kind == "text":
             self._now.streaming = True
             self._now.partial.append(delta.text)
@@ -316,6 +345,7 @@ class TurnRunner:
             self._drop_partial()
 
     def _on_notice(self, text: str) -> None:
+        log.info("notice: %s", text)
         self._events.emit(Notice(text=text, level="warning"))
 
     def _drop_partial(self) -> None:
@@ -331,31 +361,35 @@ class TurnRunner:
         self._now.partial.clear()
         self._now.streaming = False
 
-    def _account(self, reply: Reply, kind: CallKind) -> None:
-        """Puts a reply on the bill and tells of it."""
-        usage = reply.usage
-        cost = self._facts.cost(self.session.model, usage)
+    def bill(self, model: str, usage: Usage, kind: CallKind, latency_ms: int = 0, finish_reason: str = "") -> None:
+        """Puts a model call on the bill and tells of it."""
+        cost = self._facts.cost(model, usage)
         self.session.budget.record(cost)
         self._now.tokens += usage.total
-        if kind == "main":
-            self.session.context.record_usage(usage)
         self._events.emit(
             LLMCall(
-                model=self.session.model,
+                model=model,
                 kind=kind,
                 cost_usd=cost,
                 prompt_tokens=usage.prompt_tokens,
                 completion_tokens=usage.completion_tokens,
                 cached_tokens=usage.cached_tokens,
-                latency_ms=reply.latency_ms,
-                finish_reason=reply.finish_reason,
+                latency_ms=latency_ms,
+                finish_reason=finish_reason,
             )
         )
         self.tell_usage()
 
+    def _account(self, reply: Reply, kind: CallKind) -> None:
+        if kind == "main":
+            self.session.context.record_usage(reply.usage)
+        self.bill(self.session.model, reply.usage, kind, reply.latency_ms, reply.finish_reason)
+
     def _check_money(self) -> None:
         budget = self.session.budget
         prompt = self._facts.cost(self.session.model, Usage(prompt_tokens=self.session.context.tokens))
+        if prompt == 0.0:
+            return  # free, so no cap stands against it
         if budget.exhausted or (prompt and budget.objection(Cost(prompt))):
             text = (
                 f"Stopped at the spending cap: ${budget.committed_usd:.2f} of ${budget.cap_usd or 0:.2f} are used. "
@@ -471,8 +505,6 @@ class TurnRunner:
 
 def _object_text(arguments: str) -> str:
     """Arguments as the history keeps them: as they were if they are a JSON object, else an empty one."""
-    import json
-
     try:
         value = json.loads(arguments)
     except ValueError:

@@ -357,11 +357,21 @@ async def test_a_call_whose_effects_cannot_be_determined_is_not_run(tmp_path: Pa
 @pytest.mark.parametrize("cap", [0.0, 0.5])
 async def test_the_spending_cap_ends_the_turn_before_the_next_model_call(tmp_path: Path, cap: float) -> None:
     cluster = Cluster()
-    script = (tools(train("a", "c1", usd=cap)), text("never"))
+    prices = tmp_path / "home" / "config" / "models.json"
+    prices.parent.mkdir(parents=True)
+    prices.write_text('{"models": {"vllm/scripted": {"input_usd": 100, "output_usd": 100}}}')
+    script = (tools(train("a", "c1", usd=0.0)).usage(5000, 10), text("never"))
     async with ScriptedLLM(*script) as server, Harness(server, tmp_path, cap=cap, tools=[cluster.spec()]) as agent:
         events = await agent.prompt()
         end = events[-1]
         assert isinstance(end, TurnComplete)
         assert end.reason == "cost_limit"
         assert len(server.requests) == (0 if cap == 0 else 1)
-        assert end.cost_usd == pytest.approx(cap)
+        assert end.cost_usd == pytest.approx(0.501 if cap else 0.0)
+
+
+async def test_a_free_model_goes_on_at_the_cap_since_it_spends_nothing(tmp_path: Path) -> None:
+    async with ScriptedLLM(text("free")) as server, Harness(server, tmp_path, cap=0.0) as agent:
+        events = await agent.prompt()
+        assert isinstance(events[-1], TurnComplete)
+        assert events[-1].reason == "completed"

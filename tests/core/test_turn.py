@@ -12,9 +12,13 @@ from ml_intern.core.protocol import (
     ContextUsage,
     ErrorEvent,
     LLMCall,
+    ModeChanged,
+    ModelChanged,
     New,
     NewComplete,
     Notice,
+    SetMode,
+    SetModel,
     ToolCallEvent,
     ToolOutput,
     TurnComplete,
@@ -380,3 +384,45 @@ async def test_every_turn_has_exactly_one_end_and_seq_rises_strictly(tmp_path: P
         sequence = [event.seq for event in agent.events]
         assert sequence == sorted(set(sequence))
         assert all(event.time.endswith("Z") and event.session_id for event in agent.events)
+
+
+# ------------------------------------------------------------------------------------------------ choosing a model
+
+
+async def test_a_model_that_does_not_answer_its_trial_is_not_switched_to(tmp_path: Path) -> None:
+    async with (
+        ScriptedLLM(error(404, "no such model"), text("still")) as server,
+        Harness(server, tmp_path) as agent,
+    ):
+        agent.submit(SetModel(model="vllm/other"))
+        told = await agent.until(lambda event: isinstance(event, ErrorEvent))
+        assert not told.ends_turn
+        assert "vllm/scripted stays in use" in told.error
+        await agent.prompt()
+        assert agent.request(2).body["model"] == "scripted"
+
+
+async def test_a_model_that_answers_is_used_from_the_next_request_on(tmp_path: Path) -> None:
+    async with ScriptedLLM(text("pong"), text("hello")) as server, Harness(server, tmp_path) as agent:
+        agent.submit(SetModel(model="vllm/other"))
+        changed = await agent.until(lambda event: isinstance(event, ModelChanged))
+        assert changed.model == "vllm/other"
+        assert agent.request(1).body["max_tokens"] == 1
+        assert agent.last(LLMCall).kind == "probe"
+        await agent.prompt()
+        assert agent.request(2).body["model"] == "other"
+
+
+async def test_an_unknown_model_is_refused_with_near_names(tmp_path: Path) -> None:
+    async with ScriptedLLM(text("x")) as server, Harness(server, tmp_path) as agent:
+        agent.submit(SetModel(model="vlm/other"))
+        told = await agent.until(lambda event: isinstance(event, ErrorEvent))
+        assert told.kind in {"model_not_found", "no_key"}
+        assert not server.requests
+
+
+async def test_yolo_brings_a_cap_where_there_is_none(tmp_path: Path) -> None:
+    async with ScriptedLLM(text("x")) as server, Harness(server, tmp_path, mode="guarded") as agent:
+        agent.submit(SetMode(mode="yolo"))
+        assert agent.last(ModeChanged).mode == "yolo"
+        assert agent.last(ContextUsage).cap_usd == 10.0

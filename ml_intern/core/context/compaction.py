@@ -40,7 +40,7 @@ _MIN_GAIN = 0.1  # share of the history that must go for a compaction to have be
 _TAIL = 0.5  # shares of the room: for the recent end, for everything kept word for word, for the summary
 _KEPT = 0.75
 _SUMMARY = 0.2
-_SUMMARY_BOUNDS = (300, 6_000)
+_SUMMARY_BOUNDS = (500, 6_000)
 _MESSAGE_FLOOR = 1_000
 _ASKED_FLOOR = 1_000  # a person's own wish to compact is not worth a model call for less than this
 _RECORD = 0.6  # share of the window that the record to be summarised may take
@@ -136,17 +136,18 @@ async def compact(
         ContextLimitReached: For the second time in a row too little was gained.
     """
     old = context.tokens
-    attempt = _Attempt.begin(context, window, instructions, forced=forced or asked)
+    attempt = _Attempt.begin(context, window, instructions, forced=forced, asked=asked)
     if asked and attempt.middle_size < _ASKED_FLOOR:
         return CompactionResult(old, old, effective=False, how="nothing")
     how, messages = await attempt.run(ask)
     total = sum(context.sizes)
     gained = total - sum(context.count(messages))
-    if gained > 0:
-        context.replace(messages)
     effective = gained > 0 and gained >= _MIN_GAIN * total
+    changed = effective or (gained > 0 and not asked)
+    if changed:
+        context.replace(messages)
     _keep_score(context, window, tried=forced or how in {"summary", "digest"}, effective=effective or asked)
-    return CompactionResult(old, context.tokens, effective, how if gained > 0 else "nothing")
+    return CompactionResult(old, context.tokens, effective, how if changed else "nothing")
 
 
 def _keep_score(context: ContextManager, window: int, *, tried: bool, effective: bool) -> None:
@@ -164,6 +165,7 @@ class _Attempt:
 
     Attributes:
         room: What the history may take afterwards.
+        kept_room: What the messages that stay word for word may take of it; longer ones are cut.
         record_room: What the record to be summarised may take.
     """
 
@@ -172,21 +174,25 @@ class _Attempt:
     sizes: tuple[int, ...]
     plan: CompactionPlan
     room: int
+    kept_room: int
     record_room: int
     instructions: str
 
     @classmethod
-    def begin(cls, context: ContextManager, window: int, instructions: str, *, forced: bool) -> _Attempt:
+    def begin(cls, context: ContextManager, window: int, instructions: str, *, forced: bool, asked: bool) -> _Attempt:
         """Sets the goal, as a share of the history, since the provider's tokens need not be ours."""
         tokens, fixed, sizes = context.tokens, context.fixed_tokens, context.sizes
-        limit = min(window, tokens) if forced else window
+        limit = min(window, tokens) if forced or asked else window
         low, high = _LEFT
         goal = (limit * _FULL - fixed) * _GOAL
         share = min(high, max(low, goal / max(1, tokens - fixed)))
         room = int(share * sum(sizes))
+        # Nothing forces a person who asks to give up parts of what was said last.
+        roomy = asked and tokens <= window * _FULL
+        kept_room = sum(sizes) if roomy else int(room * _KEPT)
         messages = context.messages
         plan = plan_compaction(messages, sizes, tail_room=int(room * _TAIL))
-        return cls(context, messages, sizes, plan, room, int(limit * _RECORD), instructions)
+        return cls(context, messages, sizes, plan, room, kept_room, int(limit * _RECORD), instructions)
 
     @property
     def counter(self) -> TokenCounter:
@@ -212,7 +218,7 @@ class _Attempt:
     def _kept(self) -> dict[int, Message]:
         """The messages that stay, each no longer than its fair share of the room."""
         sizes = [self.sizes[index] for index in self.plan.kept]
-        limit = min(MAX_MESSAGE, fair_limit(sizes, int(self.room * _KEPT), _MESSAGE_FLOOR))
+        limit = min(MAX_MESSAGE, fair_limit(sizes, self.kept_room, _MESSAGE_FLOOR))
         return {index: excerpt(self.messages[index], self.sizes[index], limit) for index in self.plan.kept}
 
     def _shrunk(self, kept: dict[int, Message]) -> list[Message]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal
@@ -15,7 +16,7 @@ from ml_intern.core.protocol import HistoryRecord
 
 log = logging.getLogger(__name__)
 
-OnChange = Callable[[HistoryRecord], None]
+OnChange = Callable[[HistoryRecord], object]
 
 
 class ContextManager:
@@ -77,6 +78,18 @@ class ContextManager:
         """Tokens of each of these messages; those of the history are not counted again."""
         known = {id(message): size for message, size in zip(self._messages, self._sizes, strict=True)}
         return [known.get(id(message)) or self._counter.message(message) for message in messages]
+
+    async def count_well(self) -> None:
+        """Goes over to counting with a vocabulary, if there is one, and counts what is there anew, all in a thread."""
+        if self._counter.exact or not await self._counter.warm():
+            return
+        counted = self.messages
+        sizes = await asyncio.to_thread(lambda: [self._counter.message(message) for message in counted])
+        if counted == self.messages[: len(counted)]:
+            before = self._own
+            self._sizes[: len(sizes)] = sizes
+            self._own = sum(self._sizes)
+            self._meter.recounted(self._counter.message(self._system), before, self._own)
 
     # ------------------------------------------------------------------------------------------------- changing
 

@@ -52,6 +52,13 @@ class UsageMeter:
         if self._counted is not None:
             self._counted, self._own = self.tokens(own), own
 
+    def recounted(self, system: int, before: int, after: int) -> None:
+        """Our own count has become another: `after` instead of `before` for the very same history."""
+        if self._counted is None:
+            self._system = system
+        elif before:
+            self._own = round(self._own * after / before)
+
     def _density(self) -> float:
         """The provider's tokens for one of ours."""
         if self._counted is None or self._own < _MIN_SAMPLE:

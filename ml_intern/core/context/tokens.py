@@ -41,6 +41,7 @@ class TokenCounter:
 
     def __init__(self) -> None:
         self._encoding: Encoding | None = None
+        self._looked = False
 
     @property
     def exact(self) -> bool:
@@ -48,11 +49,14 @@ class TokenCounter:
         return self._encoding is not None
 
     async def warm(self) -> bool:
-        """Reads the vocabulary in a thread (about 0.3 CPU-seconds). Tells whether there is one."""
+        """Reads the vocabulary in a thread (about 0.3 CPU-seconds), once. Tells whether there is one."""
         return await asyncio.to_thread(self.load)
 
     def load(self) -> bool:
-        """Reads the vocabulary, blocking. Tells whether there is one."""
+        """Reads the vocabulary, blocking, once. Tells whether there is one."""
+        if self._looked:
+            return self.exact
+        self._looked = True
         path = find_vocabulary()
         if path is None:
             log.info("no tokenizer vocabulary on this machine: tokens are estimated from text length")

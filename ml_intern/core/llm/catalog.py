@@ -6,7 +6,7 @@ import asyncio
 import json
 import logging
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -59,11 +59,18 @@ class Catalog:
         env: Environment variables.
         bundled: The bundled `models.json`.
         user_file: The user's own, which need not exist.
+        clock: Monotonic seconds; decides when an answer is stale.
     """
 
     def __init__(
-        self, settings: Settings, env: Mapping[str, str], bundled: Path, user_file: Path | None = None
+        self,
+        settings: Settings,
+        env: Mapping[str, str],
+        bundled: Path,
+        user_file: Path | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._clock = clock
         self._settings = settings
         self._env = env
         files = [read_model_file(path) for path in (user_file, bundled) if path is not None]
@@ -162,7 +169,7 @@ class Catalog:
     def is_stale(self, route: Route) -> bool:
         """Whether it is time to ask the server of a route about its models."""
         asked = route.is_router or route.provider in LOCAL_SERVERS
-        return asked and time.monotonic() >= self._fresh_until.get(_source(route), 0.0)
+        return asked and self._clock() >= self._fresh_until.get(_source(route), 0.0)
 
     async def refresh(self, route: Route, pool: HttpPool) -> None:
         """Asks the server of a route, unless that was done lately: for the router's catalogue, or a local window.
@@ -173,7 +180,7 @@ class Catalog:
             if not self.is_stale(route):
                 return
             told = await (self._ask_router(pool, route.api_key) if route.is_router else self._ask_local(pool, route))
-            self._fresh_until[_source(route)] = time.monotonic() + (FRESH_S if told else FRESH_AFTER_FAILURE_S)
+            self._fresh_until[_source(route)] = self._clock() + (FRESH_S if told else FRESH_AFTER_FAILURE_S)
 
     async def _ask_local(self, pool: HttpPool, route: Route) -> bool:
         window = await ask_window(pool, route)

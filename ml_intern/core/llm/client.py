@@ -16,7 +16,7 @@ from ml_intern.core.llm.errors import LLMError, stream_cut
 from ml_intern.core.llm.http_pool import HttpPool
 from ml_intern.core.llm.litellm_transport import LiteLLMTransport, close_litellm, load_litellm
 from ml_intern.core.llm.reasoning import ORIGIN, Replay
-from ml_intern.core.llm.retry import RetryPolicy
+from ml_intern.core.llm.retry import RetryPolicy, notice
 from ml_intern.core.llm.routing import Route, resolve
 from ml_intern.core.llm.types import Delta, OnDelta, OnNotice, Reply, Request, Transport
 from ml_intern.core.llm.usage import estimate_usage
@@ -88,16 +88,17 @@ class LLMClient:
             except LLMError as error:
                 log.info("attempt %d at %s: %s: %s", state.made, request.model, error.kind, error.detail or error)
                 healed = self._heal(request, state, error)
-                if healed is None and not (retry and self._may_retry(state, error)):
+                attempts = self._attempts(state, error) if retry else 1
+                if healed is None and state.made >= attempts:
                     raise
                 self._void(state, on_delta)
                 if healed is not None:
                     _tell(on_notice, healed)
                     continue
                 wait = self._policy.delay(state.made, error)
-                _tell(on_notice, self._policy.notice(state.made, error, wait))
-                await asyncio.sleep(wait)
                 state.made += 1
+                _tell(on_notice, notice(error, wait, state.made, attempts))
+                await asyncio.sleep(wait)
 
     async def _attempt(self, request: Request, state: _Attempts, on_delta: OnDelta | None) -> Reply:
         state.route = replace(state.route, replay=self._replay.get(request.model, "auto"))
@@ -150,9 +151,9 @@ class LLMClient:
         how = "with" if self._replay[model] == "always" else "without"
         return f"{model} did not take the earlier reasoning as it was sent; trying again {how} it."
 
-    def _may_retry(self, state: _Attempts, error: LLMError) -> bool:
+    def _attempts(self, state: _Attempts, error: LLMError) -> int:
         answered = state.route.base_url in self._answered
-        return self._policy.allows(state.made, error, answered_before=answered)
+        return self._policy.attempts(error, answered_before=answered)
 
     @staticmethod
     def _void(state: _Attempts, on_delta: OnDelta | None) -> None:
@@ -214,7 +215,7 @@ class LLMClient:
         if self._practice is None:
             from ml_intern.core.llm.practice import PracticeTransport
 
-            self._practice = PracticeTransport()
+            self._practice = PracticeTransport(env=self._env)
         return self._practice
 
     def _effort(self, request: Request, route: Route) -> str:

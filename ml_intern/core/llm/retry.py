@@ -36,17 +36,17 @@ class RetryPolicy:
         """The policy that is configured."""
         return cls(settings.max_attempts, settings.retry_base_s, settings.retry_max_s)
 
-    def allows(self, attempt: int, error: LLMError, *, answered_before: bool) -> bool:
-        """Whether another attempt follows attempt number `attempt` (from 1).
+    def attempts(self, error: LLMError, *, answered_before: bool) -> int:
+        """Attempts in all for a request that failed in this way, the first included.
 
         Args:
-            attempt: Attempts made so far.
-            error: How the last one failed.
+            error: How the last attempt failed.
             answered_before: Whether that server has answered anything in this session.
         """
+        if not error.retryable:
+            return 1
         hopeless = error.unreachable and not answered_before
-        most = min(self.max_attempts, UNREACHABLE_ATTEMPTS) if hopeless else self.max_attempts
-        return error.retryable and attempt < most
+        return min(self.max_attempts, UNREACHABLE_ATTEMPTS) if hopeless else self.max_attempts
 
     def delay(self, attempt: int, error: LLMError, chance: Callable[[], float] = random.random) -> float:
         """Seconds to wait after attempt number `attempt` failed.
@@ -66,7 +66,8 @@ class RetryPolicy:
         longest = min(self.max_s, base * 2.0 ** (attempt - 1))
         return longest * (0.5 + chance() / 2)
 
-    def notice(self, attempt: int, error: LLMError, wait_s: float) -> str:
-        """What a person reads while we wait."""
-        reason = error.message.partition(";")[0].rstrip(".")
-        return f"{reason}. Trying again in {wait_s:.0f} s (attempt {attempt + 1} of {self.max_attempts})."
+
+def notice(error: LLMError, wait_s: float, attempt: int, attempts: int) -> str:
+    """What a person reads while we wait for attempt number `attempt` of so many."""
+    reason = error.message.partition(";")[0].rstrip(".")
+    return f"{reason}. Trying again in {wait_s:.0f} s (attempt {attempt} of {attempts})."

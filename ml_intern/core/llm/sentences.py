@@ -15,7 +15,8 @@ _MAX_QUOTE = 240
 
 def sentence(kind: ErrorKind, status: int | None, detail: str, route: Route) -> str:
     """The sentence for an error of this kind, with the server's own words where they help."""
-    where = f"{route.address} ({status})" if status else route.address
+    address = f"T{route.address[1:]}" if route.address.startswith("the ") else route.address
+    where = f"{address} ({status})" if status else address
     said = f": {quote(detail)}" if detail else ""
     match kind:
         case "auth":
@@ -68,8 +69,8 @@ def _billing_sentence(where: str, route: Route) -> str:
             "or choose another model with /model."
         )
     return (
-        f"{where} wants payment: the account has no credit left; add credit at {route.provider} "
-        f"(Hugging Face accounts: {HF_BILLING_URL}) or choose another model with /model."
+        f"{where} wants payment: the account has no credit left; add credit there "
+        f"(for Hugging Face: {HF_BILLING_URL}) or choose another model with /model."
     )
 
 

@@ -47,7 +47,7 @@ class ToolResult:
 
 
 class SessionState:
-    """Per-session memory of the tools (files read, the plan, job ids), one object per kind; a new session empties it."""
+    """Per-session memory of the tools (files read, the plan, job ids), one object of each kind."""
 
     def __init__(self) -> None:
         self._items: dict[type, Any] = {}
@@ -109,6 +109,7 @@ class ToolSpec:
             an interrupt, and must then stop what it started before it lets `CancelledError` go on.
         assess: Tells what a call would do, before it is done. None means: only reads.
         exclusive: A key; two calls with the same key never run at the same time (two writes to one file, for example).
+        output_scale: How many times as long as other tools' its output may be before it is cut in the middle.
     """
 
     name: str
@@ -117,6 +118,7 @@ class ToolSpec:
     handler: Handler
     assess: Assessor | None = None
     exclusive: Callable[[Any], str | None] | None = None
+    output_scale: float = 1.0
 
     def schema(self) -> dict[str, Any]:
         """The JSON schema of the parameters as sent to the model."""

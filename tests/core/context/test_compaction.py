@@ -243,7 +243,9 @@ async def test_success_or_a_new_prompt_forgives_an_earlier_miss() -> None:
     await compact(context, Summariser(), window=WINDOW, forced=True)
     for message in talk(150):
         context.append(message)
+    assert context.misses == 1
     assert (await compact(context, Summariser(), window=WINDOW)).effective
+    assert context.misses == 0
     small = filled([prompt("hello")])
     await compact(small, Summariser(), window=WINDOW, forced=True)
     small.append(says("hm"))
@@ -260,6 +262,23 @@ async def test_little_is_left_alone_when_a_person_asks_and_nothing_ends() -> Non
         assert outcome.old_tokens == outcome.new_tokens
     assert context.messages == before
     assert ask.asked == []
+
+
+async def test_asking_for_what_gains_next_to_nothing_changes_nothing() -> None:
+    context = filled([prompt("hello"), says("word " * 1_500), prompt("again"), says("word " * 20_000)])
+    before, ask = context.messages, Summariser("word " * 1_200)
+    outcome = await compact(context, ask, window=10 * WINDOW, asked=True, instructions="keep everything")
+    assert len(ask.asked) == 1
+    assert (outcome.how, outcome.effective) == ("nothing", False)
+    assert context.messages == before
+
+
+async def test_asking_leaves_what_was_said_last_whole_while_the_window_has_room() -> None:
+    context = filled([prompt("hello"), *talk(20), prompt("again"), says("word " * 20_000)])
+    before = context.messages
+    outcome = await compact(context, Summariser(), window=10 * WINDOW, asked=True)
+    assert (outcome.how, outcome.effective) == ("summary", True)
+    assert context.messages[-2:] == before[-2:]
 
 
 async def test_an_empty_conversation_is_left_alone() -> None:

@@ -207,6 +207,20 @@ def test_each_message_is_counted_once() -> None:
     assert counter.counted == len(history) + 2
 
 
+async def test_counting_well_recounts_what_is_there_and_keeps_the_providers_figure() -> None:
+    history = [prompt(), *exchanges(30, "step 12 loss 0.4312 lr 2e-05\n" * 40)]
+    guessed, measured = filled(history), filled(history)
+    measured.record_usage(Usage(prompt_tokens=50_000, completion_tokens=10))
+    before = guessed.tokens
+    await guessed.count_well()
+    await measured.count_well()
+    counter = guessed.counter
+    assert counter.exact
+    assert guessed.sizes == tuple(counter.message(message) for message in history)
+    assert guessed.tokens == sum(guessed.sizes) + counter.message(Message("system", SYSTEM)) != before
+    assert measured.tokens == 50_010
+
+
 def test_the_size_is_the_providers_figure_and_the_reply_is_not_counted_twice() -> None:
     context = filled([prompt()])
     context.record_usage(Usage(prompt_tokens=7_000, completion_tokens=500))
@@ -232,6 +246,17 @@ def test_hidden_reasoning_takes_no_room_but_replayed_reasoning_does() -> None:
     hidden.append(says("answer"))
     replayed.append(Message("assistant", "answer", reasoning="long", provider={"signature": "x"}))
     assert (hidden.tokens, replayed.tokens) == (1_100, 6_000)
+
+
+def test_after_an_undo_new_messages_are_counted_on_top_of_what_is_left() -> None:
+    context = filled([prompt("one"), says("yes"), prompt("two")])
+    context.record_usage(Usage(prompt_tokens=30_000, completion_tokens=10))
+    context.append(says("word " * 2_000))
+    context.undo()
+    left = context.tokens
+    assert 0 < left < 30_000
+    context.append(prompt("word " * 1_000))
+    assert left + 900 < context.tokens < left + 1_700
 
 
 def test_a_missing_or_repeated_estimate_of_usage_does_not_spoil_the_count() -> None:

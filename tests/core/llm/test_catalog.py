@@ -6,7 +6,13 @@ from typing import Any
 
 import pytest
 
-from ml_intern.core.llm.catalog import ASSUMED_LOCAL_WINDOW, ASSUMED_WINDOW, Catalog
+from ml_intern.core.llm.catalog import (
+    ASSUMED_LOCAL_WINDOW,
+    ASSUMED_WINDOW,
+    FRESH_AFTER_FAILURE_S,
+    FRESH_S,
+    Catalog,
+)
 from ml_intern.core.llm.http_pool import HttpPool
 from ml_intern.core.llm.prices import info_from_table, price_table
 from ml_intern.core.llm.routing import resolve
@@ -192,18 +198,23 @@ async def test_what_speaks_against_a_model_is_said() -> None:
 
 
 async def test_the_list_is_fetched_once_while_fresh_and_kept_when_the_router_fails() -> None:
+    now = 0.0
     async with ScriptedLLM(models=ROUTER_MODELS) as server:
         env = router_env(server)
-        known, pool, route = catalog(env), HttpPool(5), resolve("org/model", env, Settings())
+        known = Catalog(Settings(), env, BUNDLED, clock=lambda: now)
+        pool, route = HttpPool(5), resolve("org/model", env, Settings())
         assert known.is_stale(route)
         await known.refresh(route, pool)
+        now = FRESH_S - 1
         await known.refresh(route, pool)
-        assert not known.is_stale(route)
         assert len(server.others) == 1
         server.handlers["GET", "/v1/models"] = lambda _: error(500)
-        known._fresh_until.clear()
+        now = FRESH_S
         await known.refresh(route, pool)
         assert len(server.others) == 2
+        assert not known.is_stale(route)
+        now += FRESH_AFTER_FAILURE_S
+        assert known.is_stale(route)
         await pool.aclose()
     assert known.window("org/model:dear") == 16_000
 

@@ -240,6 +240,7 @@ async def test_a_refused_connection_names_the_address_and_is_not_tried_for_long(
     assert url in caught.value.message
     assert "\n" not in caught.value.message
     assert len(notices) == 1
+    assert "attempt 2 of 2" in notices[0]
 
 
 async def test_a_server_that_went_away_after_an_answer_is_waited_for() -> None:

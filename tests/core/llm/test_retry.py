@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from ml_intern.core.llm.errors import ErrorKind, LLMError
-from ml_intern.core.llm.retry import LONGEST_ASKED_WAIT_S, RetryPolicy
+from ml_intern.core.llm.retry import LONGEST_ASKED_WAIT_S, UNREACHABLE_ATTEMPTS, RetryPolicy, notice
 
 POLICY = RetryPolicy(max_attempts=5, base_s=2.0, max_s=60.0)
 
@@ -41,17 +41,15 @@ def test_an_absurd_wait_is_capped() -> None:
         ("auth", False), ("billing", False), ("bad_request", False), ("context_overflow", False), ("no_key", False),
     ],
 )  # fmt: skip
-def test_only_what_may_pass_is_retried_and_only_so_often(kind: ErrorKind, retried: bool) -> None:
-    assert POLICY.allows(4, fault(kind), answered_before=True) is retried
-    assert not POLICY.allows(5, fault(kind), answered_before=True)
+def test_only_what_may_pass_is_retried(kind: ErrorKind, retried: bool) -> None:
+    assert POLICY.attempts(fault(kind), answered_before=True) == (5 if retried else 1)
 
 
 def test_nobody_at_the_address_is_given_up_early_unless_somebody_was_there() -> None:
     gone = fault("connection", unreachable=True)
-    assert POLICY.allows(1, gone, answered_before=False)
-    assert not POLICY.allows(2, gone, answered_before=False)
-    assert POLICY.allows(4, gone, answered_before=True)
+    assert POLICY.attempts(gone, answered_before=False) == UNREACHABLE_ATTEMPTS < 5
+    assert POLICY.attempts(gone, answered_before=True) == 5
 
 
 def test_the_notice_tells_reason_wait_and_count() -> None:
-    assert POLICY.notice(1, fault(), 3.6) == "It failed. Trying again in 4 s (attempt 2 of 5)."
+    assert notice(fault(), 3.6, 2, 5) == "It failed. Trying again in 4 s (attempt 2 of 5)."

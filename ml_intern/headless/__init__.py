@@ -1,0 +1,15 @@
+"""Runs without a screen: one prompt in, one answer out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ml_intern.options import Options
+
+
+def run(options: Options) -> int:
+    """Works on the one prompt of `options` and returns the exit code."""
+    from ml_intern.headless.runner import run_headless
+
+    return run_headless(options)

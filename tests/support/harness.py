@@ -107,7 +107,8 @@ class Harness:
 
     async def ended(self, start: int = 0, timeout: float = 15.0) -> EventBase:
         """Waits for the end of a turn after event number `start`."""
-        return await self.until(is_end, start, timeout)
+        end: EventBase = await self.until(is_end, start, timeout)
+        return end
 
     async def until(self, wanted: Callable[[Any], bool], start: int = 0, timeout: float = 15.0) -> Any:
         """Waits for the first event after number `start` that is wanted."""

@@ -1,0 +1,5 @@
+"""`python -m ml_intern`."""
+
+from ml_intern.cli import main
+
+main()

@@ -1,0 +1,247 @@
+"""The session log: every event of a conversation, one JSON object a line, appended as it happens.
+
+The file is the session: it is readable at every moment, loses at most the line being written when the process is
+killed, and what a person has seen is already in it.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import re
+from collections import deque
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from pydantic_core import PydanticSerializationError
+
+from ml_intern.core.protocol import (
+    EventBase,
+    HistoryRecord,
+    ModelChanged,
+    Ready,
+    SessionResumed,
+    SessionStarted,
+    utc_now,
+)
+from ml_intern.core.redact import WITHHELD, Redactor
+
+log = logging.getLogger(__name__)
+
+SCHEMA_VERSION = 1
+
+_UNLOGGED = frozenset({"assistant_chunk"})
+"""Whole replies are kept as `assistant_message`."""
+
+_PRELUDE = frozenset(
+    {
+        "context_usage",
+        "error",
+        "mode_changed",
+        "model_changed",
+        "new_complete",
+        "notice",
+        "plan_update",
+        "ready",
+        "session_resumed",
+        "shutdown",
+        "undo_complete",
+    }
+)
+"""What can happen before anyone has said anything. A file begins with the first event of another kind."""
+
+_SAFE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}\Z")
+
+OnProblem = Callable[[str], None]
+"""Takes a sentence for a person. It is called while an event is being delivered, so it must not block."""
+
+
+class SessionLog:
+    """Consumer of an event stream that keeps each session in a file of its own: `YYYY/MM/<session_id>.jsonl`.
+
+    Nothing is created before a conversation has begun, so opening and leaving the app leaves no trace. When the disk is
+    full or gone, lines wait in memory and go out with the next event that finds it again; the agent works on.
+
+    Args:
+        directory: Where session logs live; made on first use, for the user alone.
+        redactor: Takes secrets out of every line.
+        version: The program's version, for the first line of each file.
+        on_problem: Hears when events cannot be saved, and when they can again. Told once, not for each event.
+    """
+
+    def __init__(self, directory: Path, redactor: Redactor, version: str, on_problem: OnProblem) -> None:
+        self._directory = directory
+        self._redactor = redactor
+        self._version = version
+        self._on_problem = on_problem
+        self._session_id = ""
+        self._workdir = ""
+        self._model = ""
+        self._first_time = ""
+        self._begun = False
+        self._handle: int | None = None
+        self._failing = False
+        self._mid_line = False
+        self._waiting: deque[bytes] = deque()
+        self.path: Path | None = None
+        """The file of the running session, once there is one."""
+
+    def __call__(self, event: EventBase) -> None:
+        """Takes the next event; when it returns, the event is in the file, or waits in memory if that cannot be."""
+        if event.session_id != self._session_id:
+            self._turn_to(event.session_id)
+        self._learn(event)
+        kind: str = getattr(event, "type", "")
+        if kind in _UNLOGGED:
+            return
+        if not self._begun and not self._is_prelude(kind, event):
+            self._begin()
+        self._waiting.append(self._line(event))
+        if self._begun:
+            self._write_out()
+
+    def close(self) -> None:
+        """Gives the file back. Later events open it again."""
+        if self._handle is not None:
+            os.close(self._handle)
+            self._handle = None
+
+    # ------------------------------------------------------------------------------------------------- sessions
+
+    def _turn_to(self, session_id: str) -> None:
+        if self._begun and self._waiting:
+            self._write_out()  # the last chance of what the old file did not take
+        self.close()
+        self._waiting.clear()
+        self._session_id, self._first_time = session_id, ""
+        self._begun, self._mid_line, self.path = False, False, None
+
+    def _learn(self, event: EventBase) -> None:
+        self._first_time = self._first_time or event.time or utc_now()
+        match event:
+            case Ready():
+                self._model, self._workdir = event.model, event.workdir
+            case ModelChanged() | SessionResumed():
+                self._model = event.model
+
+    @staticmethod
+    def _is_prelude(kind: str, event: EventBase) -> bool:
+        if isinstance(event, HistoryRecord):
+            return event.op != "truncate" and all(message.get("role") == "system" for message in event.messages)
+        return kind in _PRELUDE
+
+    def _begin(self) -> None:
+        self._begun = True
+        self.path = find_session(self._directory, self._session_id)
+        if self.path is None:
+            started = self._first_time
+            self.path = self._directory / started[:4] / started[5:7] / f"{_checked_id(self._session_id)}.jsonl"
+            header = SessionStarted(
+                time=started,
+                session_id=self._session_id,
+                schema_version=SCHEMA_VERSION,
+                directory=self._workdir,
+                model=self._model,
+                version=self._version,
+            )
+            self._waiting.appendleft(self._line(header))
+
+    # ---------------------------------------------------------------------------------------------------- lines
+
+    def _line(self, event: EventBase) -> bytes:
+        try:
+            text = event.model_dump_json()
+        except PydanticSerializationError:  # a lone surrogate: no UTF-8, but JSON can escape it
+            text = json.dumps(event.model_dump())
+        clean = self._redactor.text(text)
+        if clean is WITHHELD:
+            kept = {key: getattr(event, key, None) for key in ("seq", "time", "session_id", "type")}
+            clean = json.dumps({**kept, "withheld": WITHHELD})
+        return clean.encode() + b"\n"
+
+    def _write_out(self) -> None:
+        try:
+            if self._handle is None:
+                self._handle = self._open()
+            while self._waiting:
+                line = self._waiting[0]
+                written = os.write(self._handle, line)
+                self._mid_line = written < len(line)
+                if self._mid_line:  # the disk is nearly full; the rest of the line goes first as soon as it can
+                    self._waiting[0] = line[written:]
+                else:
+                    self._waiting.popleft()
+        except OSError as error:
+            self.close()
+            self._report(error)
+        else:
+            self._report(None)
+
+    def _report(self, error: OSError | None) -> None:
+        if self._failing == (error is not None):
+            return
+        self._failing = error is not None
+        if error is None:
+            self._on_problem("The session is being saved again; nothing was lost.")
+            return
+        log.error("cannot write %s: %s", self.path, error)
+        reason = (error.strerror or str(error)).lower()
+        self._on_problem(f"The session cannot be saved ({reason}: {self.path}); events are kept in memory meanwhile.")
+
+    def _open(self) -> int:
+        path = self.path
+        if path is None:
+            raise FileNotFoundError("no session has begun")
+        _make_private_directories(path.parent)
+        handle = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o600)
+        if os.lseek(handle, 0, os.SEEK_END) and not self._mid_line:
+            os.lseek(handle, -1, os.SEEK_END)
+            if os.read(handle, 1) != b"\n":  # a killed process left half a line; the next one must not run into it
+                self._waiting.appendleft(b"\n")
+        return handle
+
+
+def _make_private_directories(path: Path) -> None:
+    """Makes a directory and its missing parents for this user alone; those that exist stay as they are."""
+    if path.is_dir():
+        return
+    _make_private_directories(path.parent)
+    path.mkdir(mode=0o700, exist_ok=True)
+
+
+def _checked_id(session_id: str) -> str:
+    if not _SAFE_ID.match(session_id):
+        raise ValueError(f"not a session id: {session_id!r}")
+    return session_id
+
+
+# ---------------------------------------------------------------------------------------------------------- reading
+
+
+def find_session(directory: Path, session_id: str) -> Path | None:
+    """The log of a session, wherever in the years and months it lies; None when there is none.
+
+    Raises:
+        ValueError: The id holds characters that no session id has.
+    """
+    return next(iter(sorted(directory.glob(f"[0-9]*/[0-9]*/{_checked_id(session_id)}.jsonl"))), None)
+
+
+def read_session(path: Path) -> Iterator[dict[str, Any]]:
+    """The events of a log, oldest first, as plain objects; types this version does not know included.
+
+    Lines that are no JSON objects - the torn last one after a crash, runs of NUL after a power cut - are passed over.
+
+    Raises:
+        OSError: The file cannot be read.
+    """
+    with path.open("rb") as file:
+        for line in file:  # binary, so that only \n ends a line: U+2028 and the like belong to the text
+            try:
+                event = json.loads(line.strip(b"\0 \t\r\n").decode("utf-8", "replace"))
+            except ValueError:
+                continue
+            if isinstance(event, dict):
+                yield event

@@ -15,7 +15,7 @@ from ml_intern.core.approvals.pending import PendingApprovals
 from ml_intern.core.approvals.policy import Policy
 from ml_intern.core.calls import ToolHost
 from ml_intern.core.child_env import without_secrets
-from ml_intern.core.config import BUNDLED, LoadedConfig, load_config
+from ml_intern.core.config import BUNDLED, ConfigError, LoadedConfig, load_config
 from ml_intern.core.context.manager import ContextManager
 from ml_intern.core.context.tokens import TokenCounter
 from ml_intern.core.env import load_env
@@ -26,8 +26,9 @@ from ml_intern.core.llm.errors import LLMError
 from ml_intern.core.llm.probe import probe
 from ml_intern.core.logs import start_logging
 from ml_intern.core.places import Places, find_places
+from ml_intern.core.plan import Plan
 from ml_intern.core.prompt import system_prompt
-from ml_intern.core.protocol import Notice
+from ml_intern.core.protocol import EventBase, Notice
 from ml_intern.core.redact import Redactor
 from ml_intern.core.session import Session
 from ml_intern.core.settings import Settings
@@ -37,6 +38,7 @@ from ml_intern.core.turn import TurnRunner
 from ml_intern.options import Options
 from ml_intern.resources import config_path
 from ml_intern.sessions.log import SessionLog
+from ml_intern.sessions.restore import SavedSession, latest_session, restore, sessions_by_prefix, title_of
 from ml_intern.tools.jobs.local import LocalBackend
 from ml_intern.tools.registry import create_builtin_tools
 
@@ -61,6 +63,7 @@ class Wired:
         warnings: Sentences for a person: odd configuration, ignored files.
         model_problem: Why the configured model cannot be used as things stand, or empty.
         suggestion: A prompt to begin with, in the practice session.
+        earlier: What a resumed session has told before, for a screen to show.
     """
 
     agent: Agent
@@ -73,6 +76,7 @@ class Wired:
     warnings: tuple[str, ...] = ()
     model_problem: str = ""
     suggestion: str = ""
+    earlier: tuple[EventBase, ...] = ()
 
     async def aclose(self) -> None:
         """Closes connections and the log. The agent must have been shut down."""
@@ -95,11 +99,13 @@ def build(options: Options, env: Mapping[str, str] | None = None) -> Wired:
     places = find_places(loaded_env.values)
     start_logging(places.logs, Redactor.from_env(loaded_env.values).text, debug=options.debug)
     config = load_config(places, loaded_env.values, config_file=options.config, overrides=options.overrides())
-    suggestion = ""
+    suggestion, saved = "", _saved_session(options, places, workdir)
     if options.demo:
         from ml_intern.core.llm.practice import SUGGESTION, prepare_workspace
 
         workdir, suggestion = prepare_workspace(places), SUGGESTION
+    elif saved is not None and options.workdir is None and Path(saved.directory).is_dir():
+        workdir = Path(saved.directory)
     return assemble(
         _for_this_run(config, headless=options.headless),
         places=places,
@@ -109,6 +115,7 @@ def build(options: Options, env: Mapping[str, str] | None = None) -> Wired:
         cap_lifted="max_cost_usd" in config.sources,
         warnings=(*loaded_env.warnings, *config.warnings),
         suggestion=suggestion,
+        saved=saved,
     )
 
 
@@ -123,6 +130,7 @@ def assemble(
     extra_tools: Iterable[ToolSpec] = (),
     warnings: tuple[str, ...] = (),
     suggestion: str = "",
+    saved: SavedSession | None = None,
 ) -> Wired:
     """Puts the parts together.
 
@@ -136,7 +144,10 @@ def assemble(
         extra_tools: Tools beside the built-in ones.
         warnings: What was odd in the configuration.
         suggestion: See `Wired`.
+        saved: A session to continue.
     """
+    if settings.tool_runtime == "sandbox":
+        raise ConfigError("Sandbox tools are not part of this version; leave out --sandbox-tools and tool_runtime.")
     catalog = Catalog(settings, env, config_path("models.json"), places.config / "models.json")
     llm = LLMClient(settings, env, catalog)
     child_env = without_secrets(env, keep=settings.tools.pass_env)
@@ -163,6 +174,8 @@ def assemble(
         stream=settings.stream,
     )
     events.session_id = session.id
+    if saved is not None:
+        _continue(session, events, saved)
 
     def tell(text: str) -> None:
         events.emit(Notice(text=text, level="warning"))
@@ -197,7 +210,40 @@ def assemble(
         warnings=(*warnings, *catalog.warnings),
         model_problem=model_problem,
         suggestion=suggestion,
+        earlier=() if saved is None else tuple(saved.events),
     )
+
+
+def _saved_session(options: Options, places: Places, workdir: Path) -> SavedSession | None:
+    """The session that `--resume` or `--continue` names.
+
+    Raises:
+        ConfigError: There is no such session, or several fit.
+    """
+    if options.continue_latest:
+        latest = latest_session(places.sessions, workdir)
+        if latest is None:
+            raise ConfigError(f"There is no earlier session in {workdir} to continue.")
+        return restore(latest)
+    if options.resume is None:
+        return None
+    found = sessions_by_prefix(places.sessions, options.resume)
+    if len(found) == 1:
+        return restore(found[0])
+    if not found:
+        raise ConfigError(f"There is no session whose id begins with {options.resume!r}.")
+    newest = "; ".join(f"{path.stem[:8]} {title_of(path)[:40]}" for path in found[:5])
+    raise ConfigError(f"Name one session with --resume ID. The newest: {newest}.")
+
+
+def _continue(session: Session, events: EventStream, saved: SavedSession) -> None:
+    """Makes a fresh session the continuation of a saved one. Model and effort are this run's, if it names any."""
+    session.id = events.session_id = saved.id
+    session.context.load(saved.records)
+    session.state.get(Plan).items = saved.plan
+    session.budget.spent_usd = saved.spent_usd
+    session.turns = saved.turns
+    events.continue_from(saved.last_seq)
 
 
 def _for_this_run(config: LoadedConfig, *, headless: bool) -> Settings:

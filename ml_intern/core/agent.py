@@ -24,6 +24,7 @@ from ml_intern.core.protocol import (
     Operation,
     PlanUpdate,
     Ready,
+    SessionResumed,
     SetEffort,
     SetMode,
     SetModel,
@@ -127,6 +128,8 @@ class Agent:
                 notes=self._notes,
             )
         )
+        if session.context.messages:
+            self.events.emit(SessionResumed(messages=len(session.context.messages), model=session.model))
         self._runner.tell_usage()
         self._begin_preload()
         while not isinstance(operation := await self._queue.get(), Shutdown):

@@ -67,6 +67,7 @@ class Outcome:
     arguments: dict[str, Any]
     result: ToolResult
     malformed: bool = False
+    seconds: float = 0.0
 
 
 @dataclass(slots=True)
@@ -335,7 +336,7 @@ class CallBatch:
         if call_id in self.outcomes:
             return
         call = next(call for call in self.calls if call.id == call_id)
-        self.outcomes[call_id] = Outcome(call, self._arguments.get(call_id, {}), result, malformed)
+        self.outcomes[call_id] = Outcome(call, self._arguments.get(call_id, {}), result, malformed, seconds)
         if result.ok or result.cost_usd is not None:
             self.session.budget.settle(call_id, result.cost_usd)
         else:

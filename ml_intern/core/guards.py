@@ -23,6 +23,8 @@ MAX_CYCLE = 5
 """Longest cycle of different calls that is watched for; it must have come round twice."""
 MAX_IGNORED = 3
 """Replies that may go on repeating after a notice, and notices about one thing, before the turn is stopped."""
+WAITED_S = 10.0
+"""A call that took this long waited for something."""
 MALFORMED_LIMIT = 2
 """Malformed calls of one tool in a row that bring a notice."""
 MAX_PLAN_NUDGES = 2
@@ -119,7 +121,12 @@ class Guards:
 
 
 def signature(outcome: Outcome) -> Signature:
-    """Equal for calls that are the same and had the same result; the order of keys in the arguments is nothing."""
+    """Equal for calls that are the same and had the same result; the order of keys in the arguments is nothing.
+
+    A call that took long was waiting for something, and waiting again is no repetition.
+    """
+    if outcome.seconds >= WAITED_S:
+        return outcome.call.name, hash(outcome.call.id)
     arguments = outcome.call.arguments
     if not outcome.malformed:
         arguments = json.dumps(outcome.arguments, sort_keys=True, separators=(",", ":"), default=str)

@@ -322,7 +322,9 @@ class TurnRunner:
     async def _after_overflow(self, error: LLMError) -> None:
         self._facts.learn_window(self.session.model, error.detail)
         self._now.forced_compactions += 1
-        if self._now.forced_compactions > MAX_FORCED_COMPACTIONS or not await self._shrink("", forced=True):
+        gained = self._now.forced_compactions <= MAX_FORCED_COMPACTIONS and await self._shrink("", forced=True)
+        # A short conversation has nothing to give up, and the refusal may have been a whim: once more as it is.
+        if not gained and self._now.forced_compactions > 1:
             text = (
                 f"The conversation does not fit {self.session.model}, and compacting it did not help: {error.message} "
                 "Start afresh with /new or choose a model with a larger window with /model."
@@ -465,7 +467,7 @@ class TurnRunner:
     async def _make_room(self) -> None:
         context, window = self.session.context, self._facts.window(self.session.model)
         if context.tokens > window * COUNT_WELL_AT and not context.counter.exact:
-            await context.counter.warm()  # half a core-second and 60 MB that most sessions never need
+            await context.count_well()  # half a core-second and 60 MB that most sessions never need
         if context.tokens <= window * self._settings.context.compact_at:
             return
         await self._shrink("")
@@ -485,7 +487,7 @@ class TurnRunner:
             )
         except ContextLimitReached as error:
             raise _TurnEnd("context_limit", str(error)) from error
-        if result.effective:
+        if result.effective or forced:
             self._events.emit(Compacted(old_tokens=old, new_tokens=context.tokens))
         return result.effective
 

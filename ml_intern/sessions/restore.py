@@ -1,0 +1,148 @@
+"""Reads a session back from its log: what the model saw, what a person saw, and the choices that were made."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from ml_intern.core.context.manager import fold
+from ml_intern.core.protocol import (
+    EVENT,
+    TURN_ENDS,
+    EventBase,
+    HistoryRecord,
+    Interrupted,
+    LLMCall,
+    ModelChanged,
+    NewComplete,
+    PlanItem,
+    PlanUpdate,
+    Processing,
+    Ready,
+    SessionStarted,
+)
+from ml_intern.sessions.log import read_session
+
+log = logging.getLogger(__name__)
+
+_NOT_SHOWN_AGAIN = frozenset(
+    {"history", "session_started", "ready", "approval_required", "approval_resolved", "context_usage", "shutdown"}
+)
+"""Events that say nothing about the past that a screen should repeat: a question long answered must not be asked."""
+
+
+@dataclass(slots=True)
+class SavedSession:
+    """One session as its log tells it.
+
+    Attributes:
+        id: Session id.
+        directory: Where it worked.
+        model: Model in use at the end.
+        effort: Reasoning effort at the end; empty when the log does not say.
+        records: Message records for `ContextManager.load`.
+        plan: The plan at the end.
+        spent_usd: What its model calls have cost.
+        turns: Turns that were begun.
+        last_seq: Number of the last event.
+        events: What a screen shows of it, oldest first. A turn that was cut off ends with `interrupted`.
+        unreadable: Lines that make no sense to this version.
+    """
+
+    id: str
+    directory: str = ""
+    model: str = ""
+    effort: str = ""
+    records: list[dict[str, Any]] = field(default_factory=list)
+    plan: tuple[PlanItem, ...] = ()
+    spent_usd: float = 0.0
+    turns: int = 0
+    last_seq: int = 0
+    events: list[EventBase] = field(default_factory=list)
+    unreadable: int = 0
+
+
+def restore(path: Path) -> SavedSession:
+    """Reads a session. Lines that make no sense are counted and passed over.
+
+    Raises:
+        OSError: The file cannot be read.
+    """
+    saved = SavedSession(path.stem)
+    changes: list[HistoryRecord] = []
+    running = False
+    for line in read_session(path):
+        try:
+            event = EVENT.validate_python(line)
+        except ValidationError as error:
+            log.info("%s: an event of type %s is not understood (%s)", path, line.get("type"), error.error_count())
+            saved.unreadable += 1
+            continue
+        if isinstance(event, HistoryRecord):
+            changes.append(event)
+        running = _is_running(event, running)
+        _take(saved, event)
+    saved.records = fold(changes)
+    if running:
+        saved.events.append(Interrupted(seq=saved.last_seq, session_id=saved.id))
+    return saved
+
+
+def sessions_of(directory: Path) -> Iterator[Path]:
+    """Logs under a sessions directory, the one written last first."""
+    logs = [path for path in directory.glob("[0-9]*/[0-9]*/*.jsonl") if path.is_file()]
+    return iter(sorted(logs, key=lambda path: path.stat().st_mtime, reverse=True))
+
+
+def latest_session(directory: Path, workdir: Path) -> Path | None:
+    """The newest session that worked in a directory; None when there is none."""
+    return next((path for path in sessions_of(directory) if _directory_of(path) == str(workdir)), None)
+
+
+def sessions_by_prefix(directory: Path, prefix: str) -> list[Path]:
+    """Logs of sessions whose id begins like this, the one written last first."""
+    return [path for path in sessions_of(directory) if path.stem.startswith(prefix)]
+
+
+def title_of(path: Path) -> str:
+    """The first prompt of a session, for a list; empty when there is none."""
+    prompts = (line for line in read_session(path) if line.get("type") == "user_message")
+    return " ".join(str(next(prompts, {}).get("content", "")).split())
+
+
+def _directory_of(path: Path) -> str:
+    first = next(iter(read_session(path)), {})
+    return str(first.get("directory", "")) if first.get("type") == "session_started" else ""
+
+
+def _is_running(event: EventBase, before: bool) -> bool:
+    kind: str = getattr(event, "type", "")
+    if isinstance(event, Processing):
+        return True
+    return before and not (kind in TURN_ENDS and getattr(event, "ends_turn", True))
+
+
+def _take(saved: SavedSession, event: EventBase) -> None:
+    saved.last_seq = max(saved.last_seq, event.seq)
+    match event:
+        case SessionStarted():
+            saved.directory, saved.model = event.directory, event.model
+        case Ready():
+            saved.model, saved.effort = event.model, event.effort
+        case ModelChanged():
+            saved.model, saved.effort = event.model, event.effort
+        case PlanUpdate():
+            saved.plan = event.plan
+        case LLMCall():
+            saved.spent_usd += event.cost_usd or 0.0
+        case Processing():
+            saved.turns += 1
+        case NewComplete():
+            return
+    if getattr(event, "type", "") not in _NOT_SHOWN_AGAIN:
+        saved.events.append(event)

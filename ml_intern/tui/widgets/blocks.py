@@ -1,0 +1,342 @@
+"""What the chat is made of: prompts, answers, reasoning, notices, mentions of tools, ends of turns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import ClassVar, Literal, Protocol
+
+from ml_intern.tui.widgets.lines import Line, Run, indent, line, wrap
+from ml_intern.tui.widgets.markdown import render
+from ml_intern.tui.widgets.stream import MarkdownStream
+from ml_intern.tui.widgets.text import cells, clean, count, duration, fit, one_line
+from ml_intern.tui.widgets.tool_model import GLYPHS, STATE_INKS
+
+YOU = "you"
+AGENT = "ml-intern"
+MARGIN = Run("  ")
+FOLDED_PROMPT = 24
+"""Lines of a long prompt that are shown before it is opened."""
+LIVE_THOUGHT = 3
+"""Lines of reasoning that are visible while it streams in."""
+FOLD = "mark"
+"""Ink of the lines that open and close a block."""
+
+Level = Literal["info", "warning", "error"]
+
+
+class Block(Protocol):
+    """A part of the chat.
+
+    Attributes:
+        speaker: Whose words it is; empty when it is nobody's.
+        tight: No empty line between it and another tight block.
+        time: When it was said, as shown in the header.
+    """
+
+    @property
+    def speaker(self) -> str: ...
+
+    @property
+    def tight(self) -> bool: ...
+
+    @property
+    def time(self) -> str: ...
+
+    @property
+    def plain(self) -> str:
+        """Its text, for search."""
+
+    def estimate(self, width: int, /) -> int:
+        """About how many lines it has."""
+
+    def render(self, width: int, /) -> list[Line]:
+        """Its lines."""
+
+
+def _about(text: str, width: int) -> int:
+    return text.count("\n") + len(text) // max(1, width - 4) + 1
+
+
+def _body(width: int) -> int:
+    return max(1, width - len(MARGIN.text))
+
+
+def _wrapped(text: str, width: int, ink: str = "") -> list[Line]:
+    """Plain text, line by line."""
+    return [row for part in clean(text).split("\n") for row in wrap([Run(part, ink)], width)]
+
+
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """Base of the blocks that are a text somebody said at some time."""
+
+    text: str
+    time: str = ""
+
+    speaker: ClassVar[str] = AGENT
+    tight: ClassVar[bool] = False
+
+    @property
+    def plain(self) -> str:
+        """The text as it came."""
+        return self.text
+
+    def estimate(self, width: int) -> int:
+        """About how many lines the text takes."""
+        return _about(self.text, width)
+
+
+@dataclass(frozen=True, slots=True)
+class PromptBlock(_Said):
+    """What the person asked.
+
+    Attributes:
+        steered: It was said while a turn was running.
+        expanded: A long one is shown whole.
+    """
+
+    steered: bool = False
+    expanded: bool = False
+
+    speaker: ClassVar[str] = YOU
+
+    def estimate(self, width: int) -> int:
+        """About how many lines are shown."""
+        lines = _about(self.text, width)
+        return lines if self.expanded else min(lines, FOLDED_PROMPT + 1)
+
+    def render(self, width: int) -> list[Line]:
+        """The text as it was typed; a very long one is folded."""
+        lines = _wrapped(self.text.strip("\n"), _body(width))
+        hidden = len(lines) - FOLDED_PROMPT
+        if hidden > 4:
+            label = "▴ fold" if self.expanded else f"▾ {count(hidden, 'more line')}"
+            lines = [*(lines if self.expanded else lines[:FOLDED_PROMPT]), line(label, FOLD)]
+        if self.steered:
+            lines.append(line("while it was working", "faint"))
+        return indent(lines, MARGIN)
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerBlock(_Said):
+    """What the agent said, in markdown.
+
+    Attributes:
+        partial: The reply was cut off by an interrupt.
+    """
+
+    partial: bool = False
+
+    def render(self, width: int) -> list[Line]:
+        """The markdown, and a remark where it was cut off."""
+        lines = render(self.text, _body(width))
+        if self.partial:
+            lines.append(line("(interrupted here)", "muted"))
+        return indent(lines, MARGIN)
+
+
+@dataclass(frozen=True, slots=True)
+class ReasoningBlock(_Said):
+    """What the model thought before it spoke: one line that opens.
+
+    Attributes:
+        seconds: How long it thought; None when unknown.
+        expanded: The thoughts are shown.
+    """
+
+    seconds: float | None = None
+    expanded: bool = False
+
+    def estimate(self, width: int) -> int:
+        """About how many lines are shown."""
+        return 1 + (_about(self.text, width) if self.expanded else 0)
+
+    def render(self, width: int) -> list[Line]:
+        """The line, and the thoughts below it when it is open."""
+        label = "thought" if self.seconds is None else f"thought for {duration(self.seconds)}"
+        lines = [line(f"{'▴' if self.expanded else '▾'} {label}", FOLD)]
+        if self.expanded:
+            lines += indent(render(self.text, _body(width) - 2, "thought"), Run("  "))
+        return indent(lines, MARGIN)
+
+
+@dataclass(frozen=True, slots=True)
+class NoticeBlock(_Said):
+    """A sentence about what happens: a retry, a warning, an error with its next step."""
+
+    level: Level = "info"
+
+    speaker: ClassVar[str] = ""
+    tight: ClassVar[bool] = True
+    MARKS: ClassVar[dict[str, tuple[str, str, str]]] = {
+        "info": ("·", "muted", "muted"),
+        "warning": ("!", "warning", ""),
+        "error": ("✗", "error", ""),
+    }
+
+    def render(self, width: int) -> list[Line]:
+        """The sentence behind a mark of its level."""
+        mark, mark_ink, ink = self.MARKS[self.level]
+        lines = _wrapped(self.text.strip(), _body(width) - 2, ink)
+        return indent(indent(lines, Run("  "), Run(f"{mark} ", mark_ink)), MARGIN)
+
+
+@dataclass(frozen=True, slots=True)
+class EndBlock(_Said):
+    """The line that closes a turn: how it ended, how long it took, what it cost."""
+
+    speaker: ClassVar[str] = ""
+
+    def render(self, width: int) -> list[Line]:
+        """A thin rule with the text at its right end."""
+        text = fit(one_line(self.text), max(1, width - 6))
+        return [Line((Run("─" * max(0, width - cells(text) - 1), "rule"), Run(f" {text}", "muted")))]
+
+
+@dataclass(frozen=True, slots=True)
+class PlainBlock(_Said):
+    """Text that is shown as it is."""
+
+    speaker: ClassVar[str] = ""
+
+    def render(self, width: int) -> list[Line]:
+        """The text, wrapped."""
+        return indent(_wrapped(self.text.strip("\n"), _body(width)), MARGIN)
+
+
+@dataclass(frozen=True, slots=True)
+class ToolLine:
+    """A mention of a tool call, on one line.
+
+    Attributes:
+        tool: The tool's name.
+        summary: What it was called with, in a few words.
+        state: Where the call stands.
+        seconds: How long it took; None while it runs.
+    """
+
+    tool: str
+    summary: str = ""
+    state: str = "running"
+    seconds: float | None = None
+    time: str = ""
+
+    speaker: ClassVar[str] = AGENT
+    tight: ClassVar[bool] = True
+
+    @property
+    def plain(self) -> str:
+        """Name and summary."""
+        return f"{self.tool} {self.summary}"
+
+    def estimate(self, _width: int) -> int:
+        """One line."""
+        return 1
+
+    def render(self, width: int) -> list[Line]:
+        """Mark of the state, name, summary, duration."""
+        ended = f"  {duration(self.seconds)}" if self.seconds is not None else ""
+        name = one_line(self.tool, 60)
+        room = _body(width) - 4 - cells(name) - cells(ended)
+        runs = (
+            MARGIN,
+            Run(GLYPHS.get(self.state, "▸") + " ", STATE_INKS.get(self.state, "accent")),
+            Run(name, "muted"),
+            Run("  " + fit(one_line(self.summary), room) if room > 3 and self.summary else "", "faint"),
+            Run(ended, "faint"),
+        )
+        return [Line(tuple(run for run in runs if run.text), len(MARGIN.text))]
+
+
+class LiveAnswer:
+    """An answer that is being written."""
+
+    speaker = AGENT
+    tight = False
+
+    def __init__(self, time: str = "") -> None:
+        self.time = time
+        self._stream = MarkdownStream(80)
+        self._inner: list[Line] = []
+        self._lines: list[Line] = []
+
+    def write(self, text: str) -> None:
+        """Adds text."""
+        self._stream.write(text)
+
+    @property
+    def plain(self) -> str:
+        """The text so far."""
+        return self._stream.source
+
+    def estimate(self, width: int) -> int:
+        """About how many lines there are so far."""
+        return _about(self.plain, width)
+
+    def render(self, width: int) -> list[Line]:
+        """The lines so far. Those that did not change are the same objects as before."""
+        if self._stream.width != _body(width):
+            self._stream = self._stream.at_width(_body(width))
+        inner = self._stream.lines()
+        same = 0
+        for old, new in zip(self._inner, inner, strict=False):
+            if old is not new:
+                break
+            same += 1
+        self._lines = self._lines[:same] + indent(inner[same:], MARGIN)
+        self._inner = list(inner)
+        return self._lines
+
+    def ended(self, *, partial: bool) -> AnswerBlock:
+        """The finished block."""
+        self._stream.finish()
+        return AnswerBlock(self.plain, self.time, partial)
+
+
+class LiveReasoning:
+    """Thoughts that are coming in: their last lines are shown."""
+
+    speaker = AGENT
+    tight = False
+
+    def __init__(self, time: str = "") -> None:
+        self.time = time
+        self._chunks: list[str] = []
+
+    def write(self, text: str) -> None:
+        """Adds text."""
+        self._chunks.append(text)
+
+    @property
+    def plain(self) -> str:
+        """The text so far."""
+        if len(self._chunks) > 1:
+            self._chunks = ["".join(self._chunks)]
+        return self._chunks[0] if self._chunks else ""
+
+    def estimate(self, _width: int) -> int:
+        """A few lines."""
+        return LIVE_THOUGHT + 1
+
+    def render(self, width: int) -> list[Line]:
+        """A word on what happens, and the last few lines."""
+        room = max(1, _body(width) - 2)
+        tail = self.plain[-(LIVE_THOUGHT + 2) * room :].strip("\n")
+        lines = [row for row in _wrapped(tail, room, "thought") if row.plain.strip()][-LIVE_THOUGHT:]
+        return indent([line("thinking", "muted"), *indent(lines, Run("  "))], MARGIN)
+
+    def ended(self, seconds: float | None) -> ReasoningBlock:
+        """The finished block."""
+        return ReasoningBlock(self.plain, self.time, seconds)
+
+
+def foldable(block: Block) -> bool:
+    """Whether a block opens and closes."""
+    return hasattr(block, "expanded")
+
+
+def toggled(block: Block) -> Block:
+    """The block opened or closed."""
+    if isinstance(block, PromptBlock | ReasoningBlock):
+        return replace(block, expanded=not block.expanded)
+    return block

@@ -1,0 +1,128 @@
+"""Where a person writes: the prompt, the commands it offers, and what is queued."""
+
+from __future__ import annotations
+
+from textual import on
+from textual.app import ComposeResult
+from textual.containers import Horizontal, Vertical
+from textual.message import Message
+from textual.widgets._static import Static
+from textual.widgets._text_area import TextArea
+
+from ml_intern.tui import messages
+from ml_intern.tui.widgets.completer import Completer
+from ml_intern.tui.widgets.prompt import Prompt
+from ml_intern.tui.widgets.queue import QueueView
+
+
+class Composer(Vertical):
+    """Turns keys into texts. What a text means, and whether it must wait, is decided further up."""
+
+    class Entered(Message):
+        """The person sent a text: a message or a command."""
+
+        def __init__(self, text: str) -> None:
+            super().__init__()
+            self.text = text
+
+    class EnteredNothing(Message):
+        """Enter was pressed in an empty prompt with nothing held and nothing suggested."""
+
+    def compose(self) -> ComposeResult:
+        """Completer (floating above), queue, prompt."""
+        yield Completer(id="completer")
+        yield QueueView(id="queue")
+        with Horizontal(id="prompt-row"):
+            yield Static("›", id="prompt-mark")
+            yield Prompt(id="prompt")
+
+    def on_mount(self) -> None:
+        """Keys reach an open completer before the editor."""
+        self._completer = self.query_one(Completer)
+        self._queue = self.query_one(QueueView)
+        self._suggestion = ""
+        self._completer.display = self._queue.display = False
+        self.prompt = self.query_one(Prompt)
+        self.prompt.intercept = self._completer.take_key
+
+    def suggest(self, text: str) -> None:
+        """Offers a prompt: Enter in an empty prompt sends it. An empty text offers none."""
+        self._suggestion = text
+        self.prompt.placeholder = "↵ sends the suggested prompt, or type your own" if text else ""
+
+    # -------------------------------------------------------------------------------------------------- queue
+
+    @property
+    def queued(self) -> tuple[str, ...]:
+        """What waits to be sent, oldest first."""
+        return self._queue.prompts
+
+    def queue(self, text: str) -> None:
+        """Lets a text wait for the end of the turn."""
+        self._queue.prompts = (*self.queued, text)
+
+    def take_next(self) -> str | None:
+        """The oldest queued text, which leaves the queue."""
+        if not self.queued:
+            return None
+        first, self._queue.prompts = self.queued[0], self.queued[1:]
+        self._queue.held = False
+        return first
+
+    def hold(self) -> None:
+        """What is queued now waits for the person: the turn before it did not end well."""
+        self._queue.held = bool(self.queued)
+
+    def clear_queue(self) -> None:
+        """Forgets what waits."""
+        self._queue.prompts = ()
+        self._queue.held = False
+
+    # --------------------------------------------------------------------------------------------------- keys
+
+    @on(Prompt.Submitted)
+    def _enter(self, event: Prompt.Submitted) -> None:
+        event.stop()
+        self.suggest("")
+        self.post_message(self.Entered(event.text))
+
+    @on(Prompt.EdgeKey)
+    def _act_on_edge_key(self, event: Prompt.EdgeKey) -> None:
+        event.stop()
+        match event.key:
+            case "enter" if self._queue.held and (text := self.take_next()):
+                self.post_message(self.Entered(text))
+            case "enter" if self._suggestion:
+                self.prompt.fill(self._suggestion)
+                self.prompt.send()
+            case "enter":
+                self.post_message(self.EnteredNothing())
+            case "up" if self.queued:
+                self.prompt.fill(self._drop_last())
+            case "up" if self._suggestion:
+                self.prompt.fill(self._suggestion)
+            case "up":
+                self.prompt.recall_older()
+            case "delete" if self.queued:
+                self._drop_last()
+            case "ctrl+d":
+                self.post_message(messages.Quit())
+
+    def _drop_last(self) -> str:
+        last, self._queue.prompts = self.queued[-1], self.queued[:-1]
+        self._queue.held = self._queue.held and bool(self.queued)
+        return last
+
+    @on(TextArea.Changed)
+    def _offer_commands(self, event: TextArea.Changed) -> None:
+        event.stop()
+        self._completer.follow(self.prompt.text)
+
+    @on(Completer.Picked)
+    def _complete(self, event: Completer.Picked) -> None:
+        event.stop()
+        name = f"/{event.command.name}"
+        self.prompt.fill(name if event.run else f"{name} ")
+        if event.run:
+            self.prompt.send()
+        self.prompt.focus()

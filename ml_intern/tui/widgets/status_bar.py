@@ -1,0 +1,74 @@
+"""The line at the top: what this is about, and mode, model, context and money."""
+
+from __future__ import annotations
+
+from textual.content import Content
+from textual.reactive import reactive
+from textual.widget import Widget
+
+from ml_intern.tui.state import SessionState
+from ml_intern.tui.widgets.line import Part, line
+
+CONTEXT_WARNS_AT = 0.8
+MONEY_WARNS_AT = 0.8
+
+
+class StatusBar(Widget):
+    """Shows a session's state in one line. Mode, context and money stay to the last when it gets narrow."""
+
+    parts: reactive[tuple[tuple[Part, ...], tuple[Part, ...]]] = reactive(((), ()))
+
+    HELP = (
+        "The status line: the title of this conversation, then approval mode, model, how full its context is, "
+        "tokens, and what the session has cost."
+    )
+
+    def show(self, state: SessionState) -> None:
+        """Takes in the present state; repaints only if the line would read differently."""
+        self.parts = (_left(state), _right(state))
+
+    def render(self) -> Content:
+        """The line at the present width."""
+        left, right = self.parts
+        return line(left, right, self.content_size.width, " · ")
+
+
+def _left(state: SessionState) -> tuple[Part, ...]:
+    name = "ml-intern practice" if state.practice else "ml-intern"
+    title = f"▸ {state.title}" if state.title else ""
+    return Part(name, "$accent bold", rank=3, short="ml-intern", short_rank=4), Part(title, rank=5, flexible=True)
+
+
+def _right(state: SessionState) -> tuple[Part, ...]:
+    if not state.ready:
+        return (Part("starting …", "$foreground-muted", rank=1),)
+    model = "no model: /model" if state.model_problem else state.model
+    return (
+        Part(state.mode, "$warning bold" if state.mode == "yolo" else ""),
+        Part(model, "$warning" if state.model_problem else "", rank=2, short=model.rsplit("/", 1)[-1], short_rank=7),
+        _context(state),
+        Part(f"{_count(state.tokens)} tokens" if state.tokens else "", "$foreground-muted", rank=8),
+        _money(state),
+        Part(state.session_id[:8], "$foreground-muted", rank=9),
+    )
+
+
+def _context(state: SessionState) -> Part:
+    share = state.context_share
+    if share is None:
+        return Part("")
+    return Part(f"ctx {share:.0%}", "$warning" if share >= CONTEXT_WARNS_AT else "")
+
+
+def _money(state: SessionState) -> Part:
+    text = f"${state.cost_usd:.2f}" + ("+?" if state.unpriced else "")
+    if state.cap_usd is None:
+        return Part(text)
+    near = state.cost_usd >= MONEY_WARNS_AT * state.cap_usd
+    return Part(f"{text} of ${state.cap_usd:.2f}", "$warning" if near else "")
+
+
+def _count(number: int) -> str:
+    if number < 1_000:
+        return str(number)
+    return f"{number / 1_000:.1f}k" if number < 100_000 else f"{number // 1_000}k"

@@ -1,0 +1,61 @@
+"""The line that says which pane is shown where there is room for only one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from textual import events
+from textual.content import Content
+from textual.message import Message
+from textual.reactive import reactive
+from textual.widget import Widget
+
+
+class PaneTabs(Widget):
+    """One numbered tab for each pane; a note beside a name tells what goes on in a pane that is not shown.
+
+    Args:
+        names: The panes, in the order of their numbers.
+    """
+
+    active = reactive("")
+    notes: reactive[tuple[tuple[str, str], ...]] = reactive(())
+
+    class Chosen(Message):
+        """A tab was clicked."""
+
+        def __init__(self, name: str) -> None:
+            super().__init__()
+            self.name = name
+
+    def __init__(self, names: Sequence[str], *, id: str | None = None) -> None:  # noqa: A002 - Textual's name
+        super().__init__(id=id)
+        self._names = tuple(names)
+        self.active = self._names[0]
+
+    def note(self, name: str, text: str) -> None:
+        """Puts a short note beside a name; an empty one removes it."""
+        self.notes = tuple(sorted({**dict(self.notes), name: text}.items()))
+
+    def render(self) -> Content:
+        """The tabs; the active one is underlined as well as coloured."""
+        return Content("   ").join(self._tab(number, name) for number, name in enumerate(self._names, 1))
+
+    def _tab(self, number: int, name: str) -> Content:
+        active = name == self.active
+        note = dict(self.notes).get(name, "")
+        return Content.assemble(
+            (f"{number} ", "$accent" if active else "$foreground-muted"),
+            (name, "bold underline" if active else "$foreground-muted"),
+            (f" {note}" if note else "", "$foreground-muted"),
+        )
+
+    def on_click(self, event: events.Click) -> None:
+        """A click chooses the tab under the pointer."""
+        start = 0
+        for number, name in enumerate(self._names, 1):
+            end = start + self._tab(number, name).cell_length
+            if start <= event.x < end + 2:
+                self.post_message(self.Chosen(name))
+                return
+            start = end + 3

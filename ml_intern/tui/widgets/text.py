@@ -1,0 +1,172 @@
+"""Text as data: made safe to show, measured in terminal cells, and the formats of times, amounts and counts."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime, tzinfo
+
+from rich.cells import cell_len, get_character_cell_size
+
+ELLIPSIS = "…"
+REPLACEMENT = "\ufffd"
+TAB_CELLS = 4
+
+_DIRTY = re.compile(
+    "[\x00-\x09\x0b-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
+    "\U000e0000-\U000e007f\ud800-\udfff]"
+)
+# Line by line, so that text cleaned piece by piece comes out as text cleaned whole. An unfinished string sequence loses
+# only its introducer: swallowing the rest of the line would hide text from the reader.
+_ESCAPE = re.compile(
+    r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]?"
+    r"|(?:\x1b[\]PX^_]|[\x9d\x90\x98\x9e\x9f])[^\n\x07\x1b\x9c]*(?:\x07|\x1b\\|\x9c)"
+    r"|\x1b[ -/]*[0-~]?"
+)
+_NARROW = re.compile(
+    "[\x20-\x7e\u00a0-\u00ac\u00ae-\u02ff\u0370-\u0482\u2010-\u2027\u2030-\u205e\u2190-\u21ff\u2500-\u25fc]*"
+)
+
+
+def _replace(match: re.Match[str]) -> str:
+    char = match[0]
+    if "\ud800" <= char <= "\udfff":
+        return REPLACEMENT
+    return " " if char in "\u2028\u2029" else ""
+
+
+def _fold_returns(line: str) -> str:
+    """What a carriage return leaves on the line: the last thing that was written over it."""
+    return line.rstrip("\r").rpartition("\r")[2]
+
+
+def clean(text: str) -> str:
+    """The text without anything that a terminal could act on.
+
+    Escape sequences, control characters, invisible and direction-changing characters go; tabs become spaces; of a
+    progress line rewritten by carriage returns the last state stays; lone surrogates become the replacement character.
+    Newlines are kept. Cleaning works line by line: the lines of the result are the cleaned lines of the text.
+    """
+    if _DIRTY.search(text) is None:
+        return text
+    text = _ESCAPE.sub("", text)
+    if "\r" in text:
+        text = "\n".join(map(_fold_returns, text.split("\n")))
+    if "\t" in text:
+        text = text.expandtabs(TAB_CELLS)
+    return _DIRTY.sub(_replace, text)
+
+
+def is_narrow(text: str) -> bool:
+    """Whether every character is known to take exactly one cell (a quick test; False means: measure)."""
+    return text.isascii() or _NARROW.fullmatch(text) is not None
+
+
+def cells(text: str) -> int:
+    """How many terminal cells the text takes."""
+    return len(text) if text.isascii() else cell_len(text)
+
+
+def graphemes(text: str) -> list[tuple[int, int, int]]:
+    """What a terminal shows as one character each, as `(start, end, cells)`; together they cover the text."""
+    found: list[tuple[int, int, int]] = []
+    joined = False
+    for index, char in enumerate(text):
+        width = get_character_cell_size(char)
+        if found and (joined or char == "\u200d" or not width):
+            start = found[-1][0]
+            found[-1] = (start, index + 1, cell_len(text[start : index + 1]))
+            joined = char == "\u200d" and not joined  # a joiner joins whatever comes next, another joiner too
+        else:
+            found.append((index, index + 1, width))
+            joined = False
+    return found
+
+
+def fit(text: str, width: int) -> str:
+    """The beginning of the text in at most `width` cells, with an ellipsis where it was cut."""
+    if len(text) <= width and cells(text) <= width:
+        return text
+    if width < 1:
+        return ""
+    if is_narrow(text[: width + 1]):
+        return text[: width - 1].rstrip() + ELLIPSIS
+    used = end = 0
+    for _start, stop, size in graphemes(text[: 4 * width]):
+        if used + size > width - 1:
+            break
+        used, end = used + size, stop
+    return text[:end].rstrip() + ELLIPSIS
+
+
+def fit_path(path: str, width: int) -> str:
+    """A path in at most `width` cells; the end, which tells most, is kept."""
+    if cells(path) <= width:
+        return path
+    return ELLIPSIS + fit(path[::-1], width).rstrip(ELLIPSIS)[::-1] if width > 1 else fit(path, width)
+
+
+def one_line(text: str, limit: int = 400) -> str:
+    """The beginning of a text as one clean line; no more than `limit` characters are looked at."""
+    head = clean(text[:limit])
+    return " ".join(head.split()) + (ELLIPSIS if len(text) > limit else "")
+
+
+def pad(text: str, width: int) -> str:
+    """The text followed by spaces up to `width` cells."""
+    return text + " " * (width - cells(text))
+
+
+def duration(seconds: float) -> str:
+    """A span as people say it: `0.4 s`, `12 s`, `1 m 8 s`, `2 h 5 m`, `3 d 4 h`."""
+    seconds = max(0.0, seconds)
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} m {whole % 60} s"
+    if whole < 86400:
+        return f"{whole // 3600} h {whole % 3600 // 60} m"
+    return f"{whole // 86400} d {whole % 86400 // 3600} h"
+
+
+def clock_span(seconds: float) -> str:
+    """A running time that keeps its shape while it counts: `0:14`, `41:10`, `2:00:00`."""
+    whole = max(0, int(seconds))
+    minutes = f"{whole // 60 % 60}:{whole % 60:02}" if whole < 3600 else f"{whole // 60 % 60:02}:{whole % 60:02}"
+    return minutes if whole < 3600 else f"{whole // 3600}:{minutes}"
+
+
+def money(usd: float | None) -> str:
+    """An amount in US dollars; amounts below a cent keep two digits, an unknown one is a question mark."""
+    if usd is None:
+        return "$?"
+    if 0 < usd < 0.01:
+        return f"${usd:.2g}" if usd >= 0.0001 else "<$0.0001"
+    return f"${usd:,.2f}"
+
+
+def count(number: int, noun: str) -> str:
+    """A number with its noun: `1 line`, `12,345 lines`."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def ago(seconds: float) -> str:
+    """How long ago, roughly: `just now`, `5 min ago`, `3 h ago`, `2 days ago`."""
+    minutes = int(seconds // 60)
+    if minutes < 1:
+        return "just now"
+    if minutes < 60:
+        return f"{minutes} min ago"
+    if minutes < 1440:
+        return f"{minutes // 60} h ago"
+    return f"{count(minutes // 1440, 'day')} ago"
+
+
+def clock(moment: str, zone: tzinfo | None = None) -> str:
+    """The hour and minute of an ISO 8601 moment in the given (default: local) time zone; empty when it is not one."""
+    try:
+        return datetime.fromisoformat(moment).astimezone(zone).strftime("%H:%M")
+    except ValueError:
+        return ""

@@ -1,0 +1,329 @@
+"""The tool calls of a conversation as a list: one entry per call, live output below what runs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Unpack
+
+from textual import events
+from textual.binding import Binding, BindingType
+from textual.message import Message
+from textual.reactive import var
+from textual.timer import Timer
+
+from ml_intern.tui.widgets.display import render_display
+from ml_intern.tui.widgets.lines import Line, Run, indent, line, spread, wrap
+from ml_intern.tui.widgets.pieces import Names
+from ml_intern.tui.widgets.reader import Reader
+from ml_intern.tui.widgets.text import cells, clean, count, duration, fit, one_line
+from ml_intern.tui.widgets.tool_model import GLYPHS, SILENT, STATE_INKS, ToolEntry
+
+if TYPE_CHECKING:
+    from ml_intern.core.display import DisplayBlock
+
+TAIL_LINES = 3
+"""Lines of live output below a running call."""
+PREVIEW_LINES = 12
+"""Lines of a result below an opened call."""
+NAME_CELLS = 24
+TICK_S = 1.0
+
+_INDENT = Run("    ")
+
+
+class ToolPiece:
+    """A call as lines.
+
+    Args:
+        entry: The call.
+        clock: The list's clock.
+    """
+
+    def __init__(self, entry: ToolEntry, clock: Callable[[], float]) -> None:
+        self.entry = entry
+        self.expanded = False
+        self._clock = clock
+
+    @property
+    def plain(self) -> str:
+        """Name and summary."""
+        return f"{self.entry.tool} {self.entry.summary}"
+
+    def estimate(self, _width: int) -> int:
+        """Its line, and what is below it."""
+        return 1 + (TAIL_LINES if self.entry.running else 0) + (PREVIEW_LINES if self.expanded else 0)
+
+    def render(self, width: int) -> list[Line]:
+        """Its line; live output while it runs; what it was called with and what came of it when it is opened."""
+        lines = [self._head(width)]
+        if self.expanded:
+            lines += indent(self._inside(max(1, width - 4)), _INDENT)
+        elif self.entry.running:
+            lines += [self._tail_line(text, width) for text in self.entry.tail(TAIL_LINES)]
+        return lines
+
+    def _head(self, width: int) -> Line:
+        entry = self.entry
+        glyph = Run(GLYPHS.get(entry.state, "▸") + " ", STATE_INKS.get(entry.state, "accent"))
+        margin = Run("  ") if entry.parent else Run("")
+        name = fit(one_line(entry.tool, 100), NAME_CELLS)
+        took = entry.elapsed(self._clock())
+        shown = "" if took is None else duration(took if entry.ended else int(took))
+        word = "" if entry.state in SILENT else one_line(entry.state, 20)
+        aside = "  ".join(part for part in (word, shown) if part)
+        room = width - cells(margin.text) - 2 - cells(name) - 2 - (cells(aside) + 2 if aside else 0)
+        summary = fit(entry.summary, room) if room > 2 else ""
+        left = [
+            margin,
+            glyph,
+            Run(name, "strong" if entry.running else ""),
+            Run(f"  {summary}" if summary else "", "muted"),
+        ]
+        ink = "warning" if entry.state in ("waiting", "rejected") else "faint"
+        return spread([run for run in left if run.text], [Run(aside, ink)] if aside else [], width)
+
+    def _tail_line(self, text: str, width: int) -> Line:
+        return Line((_INDENT, Run(fit(text, width - 4), "faint")), len(_INDENT.text))
+
+    def _inside(self, width: int) -> list[Line]:
+        entry = self.entry
+        lines: list[Line] = []
+        for key, value in entry.arguments.items():
+            text = value if isinstance(value, str) else repr(value)
+            shown = fit(one_line(text, 1_000), max(4, width - cells(key) - 2))
+            lines.append(Line((Run(f"{one_line(key, 40)}: ", "muted"), Run(shown))))
+        return lines + self._result(width)
+
+    def _result(self, width: int) -> list[Line]:
+        entry = self.entry
+        if entry.running:
+            return [Line((Run(fit(text, width), "faint"),)) for text in entry.tail(PREVIEW_LINES)]
+        shown = [row for block in entry.display for row in render_display(block, width, limit=PREVIEW_LINES + 1)]
+        if not shown:
+            text = clean(entry.output[:4_000]).strip("\n")
+            shown = [
+                row
+                for part in text.split("\n")[: PREVIEW_LINES + 1]
+                if text
+                for row in wrap([Run(part, "faint")], width)
+            ]
+        if len(shown) > PREVIEW_LINES:
+            shown = [*shown[:PREVIEW_LINES], line("… enter shows all", "muted")]
+        return shown
+
+
+class ToolList(Reader[ToolPiece]):
+    """Shows calls in the order they were made and follows the newest until the reader moves.
+
+    Args:
+        clock: Seconds that only go forward.
+    """
+
+    DEFAULT_CSS = ""
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("up", "cursor(-1)", "up", show=False),
+        Binding("down", "cursor(1)", "down", show=False),
+        Binding("home", "cursor_edge(-1)", "first", show=False),
+        Binding("end", "cursor_edge(1)", "last", show=False),
+        Binding("enter", "open", "detail"),
+        Binding("space", "expand", "open or close", show=False),
+        Binding("right", "expand(True)", "open", show=False),
+        Binding("left", "expand(False)", "close", show=False),
+    ]
+
+    cursor: var[str] = var("")
+    """Id of the call under the cursor; empty while there is none."""
+
+    class Opened(Message):
+        """The person wants to see all of a call.
+
+        Attributes:
+            call_id: Which one.
+        """
+
+        def __init__(self, call_id: str) -> None:
+            super().__init__()
+            self.call_id = call_id
+
+    def __init__(
+        self,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        **names: Unpack[Names],
+    ) -> None:
+        super().__init__(**names)
+        self.set_reactive(ToolList.following, True)
+        self._clock = clock
+        self._serials: dict[str, int] = {}
+        self._active: set[str] = set()
+        self._ticker: Timer | None = None
+
+    # ---------------------------------------------------------------------------------------------- what happened
+
+    def call_started(self, call_id: str, tool: str, arguments: Mapping[str, Any], parent: str = "") -> None:
+        """The model asked for a tool. A call that is known already keeps its place."""
+        if call_id in self._serials:
+            return
+        self._serials[call_id] = self.add(ToolPiece(ToolEntry.of(call_id, tool, arguments, parent), self._clock))
+        if self.following or not self.cursor:
+            self.cursor = call_id
+
+    def call_state(self, call_id: str, state: str) -> None:
+        """A call moved on."""
+        entry = self.entry(call_id)
+        if entry is not None:
+            entry.move(state, self._clock())
+            self._changed(entry)
+
+    def call_log(self, call_id: str, text: str) -> None:
+        """A call said something."""
+        entry = self.entry(call_id)
+        if entry is not None:
+            entry.log(text)
+            if entry.running:
+                self.rerender(self._serials[call_id])
+
+    def call_finished(
+        self,
+        call_id: str,
+        ok: bool,
+        output: str,
+        seconds: float | None = None,
+        display: Sequence[DisplayBlock] = (),
+    ) -> None:
+        """A call has its result."""
+        entry = self.entry(call_id)
+        if entry is not None:
+            entry.finish(ok, output, seconds, display, self._clock())
+            self._changed(entry)
+
+    def clear(self) -> None:
+        """Forgets all calls."""
+        self._serials.clear()
+        self._active.clear()
+        self._tick_while_active()
+        self.cursor = ""
+        self.cut(0)
+        self.follow()
+
+    def entry(self, call_id: str) -> ToolEntry | None:
+        """The call with an id, or None."""
+        serial = self._serials.get(call_id)
+        return None if serial is None else self.piece(serial).entry
+
+    @property
+    def entries(self) -> list[ToolEntry]:
+        """All calls, in order."""
+        return [piece.entry for piece in self.pieces]
+
+    @property
+    def summary(self) -> str:
+        """How many calls there are and how many run, for a title."""
+        if not self._slots:
+            return ""
+        running = f", {len(self._active)} running" if self._active else ""
+        return count(len(self._slots), "call") + running
+
+    def _changed(self, entry: ToolEntry) -> None:
+        if entry.running:
+            self._active.add(entry.call_id)
+        else:
+            self._active.discard(entry.call_id)
+        self._tick_while_active()
+        self.rerender(self._serials[entry.call_id])
+
+    # ------------------------------------------------------------------------------------------------------- time
+
+    def _tick_while_active(self) -> None:
+        """One timer, and only while there is a running time to show."""
+        if self._active and self._ticker is None and self.is_running:
+            self._ticker = self.set_interval(TICK_S, self._tick)
+        elif not self._active and self._ticker is not None:
+            self._ticker.stop()
+            self._ticker = None
+
+    def _tick(self) -> None:
+        for call_id in self._active:
+            self.rerender(self._serials[call_id])
+
+    def on_mount(self) -> None:
+        """Calls may have begun before."""
+        self._tick_while_active()
+
+    # ----------------------------------------------------------------------------------------------------- cursor
+
+    def dress(self, row: Line, serial: int, number: int) -> Line:
+        """The line under the cursor stands out while the list has the focus."""
+        if number or not self.has_focus or self._serials.get(self.cursor) != serial:
+            return row
+        runs = tuple(Run(text, f"{ink} cursor".strip(), link) for text, ink, link in row.runs)
+        return row._replace(runs=runs, fill="cursor")
+
+    def watch_cursor(self) -> None:
+        """Repaints."""
+        self.settle_soon()
+
+    def on_focus(self) -> None:
+        """The cursor appears."""
+        self.settle_soon()
+
+    def on_blur(self) -> None:
+        """The cursor goes."""
+        self.settle_soon()
+
+    def action_cursor(self, step: int) -> None:
+        """Moves the cursor."""
+        if not self._slots:
+            return
+        serial = self._serials.get(self.cursor)
+        index = len(self._slots) - 1 if serial is None else self.index_of(serial) + step
+        self._move_cursor(min(max(0, index), len(self._slots) - 1))
+
+    def action_cursor_edge(self, side: int) -> None:
+        """Moves the cursor to the first or last call."""
+        if self._slots:
+            self._move_cursor(0 if side < 0 else len(self._slots) - 1)
+
+    def _move_cursor(self, index: int) -> None:
+        slot = self._slots[index]
+        self.cursor = slot.piece.entry.call_id
+        if index == len(self._slots) - 1:
+            self.follow()
+            return
+        self.following = False
+        top, height = round(self.scroll_y), self.view.height
+        first = self._heights.before(index)
+        last = first + min(self._heights[index], height)
+        if first < top:
+            self.show(slot.serial)
+        elif last > top + height:
+            self.scroll_to(y=last - height, animate=False)
+        self.following = False
+        self.settle_soon()
+
+    def action_open(self) -> None:
+        """Asks for the detail of the call under the cursor."""
+        if self.cursor in self._serials:
+            self.post_message(self.Opened(self.cursor))
+
+    def action_expand(self, wanted: bool | None = None) -> None:
+        """Opens or closes the entry under the cursor."""
+        serial = self._serials.get(self.cursor)
+        if serial is None:
+            return
+        piece = self.piece(serial)
+        if piece.expanded != wanted:
+            piece.expanded = not piece.expanded
+            self.rerender(serial)
+
+    def on_click(self, event: events.Click) -> None:
+        """A click moves the cursor; on the entry under it, it asks for the detail."""
+        row = self.row_at(event.y)
+        if row is None or event.chain > 1 or self.text_selection is not None:
+            return
+        call_id = self.piece(row.serial).entry.call_id
+        if call_id == self.cursor:
+            self.post_message(self.Opened(call_id))
+        else:
+            self._move_cursor(self.index_of(row.serial))

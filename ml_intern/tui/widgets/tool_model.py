@@ -1,0 +1,274 @@
+"""Tool calls as data: what a person sees of them, kept small however much they said."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from ml_intern.tui.widgets.text import clean, count, duration, one_line
+
+if TYPE_CHECKING:
+    from ml_intern.core.display import DisplayBlock
+
+GLYPHS = {
+    "pending": "○",
+    "waiting": "○",
+    "approved": "○",
+    "running": "▸",
+    "completed": "✓",
+    "failed": "✗",
+    "rejected": "⊘",
+    "cancelled": "⊘",
+    "abandoned": "⊘",
+}
+STATE_INKS = {
+    "pending": "muted",
+    "waiting": "warning",
+    "approved": "muted",
+    "running": "accent",
+    "completed": "success",
+    "failed": "error",
+    "rejected": "warning",
+    "cancelled": "muted",
+    "abandoned": "muted",
+}
+ENDED = frozenset({"completed", "failed", "rejected", "cancelled", "abandoned"})
+SILENT = frozenset({"pending", "approved", "running", "completed", "failed"})
+"""States that their glyph says; the others are put in words."""
+
+TAIL_CHARS = 16_000
+"""How much live output is kept while a call runs,"""
+TAIL_AFTER = 2_000
+"""and after it ended."""
+PACK_CHARS = 8_000
+"""Longer texts are kept compressed."""
+
+_SUMMARY_KEYS = {
+    "bash": ("command",),
+    "read": ("path",),
+    "edit": ("path",),
+    "research": ("task",),
+    "web_search": ("query",),
+    "web_fetch": ("url",),
+    "fetch_hf_docs": ("url",),
+    "explore_hf_docs": ("endpoint", "query"),
+    "find_hf_api": ("query", "tag"),
+    "hf_inspect_dataset": ("dataset", "config", "split"),
+    "hf_papers": ("operation", "query", "arxiv_id"),
+    "hub_repo_details": ("repo_ids", "repo_id"),
+    "hub_search": ("query",),
+    "hf_repo_files": ("operation", "repo_id", "path"),
+    "hf_repo_git": ("operation", "repo_id", "branch", "tag"),
+    "github_find_examples": ("repo", "keyword"),
+    "github_list_repos": ("owner",),
+    "github_read_file": ("repo", "path"),
+    "sandbox_create": ("hardware",),
+    "notify": ("title", "message"),
+    "ask_user": ("question",),
+}
+
+
+class Packed:
+    """A text, compressed when it is long."""
+
+    __slots__ = ("_data", "size")
+
+    def __init__(self, text: str) -> None:
+        self.size = len(text)
+        encoded = text.encode("utf-8", "surrogatepass") if len(text) > PACK_CHARS else None
+        self._data: str | bytes = text if encoded is None else zlib.compress(encoded, 1)
+
+    def text(self) -> str:
+        """The text itself."""
+        if isinstance(self._data, str):
+            return self._data
+        return zlib.decompress(self._data).decode("utf-8", "surrogatepass")
+
+
+@dataclass(slots=True)
+class ToolEntry:
+    """One tool call as it is shown.
+
+    Attributes:
+        call_id: The call's id.
+        tool: The tool's name.
+        summary: What it was called with, on one line.
+        state: `pending`, `waiting`, `approved`, `running`, `completed`, `failed`, `rejected`, `cancelled`, `abandoned`,
+            or a stage of a job.
+        started: When it began to run, by the list's clock; None before.
+        seconds: How long it took; None while it runs.
+        parent: The call on whose behalf it was made, or empty.
+    """
+
+    call_id: str
+    tool: str
+    summary: str
+    state: str = "pending"
+    started: float | None = None
+    seconds: float | None = None
+    parent: str = ""
+    _arguments: Packed = field(default_factory=lambda: Packed("{}"))
+    _output: Packed = field(default_factory=lambda: Packed(""))
+    _display: tuple[DisplayBlock, ...] | Packed = ()
+    _tail: str = ""
+
+    @classmethod
+    def of(cls, call_id: str, tool: str, arguments: Mapping[str, Any], parent: str = "") -> ToolEntry:
+        """A call that was just asked for."""
+        entry = cls(call_id, tool, summarise(tool, arguments), parent=parent)
+        entry._arguments = Packed(json.dumps(arguments, ensure_ascii=False, default=str))
+        return entry
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """What the tool was called with."""
+        loaded: dict[str, Any] = json.loads(self._arguments.text())
+        return loaded
+
+    @property
+    def output(self) -> str:
+        """What the model got; empty while the call runs."""
+        return self._output.text()
+
+    @property
+    def display(self) -> tuple[DisplayBlock, ...]:
+        """What the tool shows a person."""
+        if not isinstance(self._display, Packed):
+            return self._display
+        from pydantic import TypeAdapter
+
+        from ml_intern.core.display import DisplayBlock
+
+        adapter: TypeAdapter[tuple[DisplayBlock, ...]] = TypeAdapter(tuple[DisplayBlock, ...])
+        return adapter.validate_json(self._display.text())
+
+    @property
+    def ended(self) -> bool:
+        """Whether it has come to an end."""
+        return self.state in ENDED
+
+    @property
+    def running(self) -> bool:
+        """Whether it runs now."""
+        return self.started is not None and not self.ended
+
+    def elapsed(self, now: float) -> float | None:
+        """Seconds it has taken; None when it did not run."""
+        if self.seconds is not None:
+            return self.seconds
+        return None if self.started is None or self.ended else max(0.0, now - self.started)
+
+    def log(self, text: str) -> None:
+        """Takes live output in. A line that ends in a carriage return will be written over by the next one."""
+        whole = text if text.endswith(("\n", "\r")) else text + "\n"
+        self._tail = (self._tail + whole)[-TAIL_CHARS:]
+
+    def tail(self, limit: int) -> list[str]:
+        """The last lines of live output that are not empty."""
+        lines = clean(self._tail[-400 * limit :]).split("\n")
+        return [text for text in lines if text.strip()][-limit:]
+
+    @property
+    def live_output(self) -> str:
+        """What is kept of the live output."""
+        return self._tail
+
+    def move(self, state: str, now: float) -> None:
+        """Takes a change of state in. Stages of a job count as running."""
+        self.state = state
+        if state in ENDED:
+            self._stop(now)
+        elif state not in ("pending", "waiting", "approved") and self.started is None:
+            self.started = now
+
+    def finish(self, ok: bool, output: str, seconds: float | None, display: Sequence[DisplayBlock], now: float) -> None:
+        """Takes the result in. A state that already says how it ended is kept."""
+        if not self.ended or (ok and self.state == "failed") or (not ok and self.state == "completed"):
+            self.state = "completed" if ok else "failed"
+        if seconds:
+            self.seconds = seconds
+        self._stop(now)
+        self._output = Packed(output)
+        self.show(display)
+
+    def show(self, display: Sequence[DisplayBlock]) -> None:
+        """Takes in what the tool shows a person."""
+        self._display = tuple(display)
+        if sum(_size(block) for block in self._display) > PACK_CHARS:
+            self._display = Packed(f"[{','.join(block.model_dump_json() for block in self._display)}]")
+
+    def _stop(self, now: float) -> None:
+        if self.seconds is None and self.started is not None:
+            self.seconds = max(0.0, now - self.started)
+        self._tail = self._tail[-TAIL_AFTER:]
+
+    def spoken(self, now: float) -> str:
+        """The call in words, for screen readers and plain terminals."""
+        took = self.elapsed(now)
+        return ", ".join(part for part in (self.tool, self.state, self.summary, duration(took) if took else "") if part)
+
+
+def _size(block: DisplayBlock) -> int:
+    """About how many characters a block holds. Only texts are looked at; points of a curve count as twenty."""
+    if block.type == "curve":
+        return sum(20 * len(points) for points in block.series.values())
+    if block.type == "diff":
+        return len(block.old) + len(block.new)
+    if block.type == "log":
+        return sum(map(len, block.lines))
+    if block.type == "table":
+        return sum(len(cell) for row in block.rows for cell in row)
+    return len(block.text) if block.type == "text" else 0
+
+
+# ---------------------------------------------------------------------------------------------------- summaries
+
+
+def summarise(tool: str, arguments: Mapping[str, Any]) -> str:
+    """What a call is about, on one line. Long values are not looked at beyond their beginning."""
+    special = _SPECIAL.get(tool)
+    if special is not None:
+        return special(arguments)
+    keys = [key for key in _SUMMARY_KEYS.get(tool, ()) if arguments.get(key)]
+    if keys:
+        return "  ".join(_value(arguments[key]) for key in keys)
+    return "  ".join(f"{one_line(str(key), 40)} {_value(value)}" for key, value in list(arguments.items())[:4])
+
+
+def _value(value: object) -> str:
+    if isinstance(value, str):
+        return one_line(value.strip()[:2_000], 200)
+    if isinstance(value, list | tuple):
+        return one_line(" ".join(str(part)[:80] for part in value[:20]), 200)
+    return one_line(json.dumps(value, ensure_ascii=False, default=str)[:400], 80)
+
+
+def _write(arguments: Mapping[str, Any]) -> str:
+    content = str(arguments.get("content", ""))
+    lines = content.count("\n") + (not content.endswith("\n")) if content else 0
+    return f"{_value(arguments.get('path', ''))}  +{lines}"
+
+
+def _plan(arguments: Mapping[str, Any]) -> str:
+    todos = arguments.get("todos")
+    items = [todo for todo in todos if isinstance(todo, Mapping)] if isinstance(todos, list) else []
+    done = sum(todo.get("status") == "completed" for todo in items)
+    now = next((_value(todo.get("content", "")) for todo in items if todo.get("status") == "in_progress"), "")
+    return "  ".join(part for part in (f"{done} of {len(items)}", now) if part)
+
+
+def _job(arguments: Mapping[str, Any]) -> str:
+    parts = [_value(arguments.get("operation", ""))]
+    parts += [_value(arguments[key]) for key in ("hardware_flavor", "job_id") if arguments.get(key)]
+    script = arguments.get("script")
+    if isinstance(script, str) and "\n" in script:
+        parts.append(f"script of {count(script.count(chr(10)) + 1, 'line')}")
+    elif script or arguments.get("command"):
+        parts.append(_value(script or arguments["command"]))
+    return "  ".join(part for part in parts if part)
+
+
+_SPECIAL: dict[str, Callable[[Mapping[str, Any]], str]] = {"write": _write, "plan_tool": _plan, "hf_jobs": _job}

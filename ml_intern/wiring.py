@@ -27,6 +27,7 @@ from ml_intern.core.llm.probe import probe
 from ml_intern.core.logs import start_logging
 from ml_intern.core.places import Places, find_places
 from ml_intern.core.plan import Plan
+from ml_intern.core.project import as_context, find_project, is_trusted, trust
 from ml_intern.core.prompt import system_prompt
 from ml_intern.core.protocol import EventBase, Notice
 from ml_intern.core.redact import Redactor
@@ -157,9 +158,23 @@ def assemble(
     )
     template = config_path("prompts", "system.md").read_text(encoding="utf-8")
 
+    project = find_project(workspace)
+
     def prompt() -> str:
-        return system_prompt(
+        text = system_prompt(
             template, router.names, workspace=workspace, headless=headless, runtime=settings.tool_runtime
+        )
+        return f"{text}\n\n{as_context(project)}" if project.text and is_trusted(places.config, project.root) else text
+
+    def trust_project() -> str:
+        trust(places.config, project.root)
+        return as_context(project) if project.text else ""
+
+    if project.text and not is_trusted(places.config, project.root):
+        names = " and ".join(path.name for path in project.files)
+        warnings = (
+            *warnings,
+            f"{project.root} has instructions for agents ({names}); they are not read until you /trust it.",
         )
 
     events = EventStream("")
@@ -195,6 +210,7 @@ def assemble(
         system_prompt=prompt,
         try_model=partial(probe, llm),
         preload=llm.preload,
+        trust_project=trust_project,
         default_cap_usd=None if settings.max_cost_usd is None and cap_lifted else UNWATCHED_CAP_USD,
         tool_count=len(router.names),
         notes=(*warnings, *catalog.warnings),

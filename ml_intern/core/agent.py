@@ -8,6 +8,7 @@ import logging
 from collections.abc import Awaitable, Callable
 
 from ml_intern.core.approvals.pending import PendingApprovals
+from ml_intern.core.context.messages import Message
 from ml_intern.core.events import EventStream
 from ml_intern.core.llm.errors import LLMError
 from ml_intern.core.llm.probe import Probe
@@ -21,9 +22,11 @@ from ml_intern.core.protocol import (
     ModelChanged,
     New,
     NewComplete,
+    Notice,
     Operation,
     PlanUpdate,
     Ready,
+    Rewind,
     SessionResumed,
     SetEffort,
     SetMode,
@@ -31,6 +34,7 @@ from ml_intern.core.protocol import (
     Shutdown,
     ShutdownEvent,
     Steer,
+    Trust,
     Undo,
     UndoComplete,
     UserInput,
@@ -43,6 +47,9 @@ log = logging.getLogger(__name__)
 TryModel = Callable[[str, str], Awaitable[Probe]]
 """Tries a model with a reasoning effort before it is switched to. Raises `LLMError` when it cannot be used."""
 
+TrustProject = Callable[[], str]
+"""Trusts the workspace for good; gives what its instructions say, or an empty string. May raise `OSError`."""
+
 
 class Agent:
     """Serves one session after another until it is shut down.
@@ -54,6 +61,7 @@ class Agent:
         system_prompt: Makes the system prompt of a new conversation.
         try_model: See `TryModel`.
         preload: Does beforehand what the first request to a model would otherwise wait for. Never fails.
+        trust_project: See `TrustProject`.
         default_cap_usd: Spending cap that `yolo` brings where there is none; None where none is wanted.
         tool_count: How many tools there are, for `ready`.
         notes: Sentences the person should see at the start.
@@ -68,6 +76,7 @@ class Agent:
         system_prompt: Callable[[], str],
         try_model: TryModel,
         preload: Callable[[str], Awaitable[None]],
+        trust_project: TrustProject = lambda: "",
         default_cap_usd: float | None = None,
         tool_count: int,
         notes: tuple[str, ...] = (),
@@ -80,6 +89,7 @@ class Agent:
         self._try_model = try_model
         self._switching: asyncio.Task[None] | None = None
         self._preload = preload
+        self._trust = trust_project
         self._default_cap_usd = default_cap_usd
         self._preloading: asyncio.Task[None] | None = None
         self._tool_count = tool_count
@@ -218,7 +228,11 @@ class Agent:
                 case Compact():
                     await self._runner.compact(operation.instructions)
                 case Undo():
-                    self._undo()
+                    self._rewind(-1)
+                case Rewind():
+                    self._rewind(operation.prompt)
+                case Trust():
+                    self._trust_project()
                 case New():
                     self._new()
                 case _:
@@ -232,10 +246,18 @@ class Agent:
             text = f"{operation.type} failed ({type(error).__name__}: {error}). The log file has the details."
             self.events.emit(ErrorEvent(error=text, kind="internal", ends_turn=False))
 
-    def _undo(self) -> None:
-        removed, prompt = self.session.context.undo()
+    def _rewind(self, prompt_index: int) -> None:
+        removed, prompt = self.session.context.rewind(prompt_index)
         self.events.emit(UndoComplete(removed_messages=removed, prompt=prompt))
         self._runner.tell_usage()
+
+    def _trust_project(self) -> None:
+        text = self._trust()
+        if text:
+            # Not into the system prompt, which stays the same for the whole session.
+            self.session.context.append(Message("user", text, kind="context"))
+        done = "Its instructions are read from now on." if text else "It holds no instructions for agents."
+        self.events.emit(Notice(text=f"{self.session.workspace} is trusted. {done}"))
 
     def _new(self) -> None:
         previous = self.session.id

@@ -88,6 +88,25 @@ class New(_Operation):
     type: Literal["new"] = "new"
 
 
+class Rewind(_Operation):
+    """Go back to before an earlier prompt, to send it again in other words.
+
+    Attributes:
+        prompt: Which prompt, counted from 0; negative counts from the end, so -1 is the last one.
+        restore_files: Also put back the files that the file tools have changed since.
+    """
+
+    type: Literal["rewind"] = "rewind"
+    prompt: int = -1
+    restore_files: bool = False
+
+
+class Trust(_Operation):
+    """Trust the workspace: its instructions for agents are read from now on, in later sessions too."""
+
+    type: Literal["trust"] = "trust"
+
+
 class Resume(_Operation):
     """Continue an earlier session."""
 
@@ -135,6 +154,8 @@ Operation = Annotated[
     | Interrupt
     | Compact
     | Undo
+    | Rewind
+    | Trust
     | New
     | Resume
     | SetModel
@@ -344,11 +365,19 @@ class Compacted(EventBase):
 
 
 class UndoComplete(EventBase):
-    """The last prompt and what followed are gone from the context. `prompt` is the removed text, to be sent again."""
+    """A prompt and what followed it are gone from the context.
+
+    Attributes:
+        prompt: The removed prompt's text, to be edited and sent again.
+        restored_files: Files that are again as they were before that prompt.
+        kept_files: Files that were left alone, each with the reason.
+    """
 
     type: Literal["undo_complete"] = "undo_complete"
     removed_messages: int
     prompt: str = ""
+    restored_files: tuple[str, ...] = ()
+    kept_files: tuple[str, ...] = ()
 
 
 class NewComplete(EventBase):

@@ -24,7 +24,7 @@ from ml_intern.core.protocol import (
 )
 from ml_intern.core.settings import LLMSettings, Settings
 from ml_intern.core.tools.spec import Params, ToolContext, ToolResult, ToolSpec
-from ml_intern.wiring import assemble
+from ml_intern.wiring import Wired, assemble
 from tests.support.llm_server import Received, ScriptedLLM
 
 EventT = TypeVar("EventT", bound=EventBase)
@@ -59,19 +59,31 @@ class Harness:
         stream: bool = True,
         **settings: Any,
     ) -> None:
-        self.server = server
-        self.events: list[EventBase] = []
         self.workspace = directory / "work"
         self.workspace.mkdir(parents=True, exist_ok=True)
         settings.setdefault("llm", FAST)
-        self.wired = assemble(
+        wired = assemble(
             Settings(model_name=model, mode=mode, stream=stream, max_cost_usd=cap, **settings),
             places=find_places({"ML_INTERN_HOME": str(directory / "home")}),
             workspace=self.workspace,
             env={"LOCAL_LLM_BASE_URL": server.url, "PATH": "/usr/bin:/bin", "HOME": str(directory)},
             extra_tools=tuple(tools),
         )
-        self.agent: Agent = self.wired.agent
+        self._watch(wired, server)
+
+    @classmethod
+    def around(cls, wired: Wired, server: ScriptedLLM) -> Self:
+        """A harness around an agent that was put together elsewhere."""
+        harness = cls.__new__(cls)
+        harness.workspace = wired.agent.session.workspace
+        harness._watch(wired, server)
+        return harness
+
+    def _watch(self, wired: Wired, server: ScriptedLLM) -> None:
+        self.server = server
+        self.events: list[EventBase] = []
+        self.wired = wired
+        self.agent: Agent = wired.agent
         self.agent.events.subscribe(self._take)
         self._arrived = asyncio.Event()
         self._serving: asyncio.Task[None] | None = None

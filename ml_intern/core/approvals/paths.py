@@ -95,7 +95,7 @@ class Surroundings:
         """Whether a path, or what it links to, holds secrets. A directory named `.env` is an environment, no secret."""
         if not (is_secret_path(str(path)) or is_secret_path(str(resolved(path)))):
             return False
-        return not (path.name.endswith("env") and path.is_dir())
+        return not (path.name.endswith("env") and is_directory(path))
 
     def removal_danger(self, path: Path) -> str:
         """Why a directory tree must never be deleted, moved away or opened to all without asking; empty if it may."""
@@ -126,3 +126,19 @@ class Surroundings:
 def resolved(path: Path) -> Path:
     """The absolute path with links followed as far as it exists."""
     return Path(os.path.realpath(path))
+
+
+def is_directory(path: Path) -> bool:
+    """Whether there is a directory; a path that no system can have is none."""
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
+
+
+def is_file(path: Path) -> bool:
+    """Whether there is a regular file; a path that no system can have is none."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False

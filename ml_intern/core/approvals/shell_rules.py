@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import re
 import tempfile
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from ml_intern.core.approvals.effects import Assessment, Effect
-from ml_intern.core.approvals.paths import Surroundings
+from ml_intern.core.approvals.paths import Surroundings, is_file
 from ml_intern.core.approvals.shell import files, interpreters, programs, services, transfers, wrappers
 from ml_intern.core.approvals.shell.call import Call, Findings, Scope
 from ml_intern.core.approvals.shell.code import is_secret_name
@@ -51,7 +52,9 @@ _TESTS = frozenset({"[", "[[", "test"})
 _SPEAKS = frozenset({"echo", "printf"})
 
 
-def assess_command(command: str, *, workspace: Path, cwd: Path, home: Path) -> Assessment:
+def assess_command(
+    command: str, *, workspace: Path, cwd: Path, home: Path, env: Mapping[str, str] | None = None
+) -> Assessment:
     """Judges a shell command.
 
     Args:
@@ -59,9 +62,11 @@ def assess_command(command: str, *, workspace: Path, cwd: Path, home: Path) -> A
         workspace: Where the agent may work.
         cwd: Where the command would run.
         home: The person's home directory.
+        env: The environment it would run in; from it only the values that are paths are used.
     """
     around = Surroundings.of(workspace, home)
     variables: dict[str, tuple[str, ...]] = {
+        **{name: (value,) for name, value in (env or {}).items() if _is_plain_path(name, value)},
         "HOME": (str(home),),
         "PWD": (str(cwd),),
         "IFS": (" ",),
@@ -179,7 +184,7 @@ class _Walker:
         call.writes([target])
         idle = not command.after_group and (not args or args[0].text in {":", "true"})
         places = self.scope.places(target.text)
-        if idle and redirect.operator in _TRUNCATES and any(place.is_file() for place in places):
+        if idle and redirect.operator in _TRUNCATES and any(is_file(place) for place in places):
             self.found.add(Effect.DESTROY, f"empties {target.shown}")
         if (text := self._printed(command, args)) is not None:
             self.scope.scripts.update(dict.fromkeys(places, text))
@@ -244,6 +249,11 @@ class _Walker:
         self.found.unreadable(f"the program {program.shown}")
         if set(call.letters) & set("rR"):
             call.removes(call.operands(), whole_trees=True, verb="may delete")
+
+
+def _is_plain_path(name: str, value: str) -> bool:
+    """Reasons may quote a variable's value, so it must be nothing but a path."""
+    return value.startswith("/") and ":" not in value and len(value) < 1000 and not is_secret_name(name)
 
 
 def _family(name: str) -> str:

@@ -115,18 +115,30 @@ class ContextManager:
         self._reply_due = usage
 
     def undo(self) -> tuple[int, str]:
-        """Takes back the last prompt and all that followed it.
+        """Takes back the last prompt and all that followed it. See `rewind`."""
+        return self.rewind(-1)
+
+    @property
+    def prompts(self) -> tuple[str, ...]:
+        """What people have said, as far as it still stands in the history, oldest first."""
+        return tuple(message.content for message in self._messages if message.is_prompt)
+
+    def rewind(self, prompt: int) -> tuple[int, str]:
+        """Takes back a prompt and all that followed it.
+
+        Args:
+            prompt: Index into `prompts`; negative counts from the end.
 
         Returns:
-            How many messages went, and the prompt's text; `(0, "")` when there is no prompt.
+            How many messages went, and the prompt's text; `(0, "")` when there is no such prompt.
         """
-        for index in range(len(self._messages) - 1, -1, -1):
-            if self._messages[index].is_prompt:
-                prompt = self._messages[index].content
-                removed = len(self._messages) - index
-                self._truncate(index)
-                return removed, prompt
-        return 0, ""
+        positions = [index for index, message in enumerate(self._messages) if message.is_prompt]
+        if not -len(positions) <= prompt < len(positions):
+            return 0, ""
+        position = positions[prompt]
+        text, removed = self._messages[position].content, len(self._messages) - position
+        self._truncate(position)
+        return removed, text
 
     def clear(self, system_prompt: str) -> None:
         """Begins a fresh conversation. Nothing is reported: it has a log of its own, and the old one stays as it is."""

@@ -122,6 +122,16 @@ tar czf out.tgz out
 unzip -q data.zip -d data
 python -c "import torch; print(torch.cuda.is_available())"
 python -c "import os; print(os.environ.get('HOME'), os.getcwd())"
+python -c "import subprocess; print(subprocess.check_output(['nvidia-smi']))"
+python -c "import os; os.environ['CUDA_VISIBLE_DEVICES'] = '0'; import train"
+python -c "from transformers import AutoTokenizer as A; A.from_pretrained('gpt2').save_pretrained('out')"
+for f in $(ls *.txt); do mv "$f" out/; done
+python train.py &> log.txt &
+python - > out.txt <<< 'print(1)'
+du -sh ~/.cache/huggingface/hub/* | tee sizes.txt
+tensorboard --logdir runs
+wandb offline
+git checkout feature/new-loss
 python -c "model.eval(); open('out.txt', 'w').write('x')"
 export WANDB_MODE=offline && python train.py
 HF_TOKEN=$HF_TOKEN python train.py
@@ -173,6 +183,7 @@ ASKED: dict[Effect, list[str]] = {
         sqlite3 a.db "delete from runs"
         python -c "import os; os.remove('a.txt')"
         python -c "import shutil; shutil.rmtree('build')"
+        python -c "import subprocess; subprocess.run(words)"
         perl -e 'unlink "a.txt"'
         hf cache delete
         rsync -a --delete a/ b/
@@ -513,6 +524,16 @@ def test_a_shell_script_that_is_run_is_read_first(tmp_path: Path) -> None:
     assert effects("bash test.sh") == {Effect.CHANGE}
 
 
+def test_variables_of_the_environment_are_followed_when_they_are_paths() -> None:
+    def effects(command: str, **env: str) -> frozenset[Effect]:
+        return assess_command(command, workspace=WORKSPACE, cwd=WORKSPACE, home=HOME, env=env).effects
+
+    assert effects("touch $OUT/a", OUT=str(WORKSPACE / "out")) == {Effect.CHANGE}
+    assert Effect.OUTSIDE in effects("touch $OUT/a", OUT="/opt")
+    assert Effect.CATASTROPHIC in effects("rm -rf $OUT/..", OUT="/opt/x")
+    assert Effect.DESTROY in effects("$TOOL x", TOOL="-rf; rm")
+
+
 def test_links_are_followed_before_a_path_is_judged(tmp_path: Path) -> None:
     home = tmp_path / "home"
     workspace = home / "project"
@@ -544,17 +565,47 @@ def test_a_command_in_a_directory_outside_the_workspace_is_outside_when_it_chang
     assert assess("ls", cwd=Path("/opt/other")).effects == {Effect.READ}
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "(" * 400, "$(" * 60 + "ls" + ")" * 60, "{a,b}" * 40, "{" * 5000, "a" * 200_000, "1" * 200_000, "", " \n ", "\x00",
-        "${" * 500, "<<" * 100, "'" + "x " * 100_000 + "'", "a=" * 50_000, "[" * 5000, "`" * 501, "/" * 100_000, "-r" * 9999,
-    ],
-    ids=range(17),
-)  # fmt: skip
-@pytest.mark.parametrize("program", ["echo", "rm", "cat", "python -c", "sed -e", "find", "git", "curl", "xargs", ""])
-def test_hostile_text_is_judged_in_bounded_time(program: str, text: str) -> None:
+HOSTILE = [
+    "(" * 400,
+    "$(" * 60 + "ls" + ")" * 60,
+    "{a,b}" * 40,
+    "{" * 5000,
+    "a" * 200_000,
+    "1" * 200_000,
+    "",
+    " \n ",
+    "\x00",
+    "${" * 500,
+    "<<" * 100,
+    "'" + "x " * 100_000 + "'",
+    "a=" * 50_000,
+    "[" * 5000,
+    "`" * 501,
+    "/" * 100_000,
+    "-r" * 9999,
+]
+PROGRAMS = [
+    "",
+    "echo",
+    "rm",
+    "mv",
+    "cat",
+    "cd",
+    "bash",
+    "./",
+    ">",
+    "python",
+    "python -c",
+    "sed -e",
+    "find",
+    "git",
+    "curl",
+]
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_hostile_text_is_judged_in_bounded_time(program: str) -> None:
     started = time.process_time()
 
-    assert assess(f"{program} {text}").effects
-    assert time.process_time() - started < 2
+    assert all(assess(f"{program} {text}").effects for text in HOSTILE)
+    assert time.process_time() - started < 5

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -121,6 +122,13 @@ class Call:
                 elif not flag.startswith("--") and arg.text.startswith(flag) and not arg.text.startswith("--"):
                     values.append(Arg(arg.text[len(flag) :], arg.glob))
         return values
+
+    def bundled_value(self, letter: str) -> list[Arg]:
+        """The value of a flag that ends a bundle of letters, as `f` in `-czf name`."""
+        for index, text in enumerate(self.texts):
+            if re.fullmatch(rf"-[a-zA-Z]+{letter}", text):
+                return self.args[index + 1 : index + 2]
+        return []
 
     def operands(self, *valued: str) -> list[Arg]:
         """Arguments that are no flags. `valued` names the flags whose value is an argument of its own."""

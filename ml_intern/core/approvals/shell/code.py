@@ -21,6 +21,7 @@ _SHELL = re.compile(
     r"\bos\.(?:system|popen|exec\w+|spawn\w+)|\bsubprocess\b|\bpty\.spawn|\bexecSync|\bspawnSync|\bchild_process"
     r"|(?<![.\w])(?:system|exec|spawn)\s*(?=[('\"%{])|%x[({\[]|\bIO\.popen"
 )
+_IMPORT = re.compile(r"\b(?:import|from)\s[\w, ]*\Z")
 _HIDDEN = re.compile(
     r"(?<![.\w])(?:eval|exec|__import__|compile)\s*\(|\bmarshal\.|\bgetattr\(\s*(?:os|shutil|subprocess)\b"
 )
@@ -89,7 +90,7 @@ def _judge_removals(call: Call, code: str) -> None:
     for pattern, whole_trees in ((_TREE_REMOVAL, True), (_REMOVAL, False)):
         for match in pattern.finditer(code):
             call.destroys("deletes files from within a program")
-            statement = code[match.start() :].partition("\n")[0][:300]
+            statement = code[match.start() : match.start() + 300].partition("\n")[0]
             call.removes([Arg(_at_home(call, path)) for path in _strings(statement)[:3]], whole_trees=whole_trees)
             if whole_trees and _HOME.search(statement) and len(_strings(statement)) < 2:
                 call.found.add(Effect.CATASTROPHIC, "deletes the home directory from within a program")
@@ -97,14 +98,14 @@ def _judge_removals(call: Call, code: str) -> None:
 
 def _judge_shell(call: Call, code: str) -> None:
     for match in _SHELL.finditer(code):
-        rest = code[match.end() :].partition("\n")[0][:2000].lstrip(".abcdefghijklmnopqrstuvwxyz_ (")
+        rest = code[match.end() : match.end() + 2000].partition("\n")[0].lstrip(".abcdefghijklmnopqrstuvwxyz_ (")
         words = _strings(rest)
         if rest.startswith("["):
             words = _strings(rest.partition("]")[0])
             call.run([Arg(word) for word in words])
         elif words and rest[:1] in {"'", '"'}:
             call.run_text(words[0])
-        elif "import" not in code[: match.start()].rpartition("\n")[2]:
+        elif not _IMPORT.search(code, max(0, match.start() - 100), match.start()):
             call.found.unreadable("a program that runs commands")
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ml_intern.core.approvals.effects import Effect
+from ml_intern.core.approvals.paths import is_directory
 from ml_intern.core.approvals.shell.call import Call
 from ml_intern.core.approvals.shell.expand import SOMETHING, Arg
 
@@ -189,17 +190,9 @@ def _tar(call: Call) -> None:
         call.writes(call.value("-C", "--directory"))
     elif set(letters) & set("cru") or call.has("--create", "--append", "--update", "--delete"):
         after = call.texts.index(first) + 1 if first and "f" in first else 0
-        call.writes(call.args[after : after + 1] if after else call.value("-f", "--file") or _after_letter(call, "f"))
+        call.writes(call.args[after : after + 1] if after else call.value("-f", "--file") or call.bundled_value("f"))
     if call.has("--remove-files"):
         call.destroys("deletes the files it packs")
-
-
-def _after_letter(call: Call, letter: str) -> list[Arg]:
-    """The value of a flag that ends a bundle of letters, as `f` in `-czf name`."""
-    for index, text in enumerate(call.texts):
-        if re.fullmatch(rf"-\w*{letter}", text):
-            return call.args[index + 1 : index + 2]
-    return []
 
 
 def _unpack(call: Call) -> None:
@@ -273,7 +266,7 @@ def _cd(call: Call) -> None:
     before = call.scope.cwds
     places = tuple(call.scope.places(text)) if text != "-" else ()
     # A change that fails leaves the rest to run where it was.
-    sure = bool(places) and (places[0].is_dir() or places[0] in call.scope.made)
+    sure = bool(places) and (is_directory(places[0]) or places[0] in call.scope.made)
     call.scope.cwds = places if sure or not places else (*places, *before)
     call.scope.variables["PWD"] = (str(places[0]),) if places else (SOMETHING,)
 

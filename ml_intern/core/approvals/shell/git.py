@@ -6,6 +6,7 @@ import re
 from dataclasses import replace
 
 from ml_intern.core.approvals.effects import Effect
+from ml_intern.core.approvals.paths import is_directory, is_file
 from ml_intern.core.approvals.shell.call import Call
 from ml_intern.core.approvals.shell.expand import Arg
 
@@ -109,18 +110,14 @@ def _clean(call: Call) -> None:
 def _checkout(call: Call) -> None:
     call.changes()
     operands = [arg.text for arg in call.operands("-b", "-B", "--orphan")]
-    if (
-        call.has("--force", "--discard-changes")
-        or "f" in call.letters
-        or "--" in call.texts
-        or "." in operands
-        or any(
-            ((place / ".").exists() and "/" in text) or text.endswith(".py")
-            for text in operands
-            for place in call.scope.places(text)
-        )
-    ):
+    forced = call.has("--force", "--discard-changes") or "f" in call.letters
+    if forced or "--" in call.texts or "." in operands or any(_names_file(call, text) for text in operands):
         call.destroys("throws away changes that are not committed")
+
+
+def _names_file(call: Call, text: str) -> bool:
+    """Whether the operand of a checkout is a path and no branch."""
+    return text.endswith(".py") or any(is_file(place) or is_directory(place) for place in call.scope.places(text))
 
 
 def _restore(call: Call) -> None:

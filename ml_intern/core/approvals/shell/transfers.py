@@ -58,7 +58,7 @@ def _curl(call: Call) -> None:
         call.reads()
     if {"K"} & letters or call.has("--config"):
         call.found.unreadable("curl takes its options from a file")
-    targets = [*call.value("-o", "--output"), *_bundle_value(call, "o")]
+    targets = [*call.value("-o", "--output"), *call.bundled_value("o")]
     if "O" in letters or call.has("--remote-name", "--remote-name-all", "-J"):
         call.changes()
         targets += [Arg(_last_part(text)) for text in call.texts if "/" in text and not text.startswith("-")]
@@ -78,13 +78,6 @@ def _bundled(call: Call) -> set[str]:
     return found
 
 
-def _bundle_value(call: Call, letter: str) -> list[Arg]:
-    for index, text in enumerate(call.texts):
-        if re.fullmatch(rf"-[a-zA-Z]+{letter}", text):
-            return call.args[index + 1 : index + 2]
-    return []
-
-
 def _last_part(text: str) -> str:
     return text.rstrip("/").rpartition("/")[2].partition("?")[0] or "index.html"
 
@@ -97,7 +90,7 @@ def _wget(call: Call) -> None:
     sends = any(text.startswith(("--post", "--body", "--method")) for text in call.texts)
     if sends and not _only_local(call):
         call.publishes("sends data to a server")
-    targets = [*call.value("-O", "--output-document"), *_bundle_value(call, "O")]
+    targets = [*call.value("-O", "--output-document"), *call.bundled_value("O")]
     if any(target.text == "-" for target in targets) or call.has("--spider"):
         call.reads()
         return

@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+from ml_intern.core.places import find_places
+from ml_intern.core.protocol import Notice, Ready, Rewind, Trust, UndoComplete
+from ml_intern.core.settings import Settings
+from ml_intern.sessions.restore import latest_session, restore, sessions_by_prefix
+from ml_intern.wiring import assemble
+from tests.support.harness import FAST, MODEL, Harness, tool
+from tests.support.llm_server import ScriptedLLM, call, text, tools
+
+
+async def test_rewinding_goes_back_to_any_prompt_and_gives_its_text(tmp_path: Path) -> None:
+    async with ScriptedLLM(*map(text, "abcd")) as server, Harness(server, tmp_path) as agent:
+        for prompt in ("one", "two", "three"):
+            await agent.prompt(prompt)
+        agent.submit(Rewind(prompt=1))
+        done = await agent.until(lambda event: isinstance(event, UndoComplete))
+        assert (done.prompt, done.removed_messages) == ("two", 4)
+        await agent.prompt("two, in other words")
+        contents = [message["content"] for message in agent.request(4).messages[1:]]
+        assert contents == ["one", "a", "two, in other words"]
+
+
+async def test_rewinding_to_a_prompt_that_is_not_there_changes_nothing(tmp_path: Path) -> None:
+    async with ScriptedLLM(text("a"), text("b")) as server, Harness(server, tmp_path) as agent:
+        await agent.prompt("one")
+        agent.submit(Rewind(prompt=7))
+        done = await agent.until(lambda event: isinstance(event, UndoComplete))
+        assert done.removed_messages == 0
+        await agent.prompt("two")
+        assert [message["content"] for message in agent.request(2).messages[1:]] == ["one", "a", "two"]
+
+
+async def test_a_projects_instructions_are_read_only_once_it_is_trusted(tmp_path: Path) -> None:
+    workspace = tmp_path / "work"
+    workspace.mkdir()
+    (workspace / "AGENTS.md").write_text("Always use tabs.")
+    async with ScriptedLLM(text("a"), text("b"), text("c")) as server:
+        async with Harness(server, tmp_path) as agent:
+            await agent.prompt("one")
+            assert "tabs" not in str(agent.request(1).messages)
+            assert "/trust" in " ".join(agent.last(Ready).notes)
+            agent.submit(Trust())
+            await agent.until(lambda event: isinstance(event, Notice) and "trusted" in event.text)
+            await agent.prompt("two")
+            assert agent.request(1).messages[0] == agent.request(2).messages[0]
+            assert "Always use tabs." in agent.request(2).messages[-2]["content"]
+        async with Harness(server, tmp_path) as agent:
+            await agent.prompt("three")
+            assert "Always use tabs." in agent.request(3).messages[0]["content"]
+            assert not agent.last(Ready).notes
+
+
+async def test_a_resumed_session_sends_exactly_what_the_old_one_would_have(tmp_path: Path) -> None:
+    script = (tools(call("echo", {"value": "x"}), content="looking"), text("found"), text("more"), text("again"))
+    own = [tool("echo", lambda p, _: f"got {p.value}")]
+    places = find_places({"ML_INTERN_HOME": str(tmp_path / "home")})
+    async with ScriptedLLM(*script) as server:
+        async with Harness(server, tmp_path, tools=own) as agent:
+            await agent.prompt("one")
+            session_id = agent.agent.session.id
+            last_seq = agent.events[-1].seq
+        path = latest_session(places.sessions, tmp_path / "work")
+        assert path is not None
+        assert sessions_by_prefix(places.sessions, session_id[:8]) == [path]
+        before = path.read_bytes()
+        saved = restore(path)
+        wired = assemble(
+            Settings(model_name=MODEL, mode="yolo", llm=FAST),
+            places=places,
+            workspace=tmp_path / "work",
+            env={"LOCAL_LLM_BASE_URL": server.url},
+            extra_tools=own,
+            saved=saved,
+        )
+        async with Harness.around(wired, server) as resumed:
+            assert path.read_bytes() == before
+            await resumed.prompt("two")
+            assert resumed.agent.session.id == session_id
+            assert resumed.events[0].seq > last_seq - 1
+            # The system prompt is this run's; the conversation is the old one's, with the answer and the new prompt.
+            old = server.requests[1].messages[1:]
+            assert server.requests[2].messages[1:] == [
+                *old,
+                {"role": "assistant", "content": "found"},
+                {"role": "user", "content": "two"},
+            ]
+        assert path.read_bytes().startswith(before)
+        assert restore(path).turns == 2
+        assert server.violations == []
+
+
+async def test_a_session_killed_within_a_turn_reads_back_as_interrupted(tmp_path: Path) -> None:
+    own = [tool("echo", lambda *_: "x")]
+    places = find_places({"ML_INTERN_HOME": str(tmp_path / "home")})
+    script = (tools(call("echo", {}, id="c1")), text("done"))
+    async with ScriptedLLM(*script) as server, Harness(server, tmp_path, tools=own) as agent:
+        await agent.prompt("one")
+        path = latest_session(places.sessions, tmp_path / "work")
+        assert path is not None
+        lines = path.read_bytes().splitlines(keepends=True)
+        called = next(number for number, line in enumerate(lines) if b'"tool_call"' in line)
+        torn = tmp_path / "torn.jsonl"
+        torn.write_bytes(b"".join(lines[: called + 1]) + lines[called + 1][:20])
+    saved = restore(torn)
+    assert getattr(saved.events[-1], "type", "") == "interrupted"
+    assert saved.records[-1]["role"] == "assistant"

@@ -40,6 +40,7 @@ from ml_intern.core.protocol import (
     UserInput,
 )
 from ml_intern.core.session import Session
+from ml_intern.core.snapshots import FileSnapshots
 from ml_intern.core.turn import TurnRunner
 
 log = logging.getLogger(__name__)
@@ -153,6 +154,7 @@ class Agent:
         for task in (self._preloading, self._switching):
             if task is not None:
                 task.cancel()
+        await session.state.release()
         self.events.emit(ShutdownEvent())
 
     async def shut_down(self, patience_s: float = 2.0) -> None:
@@ -228,13 +230,13 @@ class Agent:
                 case Compact():
                     await self._runner.compact(operation.instructions)
                 case Undo():
-                    self._rewind(-1)
+                    await self._rewind(-1)
                 case Rewind():
-                    self._rewind(operation.prompt)
+                    await self._rewind(operation.prompt, restore_files=operation.restore_files)
                 case Trust():
                     self._trust_project()
                 case New():
-                    self._new()
+                    await self._new()
                 case _:
                     self._complain(f"`{operation.type}` cannot be done here.")
         except asyncio.CancelledError:
@@ -246,9 +248,21 @@ class Agent:
             text = f"{operation.type} failed ({type(error).__name__}: {error}). The log file has the details."
             self.events.emit(ErrorEvent(error=text, kind="internal", ends_turn=False))
 
-    def _rewind(self, prompt_index: int) -> None:
-        removed, prompt = self.session.context.rewind(prompt_index)
-        self.events.emit(UndoComplete(removed_messages=removed, prompt=prompt))
+    async def _rewind(self, index: int, *, restore_files: bool = False) -> None:
+        context, snapshots = self.session.context, self.session.state.get(FileSnapshots)
+        # Counted from the end: a compaction takes prompts out between the first and the last ones.
+        back = len(context.prompts) - index if index > 0 else -index
+        removed, prompt = context.rewind(index)
+        restored: list[str] = []
+        kept: list[str] = []
+        if removed and restore_files:
+            number = max(1, snapshots.prompt - back + 1) if index else 1
+            restored, kept = await asyncio.to_thread(snapshots.put_back, number)
+        self.events.emit(
+            UndoComplete(
+                removed_messages=removed, prompt=prompt, restored_files=tuple(restored), kept_files=tuple(kept)
+            )
+        )
         self._runner.tell_usage()
 
     def _trust_project(self) -> None:
@@ -259,9 +273,9 @@ class Agent:
         done = "Its instructions are read from now on." if text else "It holds no instructions for agents."
         self.events.emit(Notice(text=f"{self.session.workspace} is trusted. {done}"))
 
-    def _new(self) -> None:
+    async def _new(self) -> None:
         previous = self.session.id
-        self.session.restart(self._system_prompt())
+        await self.session.restart(self._system_prompt())
         self.events.session_id = self.session.id
         self.events.emit(NewComplete(previous_session_id=previous))
         self.events.emit(PlanUpdate(plan=()))

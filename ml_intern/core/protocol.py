@@ -474,6 +474,21 @@ class HistoryRecord(EventBase):
     keep: int = 0
 
 
+class SessionMeta(EventBase):
+    """What people say about a session, beside what happens in it. A field that is None stays as it was.
+
+    Attributes:
+        title: Its name; empty goes back to the first prompt.
+        tags: All its tags.
+        origin: Where the log comes from if not from a run: `fork of ID`, `imported from NAME`.
+    """
+
+    type: Literal["session_meta"] = "session_meta"
+    title: str | None = None
+    tags: tuple[str, ...] | None = None
+    origin: str | None = None
+
+
 class ShutdownEvent(EventBase):
     """The agent has stopped."""
 
@@ -508,6 +523,7 @@ Event = Annotated[
     | ContextUsage
     | Notice
     | HistoryRecord
+    | SessionMeta
     | ShutdownEvent,
     Field(discriminator="type"),
 ]

@@ -57,11 +57,11 @@ class Session:
         """The plan as the agent last wrote it."""
         return self.state.get(Plan).items
 
-    def restart(self, system_prompt: str) -> None:
+    async def restart(self, system_prompt: str) -> None:
         """Becomes a fresh conversation under a new id; model, effort, mode and cap stay."""
         self.id = new_session_id()
         self.context.clear(system_prompt)
-        self.state.clear()
+        await self.state.release()
         self.budget.restart()
         self.policy.restart()
         self.turns = 0

@@ -12,8 +12,9 @@ import logging
 import time
 import uuid
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import date
 from typing import Protocol
 
 from ml_intern.core.approvals.effects import Cost
@@ -42,11 +43,12 @@ from ml_intern.core.protocol import (
 )
 from ml_intern.core.session import Session
 from ml_intern.core.settings import Settings
+from ml_intern.core.snapshots import FileSnapshots
 
 log = logging.getLogger(__name__)
 
 MAX_FORCED_COMPACTIONS = 2
-"""How often one turn may answer a provider's "too long" with a compaction before it gives up."""
+"""How often one request may answer a provider's "too long" with a compaction before the turn gives up."""
 
 
 COUNT_WELL_AT = 0.5
@@ -113,6 +115,7 @@ class TurnRunner:
         events: Where everything is told.
         pending: Where a turn waits for approvals.
         settings: Configuration.
+        today: The person's date.
     """
 
     def __init__(
@@ -124,6 +127,7 @@ class TurnRunner:
         events: EventStream,
         pending: PendingApprovals,
         settings: Settings,
+        today: Callable[[], date] = date.today,
     ) -> None:
         self.session = session
         self.steering: deque[str] = deque()
@@ -136,6 +140,8 @@ class TurnRunner:
         self._guards = Guards()
         self._now = _Progress()
         self._call_ids: set[str] = set()
+        self._today = today
+        self._told_day = today()
 
     async def run(self, prompt: str) -> None:
         """Runs one turn from a person's prompt to its end event. Cancelling it interrupts the turn."""
@@ -202,6 +208,7 @@ class TurnRunner:
     async def _loop(self) -> EndReason:
         while self._now.iterations < self._settings.max_iterations:
             self._deliver_steering()
+            self._tell_of_a_new_day()
             await self._make_room()
             self._check_money()
             self._now.iterations += 1
@@ -219,6 +226,7 @@ class TurnRunner:
             self._apply(self._guards.truncated_calls([call.name for call in reply.tool_calls]), kind="truncated")
             return False
         if reply.tool_calls:
+            self._now.answer.clear()  # an answer that was cut off and left for more work is not the final one
             calls = self._with_unique_ids(reply.tool_calls)
             await self._run_calls(reply, calls)
             return False
@@ -304,6 +312,7 @@ class TurnRunner:
                 await self._after_overflow(error)
                 continue
             self._end_stream()
+            self._now.forced_compactions = 0  # progress: a later refusal is a new one
             self._log_reply(reply, began)
             self._account(reply, "main")
             return reply
@@ -402,12 +411,21 @@ class TurnRunner:
     # --------------------------------------------------------------------------------------------- the history
 
     def _hear(self, text: str, *, steered: bool = False) -> None:
+        self.session.state.get(FileSnapshots).begin_prompt()
         self.session.context.append(Message("user", text))
         self._events.emit(UserMessage(content=text, steered=steered))
 
     def _deliver_steering(self) -> None:
         while self.steering:
             self._hear(self.steering.popleft(), steered=True)
+
+    def _tell_of_a_new_day(self) -> None:
+        """The system prompt names the day the session began, and stays as it is; a later day is told when it comes."""
+        today = self._today()
+        if today != self._told_day:
+            self._told_day = today
+            text = f"[Context] The day has changed: it is {today.isoformat()} now."
+            self.session.context.append(Message("user", text, kind="context"))
 
     def _record_reply(self, reply: Reply, calls: Sequence[RawToolCall]) -> None:
         if reply.content.strip() or calls:
@@ -487,7 +505,7 @@ class TurnRunner:
             )
         except ContextLimitReached as error:
             raise _TurnEnd("context_limit", str(error)) from error
-        if result.effective or forced:
+        if result.how != "nothing":
             self._events.emit(Compacted(old_tokens=old, new_tokens=context.tokens))
         return result.effective
 

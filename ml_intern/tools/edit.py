@@ -19,6 +19,7 @@ from ml_intern.tools.files import (
     change_file,
     diff_block,
     failed,
+    file_key,
     off_loop,
     with_advice,
 )
@@ -55,11 +56,9 @@ class Edited:
 
 def create_edit_tool() -> ToolSpec:
     """The `edit` tool."""
-    return ToolSpec("edit", _DESCRIPTION, EditParams, edit_file, assess=assess_edit, exclusive=_key)
-
-
-def _key(params: EditParams) -> str:
-    return f"file:{Path(params.path.strip()).expanduser()}"
+    return ToolSpec(
+        "edit", _DESCRIPTION, EditParams, edit_file, assess=assess_edit, exclusive=lambda params: file_key(params.path)
+    )
 
 
 async def assess_edit(params: EditParams, context: ToolContext) -> Assessment:

@@ -14,15 +14,18 @@ from pydantic import Field
 from ml_intern.core.approvals.effects import Assessment, Effect
 from ml_intern.core.approvals.paths import Surroundings, resolved
 from ml_intern.core.display import DiffBlock
+from ml_intern.core.snapshots import FileSnapshots
 from ml_intern.core.tools.spec import Params, ToolContext, ToolResult, ToolSpec
 from ml_intern.tools import python_checks
-from ml_intern.tools.file_state import FileSnapshots, Fingerprint, ReadFiles
+from ml_intern.tools.file_state import Fingerprint, ReadFiles
 from ml_intern.tools.text_files import (
     SNIFF_BYTES,
     FileError,
     Form,
     decode,
     encode,
+    exists,
+    expand_home,
     form_of,
     line_end,
     load,
@@ -74,16 +77,23 @@ def create_file_tools() -> list[ToolSpec]:
     """`read` and `write`."""
     return [
         ToolSpec("read", _READ_DESCRIPTION, ReadParams, read_file, assess=assess_read, output_scale=READ_OUTPUT_SCALE),
-        ToolSpec("write", _WRITE_DESCRIPTION, WriteParams, write_file, assess=assess_write, exclusive=file_key),
+        ToolSpec(
+            "write",
+            _WRITE_DESCRIPTION,
+            WriteParams,
+            write_file,
+            assess=assess_write,
+            exclusive=lambda params: file_key(params.path),
+        ),
     ]
 
 
 # ----------------------------------------------------------------------------------------- shared by write and edit
 
 
-def file_key(params: WriteParams) -> str:
+def file_key(path: str) -> str:
     """Calls that change the same file wait for each other."""
-    return f"file:{Path(params.path.strip()).expanduser()}"
+    return f"file:{expand_home(path.strip())}"
 
 
 def failed(error: FileError) -> ToolResult:
@@ -105,8 +115,10 @@ async def off_loop(work: Callable[[], Done]) -> Done:
 
 def change_file(path: Path, data: bytes, context: ToolContext) -> None:
     """Replaces a file's content, keeping how it was, and remembers what it is now. `path` has its links followed."""
-    context.state.get(FileSnapshots).keep(path, context.spill_dir / "snapshots")
+    snapshots = context.state.get(FileSnapshots)
+    snapshots.keep(path, context.spill_dir / "snapshots")
     store(path, data)
+    snapshots.wrote(path, data)
     context.state.get(ReadFiles).remember(path, Fingerprint.at(path))
 
 
@@ -207,14 +219,14 @@ def _read(path: Path, offset: int, limit: int, budget: int) -> tuple[str, Finger
 def _numbered(path: Path, reader: TextIO, offset: int, limit: int, budget: int) -> str:
     for skipped in range(offset - 1):
         if _next_line(reader) is None:
-            raise FileError(f"{path} has {skipped:,} lines; offset {offset:,} is past its end.")
+            raise FileError(f"{path} has {_lines(skipped)}; offset {offset:,} is past its end.")
     shown: list[str] = []
     while len(shown) < limit and budget > 0 and (line := _next_line(reader)) is not None:
         shown.append(f"{offset + len(shown):6d}\t{line}")
         budget -= len(shown[-1]) + 1
     if not shown:
         if offset > 1:
-            raise FileError(f"{path} has {offset - 1:,} lines; offset {offset:,} is past its end.")
+            raise FileError(f"{path} has {_lines(offset - 1)}; offset {offset:,} is past its end.")
         return f"({path} is empty)"
     more = _count_lines(reader)
     following = offset + len(shown)
@@ -237,6 +249,10 @@ def _next_line(reader: TextIO) -> str | None:
     return f"{cut}… ({left_out:,} more characters in this line)" if left_out else cut
 
 
+def _lines(count: int, which: str = "") -> str:
+    return f"{count:,}{which} {'line' if count == 1 else 'lines'}"
+
+
 def _count_lines(reader: TextIO) -> str:
     """How many lines are left, in words; empty when there are none."""
     lines = chars = 0
@@ -254,7 +270,7 @@ def _count_lines(reader: TextIO) -> str:
     else:
         return f"more than {lines:,} more lines"
     lines += last != "\n"
-    return f"{lines:,} more {'line' if lines == 1 else 'lines'}" if lines else ""
+    return _lines(lines, " more") if lines else ""
 
 
 # ------------------------------------------------------------------------------------------------------------ write
@@ -270,7 +286,7 @@ def _assess_write(params: WriteParams, context: ToolContext) -> Assessment:
     old = ""
     try:
         path = locate(params.path, context.workspace)
-        if path.exists():
+        if exists(path):
             old = decode(load(path), path)[0]
     except FileError:  # nothing to compare with, or the call will be refused
         path = Path(params.path)
@@ -288,9 +304,9 @@ async def write_file(params: WriteParams, context: ToolContext) -> ToolResult:
 
 
 def _write(path: Path, content: str, context: ToolContext) -> ToolResult:
-    exists = path.exists()
+    replaced = exists(path)
     old = ""
-    if exists:
+    if replaced:
         regular_file(path)
         context.state.get(ReadFiles).require_fresh(path)
         try:
@@ -306,5 +322,5 @@ def _write(path: Path, content: str, context: ToolContext) -> ToolResult:
         data = encode(content, Form())
     change_file(path, data, context)
     lines = len(content.splitlines())
-    text = f"{'Replaced' if exists else 'Created'} {path} ({lines:,} lines, {len(data):,} bytes)."
+    text = f"{'Replaced' if replaced else 'Created'} {path} ({_lines(lines)}, {len(data):,} bytes)."
     return ToolResult(with_advice(text, path, content), display=(diff_block(path, old, content),))

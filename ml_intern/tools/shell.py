@@ -16,10 +16,10 @@ from pathlib import Path
 from pydantic import Field
 
 from ml_intern.core.approvals.effects import Assessment
-from ml_intern.core.approvals.shell_rules import assess_command
 from ml_intern.core.tools.spec import Params, ToolContext, ToolResult, ToolSpec
 from ml_intern.tools.capture import OutputCapture
 from ml_intern.tools.processes import group_alive, kill_group, spawn_options, terminate_group
+from ml_intern.tools.text_files import expand_home
 
 _DESCRIPTION = """\
 Runs a shell command and returns its output and exit code. Each call starts afresh in the workspace: directories and \
@@ -94,11 +94,20 @@ def create_bash_tool() -> ToolSpec:
 
 async def assess_bash(params: BashParams, context: ToolContext) -> Assessment:
     """What the command would do, as far as its text tells."""
-    home = Path(context.env.get("HOME") or Path.home())
-    cwd = _directory(params.work_dir, context.workspace)
     # In a thread: it looks at the disk (links, scripts that are run).
-    assessment = await asyncio.to_thread(
-        assess_command, params.command, workspace=context.workspace, cwd=cwd, home=home
+    return await asyncio.to_thread(_assess, params.command, params.work_dir, context)
+
+
+def _assess(command: str, work_dir: str, context: ToolContext) -> Assessment:
+    # Imported at the first command: the rules are the largest part of the local tools, and start-up can do without.
+    from ml_intern.core.approvals.shell_rules import assess_command
+
+    assessment = assess_command(
+        command,
+        workspace=context.workspace,
+        cwd=_directory(work_dir, context.workspace),
+        home=Path(context.env.get("HOME") or Path.home()),
+        env=context.env,
     )
     return replace(assessment, editable="command")
 
@@ -133,7 +142,7 @@ async def run_command(params: BashParams, context: ToolContext) -> ToolResult:
 
 
 def _directory(work_dir: str, workspace: Path) -> Path:
-    return workspace / Path(work_dir.strip() or ".").expanduser()
+    return workspace / expand_home(work_dir.strip() or ".")
 
 
 def _timeout(wanted: int | None, context: ToolContext) -> int:

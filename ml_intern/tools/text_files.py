@@ -48,7 +48,30 @@ def locate(path: str, workspace: Path) -> Path:
         raise FileError("path is empty. Name a file.")
     if "\0" in path:
         raise FileError("path holds a NUL character. Remove it.")
-    return Path(os.path.normpath(workspace / Path(path.strip()).expanduser()))
+    return Path(os.path.normpath(workspace / expand_home(path.strip())))
+
+
+def expand_home(path: str) -> Path:
+    """The path with a leading `~` replaced, where there is such a home."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        return Path(path)
+
+
+def exists(path: Path) -> bool:
+    """Whether something is at a path.
+
+    Raises:
+        FileError: It cannot be told: the name is impossible or a directory is closed to us.
+    """
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        raise FileError(f"{path} cannot be opened: {error.strerror or error}.") from error
+    return True
 
 
 def regular_file(path: Path) -> os.stat_result:

@@ -3,12 +3,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from ml_intern.core.places import find_places
-from ml_intern.core.protocol import Notice, Ready, Rewind, Trust, UndoComplete
+from ml_intern.core.protocol import Notice, Ready, Rewind, Trust, Undo, UndoComplete
 from ml_intern.core.settings import Settings
 from ml_intern.sessions.restore import latest_session, restore, sessions_by_prefix
 from ml_intern.wiring import assemble
 from tests.support.harness import FAST, MODEL, Harness, tool
+from tests.support.llm_script import Step
 from tests.support.llm_server import ScriptedLLM, call, text, tools
+from tests.support.processes import alive, gone
 
 
 async def test_rewinding_goes_back_to_any_prompt_and_gives_its_text(tmp_path: Path) -> None:
@@ -107,3 +109,57 @@ async def test_a_session_killed_within_a_turn_reads_back_as_interrupted(tmp_path
     saved = restore(torn)
     assert getattr(saved.events[-1], "type", "") == "interrupted"
     assert saved.records[-1]["role"] == "assistant"
+
+
+async def test_files_that_were_changed_since_a_prompt_can_go_back_with_it(tmp_path: Path) -> None:
+    def write(name: str, content: str) -> Step:
+        return tools(call("write", {"path": name, "content": content}))
+
+    script = (
+        write("a.txt", "first"),
+        text("one done"),
+        tools(call("read", {"path": "kept.txt"}), call("read", {"path": "mine.txt"})),
+        tools(
+            call("write", {"path": "a.txt", "content": "second"}),
+            call("write", {"path": "new.txt", "content": "new"}),
+            call("write", {"path": "mine.txt", "content": "agent's"}),
+        ),
+        text("two done"),
+    )
+    async with ScriptedLLM(*script) as server, Harness(server, tmp_path) as agent:
+        (agent.workspace / "kept.txt").write_text("kept")
+        (agent.workspace / "mine.txt").write_text("before")
+        await agent.prompt("one")
+        await agent.prompt("two")
+        assert (agent.workspace / "a.txt").read_text() == "second"
+        (agent.workspace / "mine.txt").write_text("the person's own change")
+        agent.submit(Rewind(prompt=1, restore_files=True))
+        done = await agent.until(lambda event: isinstance(event, UndoComplete))
+        assert sorted(Path(name).name for name in done.restored_files) == ["a.txt", "new.txt"]
+        assert (agent.workspace / "a.txt").read_text() == "first"
+        assert not (agent.workspace / "new.txt").exists()
+        assert (agent.workspace / "mine.txt").read_text() == "the person's own change"
+        assert len(done.kept_files) == 1
+        assert "mine.txt" in done.kept_files[0]
+        agent.submit(Rewind(prompt=0, restore_files=True))
+        await agent.until(lambda event: isinstance(event, UndoComplete) and event.prompt == "one")
+        assert not (agent.workspace / "a.txt").exists()
+
+
+async def test_undo_leaves_files_alone(tmp_path: Path) -> None:
+    script = (tools(call("write", {"path": "a.txt", "content": "first"})), text("done"))
+    async with ScriptedLLM(*script) as server, Harness(server, tmp_path) as agent:
+        await agent.prompt("one")
+        agent.submit(Undo())
+        await agent.until(lambda event: isinstance(event, UndoComplete))
+        assert (agent.workspace / "a.txt").read_text() == "first"
+
+
+async def test_what_bash_left_running_stops_with_the_session(tmp_path: Path) -> None:
+    script = (tools(call("bash", {"command": "sleep 60 & echo $!"}, id="c1")), text("done"))
+    async with ScriptedLLM(*script) as server:
+        async with Harness(server, tmp_path) as agent:
+            await agent.prompt("one")
+            pid = int(agent.outputs()["c1"].output.split()[0])
+            assert alive(pid)
+        await gone([pid])

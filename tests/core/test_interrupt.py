@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import time
 from pathlib import Path
 
@@ -22,6 +21,7 @@ from ml_intern.core.protocol import (
 from ml_intern.core.settings import LLMSettings
 from tests.support.harness import Harness, tool
 from tests.support.llm_server import Gate, ScriptedLLM, call, error, silent_before_headers, text, tools
+from tests.support.processes import gone
 
 LIMIT_S = 0.3
 
@@ -87,22 +87,6 @@ async def test_a_shell_command_dies_with_its_whole_group_while_the_loop_stays_fr
         await agent.prompt("next")
         assert "Interrupted" in agent.tool_results(2)[0]
         assert server.violations == []
-
-
-async def gone(pids: list[int]) -> None:
-    """Waits until none of these processes lives."""
-    deadline = time.monotonic() + 5
-    while any(alive(pid) for pid in pids):
-        assert time.monotonic() < deadline, f"still alive: {pids}"
-        await asyncio.sleep(0.01)
-
-
-def alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return Path(f"/proc/{pid}/stat").read_text().split(") ")[1][0] != "Z"
 
 
 async def test_finished_results_of_the_same_reply_are_kept(tmp_path: Path) -> None:

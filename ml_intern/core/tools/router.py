@@ -125,7 +125,7 @@ class ToolRouter:
             except Exception as error:  # the border of foreign code: whatever a tool raises is a failed result
                 log.exception("tool %s failed", prepared.name)
                 return ToolResult(f"ERROR: {prepared.name} failed: {_describe(error)}", ok=False)
-        limit = context.settings.context.tool_output_chars
+        limit = int(context.settings.context.tool_output_chars * prepared.spec.output_scale)
         return await cap_output(result, limit, context.spill_dir, f"{prepared.name}-{prepared.call_id}")
 
     def _unknown(self, name: str) -> str:

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict
 
@@ -46,6 +46,11 @@ class ToolResult:
     cost_usd: float | None = None
 
 
+@runtime_checkable
+class _Stoppable(Protocol):
+    async def stop(self) -> None: ...
+
+
 class SessionState:
     """Per-session memory of the tools (files read, the plan, job ids), one object of each kind."""
 
@@ -58,9 +63,12 @@ class SessionState:
             self._items[kind] = kind()
         return self._items[kind]  # type: ignore[no-any-return]  # keyed by its own type, which a dict cannot express
 
-    def clear(self) -> None:
-        """Forget everything."""
-        self._items.clear()
+    async def release(self) -> None:
+        """Stops what the tools have left running (objects with an `async stop()`), and forgets everything."""
+        items, self._items = self._items, {}
+        for item in items.values():
+            if isinstance(item, _Stoppable):
+                await item.stop()
 
 
 @dataclass(slots=True)

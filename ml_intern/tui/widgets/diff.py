@@ -44,21 +44,29 @@ class Change(NamedTuple):
     emphasis: tuple[int, int] | None = None
 
 
-def changes(old: str, new: str) -> list[Change]:
-    """The differences of two texts with a few lines around each."""
-    before, after = _lines(old), _lines(new)
+def changes(old: str, new: str, first_line: int = 1) -> list[Change]:
+    """The differences of two texts with a few lines around each.
+
+    Args:
+        old: The text before.
+        new: The text after.
+        first_line: Number of their first line in the file they are a part of.
+    """
+    before, after, skipped = _lines(old), _lines(new), first_line - 1
     found: list[Change] = []
     last = 0
     for group in _groups(before, after):
         first = group[0]
         if first[1] > last or found:
-            found.append(Change("hunk", first[1] + 1, first[3] + 1, f"line {first[3] + 1}"))
+            number = first[3] + 1 + skipped
+            found.append(Change("hunk", first[1] + 1 + skipped, number, f"line {number}"))
         last = group[-1][2]
         for tag, old_from, old_to, new_from, new_to in group:
             if tag == "equal":
-                found += _same(before, old_from, old_to, new_from)
+                found += _same(before[old_from:old_to], old_from + 1 + skipped, new_from + 1 + skipped)
             else:
-                found += _replaced(before[old_from:old_to], after[new_from:new_to], old_from + 1, new_from + 1)
+                gone, come = before[old_from:old_to], after[new_from:new_to]
+                found += _replaced(gone, come, old_from + 1 + skipped, new_from + 1 + skipped)
     return found
 
 
@@ -116,8 +124,8 @@ def _common(first: Sequence[str], second: Sequence[str]) -> int:
     return number
 
 
-def _same(before: Sequence[str], start: int, end: int, new: int) -> list[Change]:
-    return [Change("same", index + 1, index - start + new + 1, before[index]) for index in range(start, end)]
+def _same(lines: Sequence[str], old_number: int, new_number: int) -> list[Change]:
+    return [Change("same", old_number + at, new_number + at, text) for at, text in enumerate(lines)]
 
 
 def _replaced(old: Sequence[str], new: Sequence[str], old_number: int, new_number: int) -> list[Change]:

@@ -184,7 +184,7 @@ def _text(block: TextBlock, numbers: bool) -> list[Piece]:
 
 
 def _diff(block: DiffBlock) -> Iterable[Piece]:
-    rows = changes(block.old, block.new)
+    rows = changes(block.old, block.new, block.first_line)
     added, removed = diff_counts(rows)
     yield title_piece(block.path, f"+{added} -{removed}" if block.old else f"new, {count(added, 'line')}")
     yield from diff_pieces(block.path, rows)

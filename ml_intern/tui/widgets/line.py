@@ -60,6 +60,8 @@ def line(left: Sequence[Part], right: Sequence[Part], width: int, separator: str
     while (excess := _width(sides, separator) - width) > 0 and _give_up(sides, excess):
         pass
     left_text, right_text = (_join(side, separator) for side in sides)
+    if not right_text:
+        return left_text
     gap = width - left_text.cell_length - right_text.cell_length
     return Content.assemble(left_text, " " * max(0, gap), right_text)
 

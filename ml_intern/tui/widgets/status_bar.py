@@ -25,12 +25,17 @@ class StatusBar(Widget):
 
     def show(self, state: SessionState) -> None:
         """Takes in the present state; repaints only if the line would read differently."""
-        self.parts = (_left(state), _right(state))
+        self.parts = status_parts(state)
 
     def render(self) -> Content:
         """The line at the present width."""
         left, right = self.parts
         return line(left, right, self.content_size.width, " · ")
+
+
+def status_parts(state: SessionState) -> tuple[tuple[Part, ...], tuple[Part, ...]]:
+    """What the line says on its left and on its right."""
+    return _left(state), _right(state)
 
 
 def _left(state: SessionState) -> tuple[Part, ...]:

@@ -202,3 +202,13 @@ def test_hostile_blocks_are_shown_without_harm(one: str, other: str, width: int)
         for line in render_display(block, width):
             assert "\x1b" not in line.plain
             assert "\n" not in line.plain
+
+
+def test_a_part_of_a_large_file_keeps_its_line_numbers() -> None:
+    rows = changes("a\nold\nb\n", "a\nnew\nb\n", first_line=500)
+    assert [(row.old, row.new, row.text) for row in rows if row.kind != "hunk"] == [
+        (500, 500, "a"),
+        (501, 0, "old"),
+        (0, 501, "new"),
+        (502, 502, "b"),
+    ]

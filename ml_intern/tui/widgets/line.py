@@ -44,6 +44,7 @@ class Part:
 
 
 MIN_FLEXIBLE_CELLS = 8
+MIN_GAP_CELLS = 2
 
 
 def whole_seconds(seconds: float) -> str:
@@ -79,7 +80,7 @@ def _join(parts: Sequence[Part], separator: str) -> Content:
 
 def _width(sides: list[list[Part]], separator: str) -> int:
     gaps = [max(0, len(side) - 1) * cells(separator) for side in sides]
-    between = 1 if all(sides) else 0
+    between = MIN_GAP_CELLS if all(sides) else 0
     return sum(part.width for side in sides for part in side) + sum(gaps) + between
 
 

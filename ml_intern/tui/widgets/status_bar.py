@@ -66,10 +66,11 @@ def _context(state: SessionState) -> Part:
 
 
 def _money(state: SessionState) -> Part:
-    text = f"${state.cost_usd:.2f}" + ("+?" if state.unpriced else "")
+    promised = f" +${state.promised_usd:.2f}" if state.promised_usd else ""
+    text = f"${state.cost_usd:.2f}{'+?' if state.unpriced else ''}{promised}"
     if state.cap_usd is None:
         return Part(text)
-    near = state.cost_usd >= MONEY_WARNS_AT * state.cap_usd
+    near = state.cost_usd + state.promised_usd >= MONEY_WARNS_AT * state.cap_usd
     return Part(f"{text} of ${state.cap_usd:.2f}", "$warning" if near else "")
 
 

@@ -1,0 +1,294 @@
+"""The app: screens, themes, the agent's worker and the ways out. What is done on a screen belongs to the screen."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import ClassVar
+
+from textual import events, on
+from textual.app import App
+from textual.binding import Binding, BindingType
+from textual.screen import Screen
+from textual.worker import Worker, WorkerState
+
+from ml_intern.options import DEMO_MODEL, Options
+from ml_intern.resources import styles_path
+from ml_intern.tui import messages
+from ml_intern.tui.bridge import Bridge, Connect, connect
+from ml_intern.tui.fault import record_fault
+from ml_intern.tui.modals.confirm import Confirm
+from ml_intern.tui.preferences import save_theme, theme_at_start
+from ml_intern.tui.screens.help import HelpScreen, about
+from ml_intern.tui.screens.main import MainScreen
+from ml_intern.tui.terminal import title_sequence
+from ml_intern.tui.themes import DEFAULT_THEME, OWN_THEMES
+
+log = logging.getLogger(__name__)
+
+QUIT_WITHIN_S = 1.0
+CLOSE_PATIENCE_S = 3.0
+INTERRUPTED = 130
+SETTLE_S = 0.05
+
+
+class MLInternApp(App[None]):
+    """The full-screen app.
+
+    Args:
+        options: Flags of this run.
+        connect: Builds the agent.
+        clock: Seconds since the epoch, for times and durations on the screen.
+    """
+
+    TITLE = "ml-intern"
+    CSS_PATH: ClassVar = sorted(styles_path().glob("*.tcss"))
+    ENABLE_COMMAND_PALETTE = False
+    HORIZONTAL_BREAKPOINTS = [  # noqa: RUF012 - as Textual declares it
+        (0, "-narrow"),
+        (100, "-medium"),
+        (140, "-wide"),
+    ]
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("ctrl+p", "pick('command')", "commands"),
+        Binding("f1", "help", "help", priority=True),
+        Binding("ctrl+c", "copy_or_quit", "copy, or twice: quit", priority=True),
+        Binding("ctrl+q", "leave", "quit", priority=True),
+    ]
+
+    def __init__(self, options: Options, connect: Connect = connect, clock: Callable[[], float] = time.time) -> None:
+        super().__init__()
+        self.farewell = ""
+        self._options = options
+        self._connect = connect
+        self._clock = clock
+        self._bridge: Bridge | None = None
+        self._quit_armed_at = 0.0
+        self._leaving = False
+        self._early_keys: list[events.Event] | None = []
+        self._code = 0
+        for theme in OWN_THEMES:
+            self.register_theme(theme)
+        self._unknown_theme = ""
+        wanted = options.theme or theme_at_start(options) or DEFAULT_THEME
+        if not self._use_theme(wanted):
+            self._unknown_theme = wanted
+            self._use_theme(DEFAULT_THEME)
+
+    # ------------------------------------------------------------------------------------------------- the agent
+
+    def get_default_screen(self) -> Screen[None]:
+        """The main screen."""
+        return MainScreen(practice=self._options.demo, clock=self._clock)
+
+    @property
+    def main_screen(self) -> MainScreen:
+        """The screen at the bottom of the stack."""
+        screen = self.screen_stack[0]
+        assert isinstance(screen, MainScreen)
+        return screen
+
+    def on_mount(self) -> None:
+        """The agent is built once the first frame is on its way."""
+        loop = asyncio.get_running_loop()
+        for name in ("SIGTERM", "SIGHUP"):
+            if number := getattr(signal, name, None):
+                try:
+                    loop.add_signal_handler(number, self._leave_on_signal)
+                except (NotImplementedError, ValueError, RuntimeError):  # not on this platform or thread
+                    log.debug("%s is not handled here", name)
+        if self._unknown_theme:
+            self._refuse_theme(self._unknown_theme)
+        # Textual lays out and paints the screen several times until styles, sizes and focus have settled.
+        self.delay_update(SETTLE_S)
+        self.set_timer(SETTLE_S, self._begin)
+
+    def _begin(self) -> None:
+        self._start_agent()
+        early, self._early_keys = self._early_keys or [], None
+        for event in early:
+            self.post_message(event)
+
+    async def on_event(self, event: events.Event) -> None:
+        """Keeps what is typed before the prompt has the focus, instead of losing it."""
+        if self._early_keys is not None and isinstance(event, events.Key | events.Paste):
+            self._early_keys.append(event)
+        else:
+            await super().on_event(event)
+
+    def _start_agent(self) -> None:
+        self._bridge = Bridge(self.main_screen.post_message, self._options, self._connect)
+        self.run_worker(self._serve(self._bridge), name="agent", group="agent", exit_on_error=False)
+
+    async def _serve(self, bridge: Bridge) -> None:
+        try:
+            await bridge.serve()
+        except Exception as error:
+            from ml_intern.core.config import ConfigError
+
+            if not isinstance(error, ConfigError):
+                raise
+            self.farewell = f"ml-intern: {error}"
+            self.exit(return_code=2)
+
+    @on(messages.Operate)
+    def _operate(self, message: messages.Operate) -> None:
+        message.stop()
+        served = self._bridge is not None and self._bridge.send(message.kind, **message.fields)
+        if not served and message.kind != "interrupt":  # nothing runs that could be interrupted
+            self.notify("The agent is not running. The next prompt starts it.", severity="warning", markup=False)
+
+    @on(messages.RestartAgent)
+    def _restart(self, message: messages.RestartAgent) -> None:
+        message.stop()
+        self._start_agent()
+
+    @on(messages.StartPractice)
+    def _offer_practice(self, message: messages.StartPractice) -> None:
+        message.stop()
+        if not self.main_screen.state.title:
+            self.run_worker(self._start_practice(), name="starting the practice session", exit_on_error=False)
+            return
+
+        def decide(yes: bool | None) -> None:
+            if yes:
+                self.run_worker(self._start_practice(), name="starting the practice session", exit_on_error=False)
+
+        text = "This conversation ends here; its log is kept. The practice session works in a directory of its own."
+        self.push_screen(Confirm("practice session", text, "open it"), decide)
+
+    async def _start_practice(self) -> None:
+        if self._bridge is not None:
+            await self._bridge.close()
+        self._options = replace(self._options, demo=True, model=DEMO_MODEL, resume=None, continue_latest=False)
+        self.main_screen.begin_afresh(practice=True)
+        self._start_agent()
+
+    @on(Worker.StateChanged)
+    def _tell_of_worker_error(self, event: Worker.StateChanged) -> None:
+        if event.state is not WorkerState.ERROR:
+            return
+        error = event.worker.error
+        log.error("worker %s failed", event.worker.name, exc_info=error)
+        what = event.worker.name or "Something"
+        text = f"{what} failed ({type(error).__name__}: {error}). The log file has the details."
+        lost = event.worker.group == "agent"
+        self.main_screen.post_message(messages.AgentLost(text) if lost else messages.Noticed(text, "error"))
+
+    # -------------------------------------------------------------------------------------------------- leaving
+
+    @on(messages.Quit)
+    def _quit(self, message: messages.Quit) -> None:
+        message.stop()
+        if not self.main_screen.state.running or message.at_once:
+            self.run_worker(self.action_leave(), name="leaving", exit_on_error=False)
+            return
+
+        def decide(yes: bool | None) -> None:
+            if yes:
+                self.run_worker(self.action_leave(), name="leaving", exit_on_error=False)
+
+        self.push_screen(
+            Confirm("quit", "A turn is running. Quitting interrupts it and stops what it started.", "quit"), decide
+        )
+
+    async def action_leave(self) -> None:
+        """Stops the agent and ends the app. A second call does not wait."""
+        if self._leaving:
+            self.exit(return_code=self._code)
+            return
+        self._leaving = True
+        self.farewell = self.main_screen.farewell
+        if self._bridge is not None:
+            try:
+                await asyncio.wait_for(self._bridge.close(), CLOSE_PATIENCE_S)
+            except TimeoutError:
+                log.warning("the agent did not stop in time")
+        self.exit(return_code=self._code)
+
+    async def action_quit(self) -> None:
+        """Textual's own way out leads the same way."""
+        await self.action_leave()
+
+    def _leave_on_signal(self) -> None:
+        self._code = INTERRUPTED
+        self.run_worker(self.action_leave(), name="leaving", exit_on_error=False)
+
+    def action_copy_or_quit(self) -> None:
+        """Copies the selection; without one, interrupts the turn, and leaves at the second press."""
+        if self._copy_selection():
+            return
+        now = time.monotonic()
+        if now - self._quit_armed_at <= QUIT_WITHIN_S:
+            self.post_message(messages.Quit(at_once=True))
+            return
+        self._quit_armed_at = now
+        if self.main_screen.state.running:
+            self.post_message(messages.Operate("interrupt"))
+        self.notify("Press Ctrl+C again to quit.", timeout=QUIT_WITHIN_S + 1, markup=False)
+
+    def _copy_selection(self) -> bool:
+        focused = self.focused
+        text = self.screen.get_selected_text() or getattr(focused, "selected_text", "")
+        if not text:
+            return False
+        self.copy_to_clipboard(text)
+        self.notify("Copied.", timeout=1.5, markup=False)
+        return True
+
+    def _fatal_error(self) -> None:
+        # Textual would print the traceback with all local variables, which is no help and may show secrets.
+        self.farewell = record_fault(self._exception)
+        self._close_messages_no_wait()
+
+    # ---------------------------------------------------------------------------------------- themes and terminal
+
+    @on(messages.SetTheme)
+    def _set_theme(self, message: messages.SetTheme) -> None:
+        message.stop()
+        if not self._use_theme(message.theme):
+            self.notify(
+                f"There is no theme {message.theme!r}. /theme shows them all.", severity="warning", markup=False
+            )
+        elif message.keep:
+            self.run_worker(self._keep_theme(message.theme), name="saving the theme", exit_on_error=False)
+
+    def _refuse_theme(self, name: str) -> None:
+        self.notify(f"There is no theme {name!r}. /theme shows them all.", severity="warning", markup=False)
+
+    def _use_theme(self, name: str) -> bool:
+        known = name in self.available_themes
+        if known:
+            self.theme = name
+        return known
+
+    async def _keep_theme(self, name: str) -> None:
+        from ml_intern.core.config import ConfigError
+
+        try:
+            await asyncio.to_thread(save_theme, name, self._options)
+        except (ConfigError, OSError) as error:
+            self.notify(f"The theme is used but not kept: {error}", severity="warning", markup=False)
+
+    @on(messages.TitleChanged)
+    def _set_terminal_title(self, message: messages.TitleChanged) -> None:
+        message.stop()
+        if not self.is_headless and self._driver is not None:
+            self._driver.write(title_sequence(message.title))
+
+    # ---------------------------------------------------------------------------------------------------- intents
+
+    def action_pick(self, subject: str) -> None:
+        """Opens a picker over the main screen."""
+        if self.screen is self.main_screen:
+            self.main_screen.post_message(messages.OpenPicker(subject))
+
+    @on(messages.ShowHelp)
+    def action_help(self) -> None:
+        """Explains what has the focus."""
+        if not isinstance(self.screen, HelpScreen):
+            self.push_screen(HelpScreen(about(self.focused, self.screen)))

@@ -1,0 +1,44 @@
+"""Starts the full-screen app: a first frame at once, then Textual, then, behind the app's own first frame, the core."""
+
+from __future__ import annotations
+
+import gc
+import signal
+import sys
+from typing import TYPE_CHECKING, NoReturn
+
+from ml_intern.tui.terminal import FirstFrame
+
+if TYPE_CHECKING:
+    from ml_intern.options import Options
+
+INTERRUPTED = 130
+END_SIGNALS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
+
+
+def run(options: Options) -> int:
+    """Runs the app until the person leaves. Returns the exit code."""
+    gc.disable()  # importing makes little but long-lived objects; the app switches it on again when it is up
+    frame = FirstFrame()
+    frame.show()
+    farewell = ""
+    try:
+        for number in END_SIGNALS:
+            signal.signal(number, _leave_at_once)
+        from ml_intern.tui.app import MLInternApp
+
+        app = MLInternApp(options)
+        app.run()
+        farewell = app.farewell
+        return app.return_code or 0
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    finally:
+        frame.close()
+        if farewell:
+            sys.stderr.write(f"{farewell}\n")
+
+
+def _leave_at_once(_number: int, _frame: object) -> NoReturn:
+    # Until the app is up and handles signals itself.
+    raise SystemExit(INTERRUPTED)

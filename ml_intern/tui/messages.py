@@ -1,0 +1,243 @@
+"""What travels inside the app: the agent's events on their way to the screen, a person's intents on their way up.
+
+The bridge posts one message per family of events, with the text pieces of a reply and the lines of a log already
+gathered. An intent is an operation of the protocol by name, so that panes need not know the core.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from textual.message import Message
+
+if TYPE_CHECKING:
+    from ml_intern.core import protocol
+    from ml_intern.tui.setup import Setup
+
+# ------------------------------------------------------------------------------------------------ from the agent
+
+
+class AgentMessage(Message, bubble=False):
+    """Base of all that comes from the agent. Posted to the main screen, which hands it to its panes."""
+
+    event: protocol.EventBase | None
+
+    def __init__(self, event: protocol.EventBase | None = None) -> None:
+        super().__init__()
+        self.event = event
+
+
+class SessionChanged(AgentMessage):
+    """Model, mode, context, cost or session id changed (`ready`, `model_changed`, `context_usage`, ...)."""
+
+    event: (
+        protocol.Ready
+        | protocol.ModelChanged
+        | protocol.ModeChanged
+        | protocol.ContextUsage
+        | protocol.SessionResumed
+        | protocol.ShutdownEvent
+    )
+
+
+class TurnStarted(AgentMessage):
+    """A turn, or the part of it after an approval, has begun."""
+
+    event: protocol.Processing
+
+
+class TurnEnded(AgentMessage):
+    """A turn ended; `event` is a `TurnComplete`, an `Interrupted` or an `ErrorEvent` that ends it."""
+
+    event: protocol.TurnComplete | protocol.Interrupted | protocol.ErrorEvent
+
+
+class PromptEntered(AgentMessage):
+    """A prompt is part of the conversation now."""
+
+    event: protocol.UserMessage
+
+
+class ReplyText(AgentMessage):
+    """A piece of a reply: all that streamed in since the last one of these.
+
+    Attributes:
+        kind: `text` or `reasoning`.
+        at: When its first part came, ISO 8601.
+    """
+
+    def __init__(self, text: str, kind: str, at: str) -> None:
+        super().__init__()
+        self.text = text
+        self.kind = kind
+        self.at = at
+
+
+class ReplyWhole(AgentMessage):
+    """The whole text of one reply."""
+
+    event: protocol.AssistantMessage
+
+
+class ReplyEnded(AgentMessage):
+    """A streamed reply has ended, or broke off and is discarded."""
+
+    def __init__(self, discarded: bool) -> None:
+        super().__init__()
+        self.discarded = discarded
+
+
+class ToolCalled(AgentMessage):
+    """The model asks for a tool."""
+
+    event: protocol.ToolCallEvent
+
+
+class ToolLogged(AgentMessage):
+    """Lines of live output of one call, gathered."""
+
+    def __init__(self, tool_call_id: str | None, tool: str, text: str) -> None:
+        super().__init__()
+        self.tool_call_id = tool_call_id
+        self.tool = tool
+        self.text = text
+
+
+class ToolMoved(AgentMessage):
+    """A call changed its state."""
+
+    event: protocol.ToolStateChange
+
+
+class ToolFinished(AgentMessage):
+    """A call has its result."""
+
+    event: protocol.ToolOutput
+
+
+class ApprovalAsked(AgentMessage):
+    """The turn waits for a person."""
+
+    event: protocol.ApprovalRequired
+
+
+class ApprovalSettled(AgentMessage):
+    """Nothing is pending any more."""
+
+    event: protocol.ApprovalResolved
+
+
+class PlanChanged(AgentMessage):
+    """The plan, whole and in plan order."""
+
+    event: protocol.PlanUpdate
+
+
+class Undone(AgentMessage):
+    """The last prompt and what followed it are gone."""
+
+    event: protocol.UndoComplete
+
+
+class Begun(AgentMessage):
+    """A fresh conversation began."""
+
+    event: protocol.NewComplete
+
+
+class Noticed(AgentMessage):
+    """A sentence a person should see; `level` is `info`, `warning` or `error`."""
+
+    def __init__(self, text: str, level: str = "info", event: protocol.EventBase | None = None) -> None:
+        super().__init__(event)
+        self.text = text
+        self.level = level
+
+
+class AgentBuilt(AgentMessage):
+    """The agent exists; it says `ready` next."""
+
+    def __init__(self, setup: Setup) -> None:
+        super().__init__()
+        self.setup = setup
+
+
+class AgentLost(AgentMessage):
+    """The agent stopped by a fault of its own; the app stays usable and the next prompt starts a new one."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.text = text
+
+
+# ----------------------------------------------------------------------------------------------- from the person
+
+
+class Intent(Message):
+    """Base of what a person wants done. Bubbles up to whoever can do it."""
+
+
+class Operate(Intent):
+    """An operation of the protocol, by its `type` and fields."""
+
+    def __init__(self, kind: str, **fields: Any) -> None:
+        super().__init__()
+        self.kind = kind
+        self.fields = fields
+
+
+class OpenPicker(Intent):
+    """Let the person choose a `model`, `mode`, `effort`, `theme` or `command` from a list."""
+
+    def __init__(self, subject: str) -> None:
+        super().__init__()
+        self.subject = subject
+
+
+class SetTheme(Intent):
+    """Use a theme; `keep` writes it to the user's configuration."""
+
+    def __init__(self, theme: str, keep: bool = True) -> None:
+        super().__init__()
+        self.theme = theme
+        self.keep = keep
+
+
+class OpenCall(Intent):
+    """Show one tool call in full."""
+
+    def __init__(self, tool_call_id: str) -> None:
+        super().__init__()
+        self.tool_call_id = tool_call_id
+
+
+class ShowHelp(Intent):
+    """Open the help about what has the focus."""
+
+
+class ShowStatus(Intent):
+    """Say model, mode, context, cost and places in the chat."""
+
+
+class StartPractice(Intent):
+    """Leave this conversation and open the practice session."""
+
+
+class RestartAgent(Intent):
+    """Build a new agent after the old one was lost."""
+
+
+class TitleChanged(Intent):
+    """The terminal's title should read like this."""
+
+    def __init__(self, title: str) -> None:
+        super().__init__()
+        self.title = title
+
+
+class Quit(Intent):
+    """Leave the app; `at_once` does not ask even while a turn runs."""
+
+    def __init__(self, at_once: bool = False) -> None:
+        super().__init__()
+        self.at_once = at_once

@@ -1,0 +1,106 @@
+"""F1: what has the focus, the keys, the commands."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical, VerticalScroll
+from textual.content import Content
+from textual.screen import Screen
+from textual.widget import Widget
+from textual.widgets._static import Static
+
+from ml_intern.tui.commands import COMMANDS
+from ml_intern.tui.modals.base import Dialog
+from ml_intern.tui.widgets.flow import Flow, key_items
+
+KEYS: tuple[tuple[str, str], ...] = (
+    ("enter", "send the prompt; while the agent works: queue it"),
+    ("shift+enter  ctrl+j", "new line in the prompt"),
+    ("↑ ↓", "earlier and later prompts, at the edges of the text"),
+    ("esc", "interrupt the turn; without one: back to the prompt"),
+    ("tab  shift+tab", "next and previous pane"),
+    ("alt+1 2 3", "chat, tools, plan on a narrow screen; 1 2 3 outside the prompt"),
+    ("ctrl+o", "the chosen tool call in full"),
+    ("ctrl+p", "all commands"),
+    ("ctrl+c", "copy the selection; otherwise interrupt, twice: quit"),
+    ("ctrl+d", "quit, in an empty prompt"),
+    ("f1", "this help"),
+)
+
+
+def about(focused: Widget | None, screen: Screen[object]) -> str:
+    """What the focused part of the screen, or else the screen itself, says about itself."""
+    candidates: list[object] = list(focused.ancestors_with_self) if focused is not None else []
+    for candidate in [*candidates, screen]:
+        if text := getattr(candidate, "HELP", ""):
+            return str(text)
+    return ""
+
+
+class HelpScreen(Dialog[None]):
+    """Help about what has the focus, then everything else.
+
+    Args:
+        topic: Text about what has the focus.
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,f1,q,enter", "cancel", "close", priority=True)]
+
+    def __init__(self, topic: str) -> None:
+        super().__init__()
+        self._topic = topic
+
+    def compose(self) -> ComposeResult:
+        """One scrolling text."""
+        with Vertical(id="help", classes="dialog") as frame:
+            frame.border_title = "help"
+            with VerticalScroll(id="help-body"):
+                yield Static(id="help-text", markup=False)
+            yield Flow(key_items([("↑↓", "scroll"), ("esc", "close")]), classes="dialog-keys")
+
+    def on_mount(self) -> None:
+        """The text scrolls at once."""
+        self.query_one("#help-body").focus()
+
+    def on_resize(self) -> None:
+        """The columns are laid out for the present width."""
+        width = self.query_one("#help-body").content_size.width
+        self.query_one("#help-text", Static).update(self._text(width))
+
+    def _text(self, width: int) -> Content:
+        here = [Content.styled("here", "$accent bold"), Content(self._topic), Content("")] if self._topic else []
+        commands = [(command.usage, command.help + _also(command.aliases)) for command in COMMANDS]
+        return Content("\n").join(
+            [
+                *here,
+                Content.styled("keys", "$accent bold"),
+                *_table(KEYS, width),
+                Content(""),
+                Content.styled("commands", "$accent bold"),
+                *_table(commands, width),
+                Content(""),
+                Content.styled(
+                    "A text that begins with a path is sent as it is; so is one that begins with //.",
+                    "$foreground-muted",
+                ),
+            ]
+        )
+
+
+def _also(aliases: Sequence[str]) -> str:
+    return f"  (also {', '.join('/' + name for name in aliases)})" if aliases else ""
+
+
+def _table(rows: Sequence[tuple[str, str]], width: int) -> list[Content]:
+    """Two columns; what is too long for the second goes on below in it."""
+    indent = max(len(left) for left, _ in rows) + 2
+    lines: list[Content] = []
+    for left, right in rows:
+        first, *rest = Content(right).wrap(max(16, width - indent))
+        lines.append(Content.assemble((f"{left:<{indent}}", "bold"), first))
+        lines.extend(Content.assemble(" " * indent, row) for row in rest)
+    return lines

@@ -1,0 +1,397 @@
+"""The main screen: status, panes, prompt. Hands the agent's messages to the panes and a person's intents upwards."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+from textual import events, on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical
+from textual.screen import Screen
+
+from ml_intern.options import DEMO_MODEL
+from ml_intern.tui import messages
+from ml_intern.tui.commands import COMMANDS, Command, UsageError, parse
+from ml_intern.tui.modals.approvals import Answer, ApprovalDialog
+from ml_intern.tui.panes.chat import ChatPane
+from ml_intern.tui.panes.plan import PlanPane
+from ml_intern.tui.panes.tool_calls import ToolCallsPane
+from ml_intern.tui.screens import pickers
+from ml_intern.tui.screens.hinting import keys_now
+from ml_intern.tui.screens.tool_detail import ToolDetailScreen
+from ml_intern.tui.screens.wording import status_text, window_title
+from ml_intern.tui.setup import Setup
+from ml_intern.tui.state import SessionState
+from ml_intern.tui.widgets.composer import Composer
+from ml_intern.tui.widgets.hints import Hints
+from ml_intern.tui.widgets.status_bar import StatusBar
+from ml_intern.tui.widgets.tabs import PaneTabs
+
+TABS = {"chat": "#transcript", "tools": "#tool-list", "plan": "#plan"}
+"""The panes by name, and what of each takes the focus."""
+
+
+class MainScreen(Screen[None]):
+    """Three panes at 140 columns and more, two from 100, one with tabs below.
+
+    Args:
+        practice: The practice session was asked for.
+        clock: Seconds since the epoch.
+    """
+
+    AUTO_FOCUS = "#prompt"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "escape", "interrupt, or back to the prompt"),
+        Binding("ctrl+o", "open_call", "tool call in full"),
+        *(Binding(f"alt+{number}", f"show_tab('{name}')", name) for number, name in enumerate(TABS, 1)),
+    ]
+    HELP = "The chat, the tool calls and the plan of one conversation. Tab moves between them and the prompt."
+
+    def __init__(self, *, practice: bool = False, clock: Callable[[], float] = time.time) -> None:
+        super().__init__()
+        self.state = SessionState()
+        self._practice = practice
+        self._clock = clock
+
+    def compose(self) -> ComposeResult:
+        """In the order in which Tab visits them."""
+        yield StatusBar(id="status")
+        yield PaneTabs(tuple(TABS), id="tabs")
+        with Horizontal(id="panes"):
+            yield ChatPane(practice=self._practice, clock=self._clock, id="chat")
+            with Vertical(id="side"):
+                yield PlanPane(self._clock, id="plan")
+                yield ToolCallsPane(self._clock, id="tools")
+        yield Composer(id="composer")
+        yield Hints(self._clock, id="hints")
+
+    def on_mount(self) -> None:
+        """Shows the chat; the rest follows the agent."""
+        self._composer = self.query_one(Composer)
+        self._chat = self.query_one(ChatPane)
+        self._tools = self.query_one(ToolCallsPane)
+        self._plan = self.query_one(PlanPane)
+        self._hints = self.query_one(Hints)
+        self._tabs = self.query_one(PaneTabs)
+        self._dialog: ApprovalDialog | None = None
+        self._title = ""
+        self._setup = Setup()
+        self._local_models: tuple[str, ...] = ()
+        self._greet()
+        self.action_show_tab("chat")
+        self._hints.say("starting …")
+        self._refresh_lines()
+
+    # ------------------------------------------------------------------------------------------ from the agent
+
+    @on(messages.AgentMessage)
+    def _take(self, message: messages.AgentMessage) -> None:
+        if message.event is not None:
+            self.state.apply(message.event)
+        for pane in (self._chat, self._tools, self._plan):
+            pane.take(message)
+        if reaction := _REACTIONS.get(type(message)):
+            reaction(self, message)
+        if message.event is not None:
+            self._refresh_lines()
+
+    def _on_built(self, message: messages.AgentBuilt) -> None:
+        self._setup = message.setup
+        self.state.model_problem = message.setup.model_problem
+        self._composer.prompt.past = message.setup.history
+        self._composer.suggest(message.setup.suggestion)
+        self._greet()
+
+    def _on_session(self, message: messages.SessionChanged) -> None:
+        event = message.event
+        if event.type == "ready":
+            self._hints.say("")
+            for note in event.notes:
+                self._chat.say(note, "warning")
+            if self.state.model_problem:
+                self.run_worker(self._greet_with_servers(), name="looking for model servers", exit_on_error=False)
+            self._send_next()
+        elif event.type == "model_changed" and event.note:
+            self._chat.say(event.note)
+        self._greet()
+
+    def _greet(self) -> None:
+        self._chat.greet(self.state, suggestion=self._setup.suggestion, found=self._local_models)
+
+    async def _greet_with_servers(self) -> None:
+        offers = await self._setup.find_models()
+        self._local_models = tuple(offer.id for offer in offers if offer.local)
+        self._greet()
+
+    def _on_turn_started(self, _message: messages.TurnStarted) -> None:
+        self._hints.begin("working")
+
+    def _on_turn_ended(self, message: messages.TurnEnded) -> None:
+        self._hints.say("")
+        if message.event.type == "turn_complete":
+            self._send_next()
+        else:
+            self._composer.hold()
+
+    def _on_asked(self, message: messages.ApprovalAsked) -> None:
+        self._hints.begin("waiting for your approval")
+        if self._dialog is not None:
+            self._dialog.withdraw()
+        self._dialog = ApprovalDialog(message.event, self._setup.grace_s)
+        self.app.push_screen(self._dialog, self._answer)
+        if self._setup.bell:
+            self.app.bell()
+
+    def _answer(self, answer: Answer | None) -> None:
+        """The dialog was closed. None: from outside, and there is nothing to say."""
+        self._dialog = None
+        if answer is None:
+            return
+        self._hints.begin("interrupting" if answer.interrupt else "working")
+        if answer.interrupt:
+            self.post_message(messages.Operate("interrupt"))
+        else:
+            self.post_message(messages.Operate("exec_approval", approvals=answer.decisions))
+
+    def _on_settled(self, message: messages.ApprovalSettled) -> None:
+        self._hints.begin("working")
+        if self._dialog is None or message.event.how == "decided":
+            return
+        if self._dialog.withdraw():
+            self.notify("The request was withdrawn: nothing was run.", markup=False)
+
+    def _on_undone(self, message: messages.Undone) -> None:
+        if message.event.prompt and not self._composer.prompt.text:
+            self._composer.prompt.fill(message.event.prompt)
+
+    def _on_lost(self, _message: messages.AgentLost) -> None:
+        self.state.ready = self.state.running = self.state.waiting = False
+        self.state.lost = True
+        self._hints.say("the agent stopped")
+        self._composer.hold()
+        self._refresh_lines()
+
+    # ----------------------------------------------------------------------------------------- from the person
+
+    @on(Composer.Entered)
+    def _enter(self, event: Composer.Entered) -> None:
+        try:
+            entered = parse(event.text)
+        except UsageError as error:
+            self._refuse(str(error), event.text)
+            return
+        if entered.command is not None:
+            self.run_command(entered.command, entered.text, event.text)
+        else:
+            self._say(entered.text)
+
+    def run_command(self, command: Command, argument: str = "", typed: str = "") -> None:
+        """Carries out a command, or says why not and gives the typed text back."""
+        if objection := command.objection(self.state):
+            self._refuse(objection, typed)
+            return
+        try:
+            self.post_message(command.make(argument))
+        except UsageError as error:
+            self._refuse(str(error), typed)
+
+    def _refuse(self, why: str, typed: str) -> None:
+        self.notify(why, severity="warning", markup=False)
+        if typed and not self._composer.prompt.text:
+            self._composer.prompt.fill(typed)
+
+    def _say(self, text: str) -> None:
+        """Sends a prompt, or lets it wait until it can be sent."""
+        state = self.state
+        if state.ready and state.model_problem:
+            self._refuse("Choose a model first; the prompt waits.", text)
+            self.post_message(messages.OpenPicker("model"))
+        elif state.ready and not state.running:
+            state.running = True
+            self._hints.begin("working")
+            self.post_message(messages.Operate("user_input", text=text))
+        else:
+            self._composer.queue(text)
+            if state.lost:
+                state.lost = False
+                self._hints.say("starting …")
+                self.post_message(messages.RestartAgent())
+        self._refresh_lines()
+
+    def _send_next(self) -> None:
+        if self.state.ready and not self.state.running and (text := self._composer.take_next()):
+            self._say(text)
+
+    @on(Composer.EnteredNothing)
+    def _choose_a_model(self) -> None:
+        if not (self.state.ready and self.state.model_problem):
+            return
+        if self._local_models:
+            self._use_model(self._local_models[0])
+        else:
+            self.post_message(messages.OpenPicker("model"))
+
+    @on(messages.OpenPicker)
+    def _pick(self, message: messages.OpenPicker) -> None:
+        message.stop()
+        match message.subject:
+            case "command":
+                self.app.push_screen(pickers.command_picker(self.state), self._run_picked)
+            case "model":
+                self._pick_model()
+            case "mode":
+                self.app.push_screen(pickers.mode_picker(self.state), self._operate_with("set_mode", "mode"))
+            case "effort":
+                self.app.push_screen(pickers.effort_picker(self.state), self._operate_with("set_effort", "effort"))
+            case "theme":
+                self._pick_theme()
+
+    def _run_picked(self, name: str | None) -> None:
+        for command in COMMANDS:
+            if command.name == name:
+                self.run_command(command)
+
+    def _operate_with(self, kind: str, field: str) -> Callable[[str | None], None]:
+        def operate(value: str | None) -> None:
+            if value is not None:
+                self.post_message(messages.Operate(kind, **{field: value}))
+
+        return operate
+
+    def _pick_model(self) -> None:
+        picker = pickers.model_picker(self.state)
+        self.app.push_screen(picker, self._use_model)
+        finding = pickers.fill_models(picker, self._setup.find_models, self.state.model)
+        self.run_worker(finding, name="looking for models", exit_on_error=False)
+
+    def _use_model(self, model: str | None) -> None:
+        if model is None:
+            return
+        if model == DEMO_MODEL and not self.state.practice:
+            self.post_message(messages.StartPractice())
+        else:
+            self.post_message(messages.Operate("set_model", model=model))
+
+    def _pick_theme(self) -> None:
+        before = self.app.theme
+
+        def preview(name: str) -> None:
+            self.app.theme = name
+
+        def decide(name: str | None) -> None:
+            self.post_message(messages.SetTheme(name or before, keep=name is not None))
+
+        self.app.push_screen(pickers.theme_picker(self.app.available_themes, before, preview), decide)
+
+    @on(messages.ShowStatus)
+    def _show_status(self, message: messages.ShowStatus) -> None:
+        message.stop()
+        self._chat.say(status_text(self.state), "info")
+
+    @on(messages.OpenCall)
+    def _open(self, message: messages.OpenCall) -> None:
+        message.stop()
+        if entry := self._tools.entry(message.tool_call_id):
+            self.app.push_screen(ToolDetailScreen(entry))
+
+    # ---------------------------------------------------------------------------------------- keys and the look
+
+    def action_escape(self) -> None:
+        """Interrupts what runs; else goes back to the prompt."""
+        if self.state.running or self.state.waiting:
+            self._hints.begin("interrupting")
+        self.post_message(messages.Operate("interrupt"))
+        self._composer.prompt.focus()
+
+    def action_open_call(self) -> None:
+        """The chosen or newest tool call in full."""
+        if call_id := self._tools.chosen:
+            self.post_message(messages.OpenCall(call_id))
+
+    def action_show_tab(self, name: str) -> None:
+        """Shows one pane where there is room for one only."""
+        for tab in TABS:
+            self.set_class(tab == name, f"show-{tab}")
+        self._tabs.active = name
+        if self.has_class("-narrow") and self._where() != "prompt":
+            self.query_one(TABS[name]).focus()
+
+    @on(PaneTabs.Chosen)
+    def _show_clicked_tab(self, event: PaneTabs.Chosen) -> None:
+        self.action_show_tab(event.name)
+
+    def on_descendant_focus(self) -> None:
+        """The keys at the bottom are those of what has the focus."""
+        self._refresh_lines()
+
+    def on_key(self, event: events.Key) -> None:
+        """Typing goes to the prompt, wherever the focus is."""
+        if not (event.is_printable and event.character) or self._where() == "prompt":
+            return
+        number = int(event.character) if event.character in "123" else 0
+        if number and self.has_class("-narrow"):
+            self.action_show_tab(list(TABS)[number - 1])
+        elif event.key not in self.active_bindings:
+            event.stop()
+            self._composer.prompt.focus()
+            self._composer.prompt.insert(event.character)
+
+    def _where(self) -> str:
+        """What has the focus: a pane by its name, or `prompt`."""
+        if self.focused is None:  # it was in a pane that is not shown any more
+            return self._tabs.active
+        for node in self.focused.ancestors_with_self:
+            if node.id in TABS:
+                return node.id or ""
+        return "prompt"
+
+    def _refresh_lines(self) -> None:
+        self.query_one(StatusBar).show(self.state)
+        self._hints.show_keys(
+            keys_now(
+                self.state,
+                self._where(),
+                has_text=bool(self._composer.prompt.text),
+                has_calls=bool(self._tools.chosen),
+                narrow=self.has_class("-narrow"),
+            )
+        )
+        self._tabs.note("tools", self._tools.summary)
+        self._tabs.note("plan", self._plan.summary)
+        if (title := window_title(self.state)) != self._title:
+            self._title = title
+            self.post_message(messages.TitleChanged(title))
+
+    def begin_afresh(self, *, practice: bool) -> None:
+        """Empties the screen for another agent."""
+        self.state = SessionState()
+        self._setup = Setup()
+        self._composer.clear_queue()
+        self._composer.prompt.load_text("")
+        self._chat.begin_afresh(practice=practice)
+        self._tools.clear()
+        self._plan.clear()
+        self._hints.say("starting …")
+        self._greet()
+        self._refresh_lines()
+
+    @property
+    def farewell(self) -> str:
+        """What is said in the terminal after the app is gone."""
+        state = self.state
+        return f"session {state.session_id} · ${state.cost_usd:.2f}" if state.title else ""
+
+
+_REACTIONS: dict[type[messages.AgentMessage], Callable[[MainScreen, Any], None]] = {
+    messages.AgentBuilt: MainScreen._on_built,
+    messages.SessionChanged: MainScreen._on_session,
+    messages.TurnStarted: MainScreen._on_turn_started,
+    messages.TurnEnded: MainScreen._on_turn_ended,
+    messages.ApprovalAsked: MainScreen._on_asked,
+    messages.ApprovalSettled: MainScreen._on_settled,
+    messages.Undone: MainScreen._on_undone,
+    messages.AgentLost: MainScreen._on_lost,
+}

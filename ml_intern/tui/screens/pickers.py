@@ -1,0 +1,64 @@
+"""The pickers: models, modes, efforts, themes and commands, each read from where it is defined."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from ml_intern.options import DEMO_MODEL
+from ml_intern.tui.commands import COMMANDS, EFFORTS, MODES
+from ml_intern.tui.modals.pick import Choice, Pick
+from ml_intern.tui.setup import FindModels
+from ml_intern.tui.state import SessionState
+from ml_intern.tui.themes import OWN_THEMES
+
+KEYS_HINT = "Other models need a key: export ANTHROPIC_API_KEY, OPENAI_API_KEY or HF_TOKEN and start again."
+
+
+def command_picker(state: SessionState) -> Pick:
+    """Every command, those that cannot be used now with the reason."""
+    choices = []
+    for command in COMMANDS:
+        objection = command.objection(state)
+        choices.append(
+            Choice(command.name, command.usage, objection or command.help, command.key, disabled=bool(objection))
+        )
+    return Pick("commands", choices)
+
+
+def mode_picker(state: SessionState) -> Pick:
+    """The approval modes."""
+    return Pick("approval mode", _described(MODES, state.mode))
+
+
+def effort_picker(state: SessionState) -> Pick:
+    """The reasoning efforts."""
+    return Pick("reasoning effort", _described(EFFORTS, state.effort))
+
+
+def theme_picker(available: Iterable[str], current: str, preview: Callable[[str], None]) -> Pick:
+    """The themes, each shown on the whole screen while it is highlighted."""
+    own = [theme.name for theme in OWN_THEMES]
+    rest = sorted(name for name in available if name not in own)
+    notes = {"ansi-dark": "the terminal's own colours", "ansi-light": "the terminal's own colours"}
+    choices = [Choice(name, help=notes.get(name, ""), current=name == current) for name in [*own, *rest]]
+    return Pick("theme", choices, on_highlight=preview)
+
+
+def model_picker(state: SessionState) -> Pick:
+    """The models that can be used here; any other id can be typed. `fill_models` completes it."""
+    choices = [Choice(DEMO_MODEL, help="practice session: no key, no network, no cost", current=state.practice)]
+    if state.model and not state.practice:
+        choices.insert(0, Choice(state.model, help="in use", current=True))
+    return Pick("model", choices, free="use this model id", note="Looking for model servers on this machine …")
+
+
+async def fill_models(picker: Pick, find: FindModels, current: str) -> None:
+    """Puts what can be used here on top of the picker, and says how to get at the rest."""
+    offers = await find()
+    usable = [Choice(offer.id, help=offer.note, current=offer.id == current) for offer in offers if offer.usable]
+    missing = [Choice(offer.id, help=offer.note, disabled=True) for offer in offers if not offer.usable]
+    picker.add(usable, missing, KEYS_HINT if missing else "")
+
+
+def _described(texts: dict[str, str], current: str) -> list[Choice]:
+    return [Choice(name, help=text, current=name == current) for name, text in texts.items()]

@@ -1,0 +1,115 @@
+"""The app without a terminal: keys go in, what a person would see comes out."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from textual.events import Key
+from textual.pilot import Pilot
+
+from ml_intern.core.places import find_places
+from ml_intern.core.settings import LLMSettings, Settings, UISettings
+from ml_intern.options import Options
+from ml_intern.tui.app import MLInternApp
+from ml_intern.wiring import Wired, assemble
+from tests.support.llm_server import ScriptedLLM
+
+SPECIAL = {" ": "space", "/": "slash", ".": "full_stop", ",": "comma", "-": "minus", "?": "question_mark"}
+
+
+class WatchedApp(MLInternApp):
+    """The app, which also tells when it has painted, and how often it has rung."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.painted = asyncio.Event()
+        self.rings = 0
+
+    def bell(self) -> None:
+        self.rings += 1
+
+    def post_display_hook(self) -> None:
+        self.painted.set()
+
+
+class Stage:
+    """A running app and a person in front of it."""
+
+    def __init__(self, app: WatchedApp, pilot: Pilot[None]) -> None:
+        self.app = app
+        self.pilot = pilot
+
+    @property
+    def screen(self) -> str:
+        """The top screen as text, one line per row."""
+        strips = self.app.screen._compositor.render_strips(self.app.size)
+        return "\n".join(strip.text.rstrip() for strip in strips)
+
+    def row(self, text: str) -> str:
+        """The first row that holds a text."""
+        return next(row for row in self.screen.split("\n") if text in row)
+
+    async def press(self, *keys: str) -> None:
+        """Presses keys, each by its name, and waits until the app has dealt with them."""
+        await self.pilot.press(*keys)
+
+    async def type(self, text: str) -> None:
+        """Types a text, character by character, as fast as a terminal delivers it."""
+        for char in text:
+            self.app.post_message(Key(SPECIAL.get(char, char), char))
+        await self.pilot.pause()
+
+    async def enter(self, text: str) -> None:
+        """Types a text and sends it."""
+        await self.type(text)
+        await self.press("enter")
+
+    async def sees(self, *texts: str, timeout: float = 10.0) -> None:
+        """Waits until all these texts are on the screen."""
+        await self.until(lambda: all(text in self.screen for text in texts), f"{texts} to show", timeout)
+
+    async def sees_no_more(self, text: str, timeout: float = 10.0) -> None:
+        """Waits until a text is gone."""
+        await self.until(lambda: text not in self.screen, f"{text!r} to go", timeout)
+
+    async def until(self, holds: Callable[[], bool], what: str = "it", timeout: float = 10.0) -> None:
+        """Waits, looking again after each painting, until something holds."""
+        try:
+            async with asyncio.timeout(timeout):
+                while not holds():
+                    self.app.painted.clear()
+                    with contextlib.suppress(TimeoutError):  # what ends the app, for one, is not painted
+                        await asyncio.wait_for(self.app.painted.wait(), 0.1)
+        except TimeoutError:
+            raise AssertionError(f"waited in vain for {what}; the screen:\n{self.screen}") from None
+
+
+@asynccontextmanager
+async def on_stage(app: WatchedApp, size: tuple[int, int] = (120, 40)) -> AsyncIterator[Stage]:
+    """Runs an app without a terminal."""
+    async with app.run_test(size=size, notifications=True) as pilot:
+        stage = Stage(app, pilot)
+        yield stage
+
+
+def real_app(server: ScriptedLLM, directory: Path, options: Options | None = None, **settings: Any) -> WatchedApp:
+    """The app on the real agent, which works in `directory/work` and asks the scripted model."""
+    workspace = directory / "work"
+    workspace.mkdir(exist_ok=True)
+    settings.setdefault("ui", UISettings(approval_grace_s=0.0))
+    settings.setdefault("model_name", "vllm/scripted")
+
+    def connect(_options: Options) -> Wired:
+        return assemble(
+            Settings(llm=LLMSettings(retry_base_s=0.01, retry_max_s=0.05), **settings),
+            places=find_places({"ML_INTERN_HOME": str(directory / "home")}),
+            workspace=workspace,
+            env={"LOCAL_LLM_BASE_URL": server.url, "PATH": "/usr/bin:/bin", "HOME": str(directory)},
+        )
+
+    return WatchedApp(options or Options(), connect)

@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ml_intern.tui import messages
+from ml_intern.tui.commands import COMMANDS, UsageError, matching, parse
+from ml_intern.tui.state import SessionState
+
+READY = SessionState(ready=True, model="vllm/x")
+
+
+@pytest.mark.parametrize("text", ["hello", "what is a/b?", "", "/", "/ spaced", "a /new in the middle"])
+def test_other_texts_are_messages(text: str) -> None:
+    assert parse(text).command is None
+    assert parse(text).text == text
+
+
+@pytest.mark.parametrize("text", ["/data/train.csv is broken", "/home/ada", "/no/such/path at all"])
+def test_a_path_is_a_message(text: str) -> None:
+    assert parse(text).text == text
+
+
+def test_a_path_of_one_part_is_a_message_when_it_exists(tmp_path: Path) -> None:
+    first = f"/{tmp_path.parts[1]}"
+    assert parse(f"{first} is full").command is None
+
+
+def test_two_slashes_stand_for_one_of_a_message() -> None:
+    entered = parse("//new is a command")
+    assert (entered.text, entered.command) == ("/new is a command", None)
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "argument"),
+    [
+        ("/new", "new", ""),
+        ("/NEW", "new", ""),
+        ("/clear", "new", ""),
+        ("/cost", "status", ""),
+        ("/exit", "quit", ""),
+        ("/model  vllm/x ", "model", "vllm/x"),
+        ("/compact keep the\nnumbers", "compact", "keep the\nnumbers"),
+        ("/compact\nkeep", "compact", "keep"),
+    ],
+)
+def test_commands_are_known_by_name_and_alias(text: str, name: str, argument: str) -> None:
+    entered = parse(text)
+    assert entered.command is not None
+    assert (entered.command.name, entered.text) == (name, argument)
+
+
+@pytest.mark.parametrize(("text", "near"), [("/modle", "/model"), ("/stats", "/status"), ("/efort", "/effort")])
+def test_an_unknown_command_names_near_ones(text: str, near: str) -> None:
+    with pytest.raises(UsageError, match=near):
+        parse(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [("/mode fast", "guarded, ask, plan, yolo"), ("/effort huge", "off, minimal"), ("/new now", "no argument")],
+)
+def test_a_wrong_argument_says_what_would_be_right(text: str, complaint: str) -> None:
+    entered = parse(text)
+    assert entered.command is not None
+    with pytest.raises(UsageError, match=complaint):
+        entered.command.make(entered.text)
+
+
+def test_a_choice_without_an_argument_opens_a_picker() -> None:
+    for name in ("model", "mode", "effort", "theme"):
+        command = parse(f"/{name}").command
+        assert command is not None
+        message = command.make("")
+        assert isinstance(message, messages.OpenPicker)
+        assert message.subject == name
+
+
+def test_what_changes_the_conversation_waits_for_the_end_of_the_turn() -> None:
+    running = SessionState(ready=True, running=True)
+    blocked = {command.name for command in COMMANDS if command.objection(running)}
+    assert blocked == {"new", "undo", "compact", "practice"}
+    assert not any(command.objection(READY) for command in COMMANDS)
+
+
+def test_names_that_begin_with_what_was_typed_come_first() -> None:
+    assert [command.name for command in matching("mo")][:2] == ["model", "mode"]
+    assert matching("e")[0].name == "effort"
+    assert matching("zzz") == []
+
+
+def test_names_are_unique() -> None:
+    names = [name for command in COMMANDS for name in (command.name, *command.aliases)]
+    assert len(names) == len(set(names))

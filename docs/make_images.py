@@ -1,0 +1,73 @@
+"""Makes the pictures of the documentation from the running app: `uv run python docs/make_images.py`.
+
+The app runs the practice session in a terminal of its own size; each picture is what it shows at that moment.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from ml_intern.options import DEMO_MODEL, Options
+from ml_intern.tui.app import MLInternApp
+from ml_intern.tui.modals.approvals import ApprovalDialog
+
+IMAGES = Path(__file__).parent / "images"
+WAIT_S = 60.0
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    """Waits until the app has come to a point."""
+    async with asyncio.timeout(WAIT_S):
+        while not holds():
+            await asyncio.sleep(0.05)
+
+
+def keep(app: MLInternApp, name: str) -> None:
+    """Writes what the app shows as `images/NAME.svg`, without the places of this machine."""
+    svg = app.export_screenshot(title="ml-intern")
+    svg = re.sub(r"/[^\s<&;]*?/practice/[\w.-]+", "~/practice", svg)
+    # The export names each picture's classes at random; fixed names keep the files comparable.
+    svg = re.sub(r"terminal-\d+", f"terminal-{name}", svg)
+    (IMAGES / f"{name}.svg").write_text(svg, encoding="utf-8")
+    print(f"images/{name}.svg")  # noqa: T201 - the script's own output
+
+
+async def practice(theme: str, size: tuple[int, int], names: tuple[str, str, str]) -> None:
+    """One practice session: a picture at the start, at the first approval, and at the end."""
+    app = MLInternApp(Options(demo=True, model=DEMO_MODEL, theme=theme))
+    async with app.run_test(size=size) as pilot:
+        state = app.main_screen.state
+        await until(lambda: state.ready)
+        await pilot.pause()
+        keep(app, names[0])
+        await pilot.press("enter")
+        await until(lambda: isinstance(app.screen, ApprovalDialog))
+        await pilot.pause(1.0)  # the dialog's moment of grace
+        keep(app, names[1])
+        while True:
+            await pilot.press("a")
+            await until(lambda: not isinstance(app.screen, ApprovalDialog))
+            await until(lambda: isinstance(app.screen, ApprovalDialog) or not state.running)
+            if not state.running:
+                break
+            await pilot.pause(1.0)
+        await pilot.pause()
+        keep(app, names[2])
+
+
+def main() -> None:
+    """Makes all pictures."""
+    IMAGES.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory() as home:
+        os.environ["ML_INTERN_HOME"] = home
+        asyncio.run(practice("", (150, 40), ("start", "approval", "main")))
+        asyncio.run(practice("", (80, 24), ("start-narrow", "approval-narrow", "main-narrow")))
+
+
+if __name__ == "__main__":
+    main()

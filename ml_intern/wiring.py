@@ -38,8 +38,10 @@ from ml_intern.core.tools.spec import ToolSpec
 from ml_intern.core.turn import TurnRunner
 from ml_intern.options import Options
 from ml_intern.resources import config_path
+from ml_intern.sessions.find import sessions_by_prefix
+from ml_intern.sessions.lock import SessionInUseError
 from ml_intern.sessions.log import SessionLog
-from ml_intern.sessions.restore import SavedSession, latest_session, restore, sessions_by_prefix, title_of
+from ml_intern.sessions.restore import SavedSession, latest_session, restore, title_of
 from ml_intern.tools.jobs.local import LocalBackend
 from ml_intern.tools.registry import create_builtin_tools
 
@@ -189,8 +191,6 @@ def assemble(
         stream=settings.stream,
     )
     events.session_id = session.id
-    if saved is not None:
-        _continue(session, events, saved)
 
     def tell(text: str) -> None:
         events.emit(Notice(text=text, level="warning"))
@@ -199,6 +199,10 @@ def assemble(
     session_log = SessionLog(places.sessions, redactor, __version__, on_problem=tell)
     if settings.save_sessions:
         events.subscribe(session_log)
+    if saved is not None:
+        if settings.save_sessions:
+            _claim(session_log, saved.id)
+        _continue(session, events, saved)  # mending an old history is an event that the log must hear of
     pending = PendingApprovals()
     host = ToolHost(router, settings, child_env, lambda session_id: places.cache / "outputs" / session_id)
     runner = TurnRunner(session, llm, catalog, host, events, pending, settings)
@@ -252,12 +256,26 @@ def _saved_session(options: Options, places: Places, workdir: Path) -> SavedSess
     raise ConfigError(f"Name one session with --resume ID. The newest: {newest}.")
 
 
+def _claim(session_log: SessionLog, session_id: str) -> None:
+    """Makes this process the one that writes the log of a resumed session.
+
+    Raises:
+        ConfigError: Another process does.
+    """
+    try:
+        session_log.claim(session_id)
+    except SessionInUseError as error:
+        short = session_id[:8]
+        text = f"Session {short} is open in another ml-intern; leave it there, or work on a copy of it"
+        raise ConfigError(f"{text}: `ml-intern sessions fork {short}`.") from error
+
+
 def _continue(session: Session, events: EventStream, saved: SavedSession) -> None:
     """Makes a fresh session the continuation of a saved one. Model and effort are this run's, if it names any."""
     session.id = events.session_id = saved.id
     session.context.load(saved.records)
     session.state.get(Plan).items = saved.plan
-    session.budget.spent_usd = saved.spent_usd
+    session.budget.ledger = saved.ledger
     session.turns = saved.turns
     events.continue_from(saved.last_seq)
 

@@ -45,6 +45,9 @@ from ml_intern.core.turn import TurnRunner
 
 log = logging.getLogger(__name__)
 
+_TRIAL_TOKENS = 16
+"""Length of the prompt that tries a model, and not less."""
+
 TryModel = Callable[[str, str], Awaitable[Probe]]
 """Tries a model with a reasoning effort before it is switched to. Raises `LLMError` when it cannot be used."""
 
@@ -182,7 +185,7 @@ class Agent:
         self.events.emit(ModeChanged(mode=mode))
         budget = self.session.budget
         if mode == "yolo" and budget.cap_usd is None and self._default_cap_usd is not None:
-            budget.cap_usd = budget.spent_usd + self._default_cap_usd
+            budget.cap_usd = budget.totals.spent_usd + self._default_cap_usd
             self._runner.tell_usage()
 
     def _choose(self, model: str, effort: str, note: str) -> None:
@@ -197,6 +200,9 @@ class Agent:
         self._switching = asyncio.create_task(self._switch(model))
 
     async def _switch(self, model: str) -> None:
+        if objection := self._runner.spending.objection(model, _TRIAL_TOKENS):
+            self._complain(f"{model} cannot be tried: {objection}. Raise the cap with --max-cost.")
+            return
         try:
             tried = await self._try_model(model, self.session.effort)
         except LLMError as error:

@@ -11,6 +11,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ from ml_intern.core.protocol import (
 )
 from ml_intern.core.session import Session
 from ml_intern.core.settings import Settings
+from ml_intern.core.spending import Spending
 from ml_intern.core.tools.router import Prepared, Refused, ToolRouter
 from ml_intern.core.tools.spec import ToolContext, ToolResult
 
@@ -89,6 +91,7 @@ class CallBatch:
         host: Tools and their surroundings.
         events: Where everything that happens is told.
         pending: Where the batch waits for a person.
+        spending: Where what the calls cost is booked.
         on_result: Takes each tool message for the history, in call order.
     """
 
@@ -97,6 +100,7 @@ class CallBatch:
     host: ToolHost
     events: EventStream
     pending: PendingApprovals
+    spending: Spending
     on_result: Callable[[Message], None]
     outcomes: dict[str, Outcome] = field(default_factory=dict)
     new_prompt: str | None = None
@@ -136,8 +140,8 @@ class CallBatch:
         if call_id not in self._running:
             return ToolResult("Not executed: the user interrupted the turn first.", ok=False)
         text = "Interrupted by the user before it had finished. What it had done so far is not undone."
-        # Nobody measured what it cost until then, so its worst case stays on the bill.
-        return ToolResult(text, ok=False, cost_usd=self.session.budget.promised(call_id))
+        self.spending.keep(call_id)
+        return ToolResult(text, ok=False)
 
     def ordered(self) -> list[Outcome]:
         """Outcomes in call order."""
@@ -164,7 +168,7 @@ class CallBatch:
         if verdict.action == "deny":
             self._refuse(item.call_id, verdict.reason)
             return False
-        self.session.budget.reserve(item.call_id, assessment.cost)
+        self.spending.reserve(item.call_id, item.name, assessment.cost)
         return True
 
     async def _assess(self, item: Prepared) -> Assessment | None:
@@ -188,13 +192,11 @@ class CallBatch:
 
     async def _ask(self, asked: list[_Asked]) -> None:
         ids = [item.prepared.call_id for item in asked]
-        budget = self.session.budget
+        spent, cap = self.session.budget.totals.committed_usd, self.session.budget.cap_usd
         waiting = asyncio.create_task(self.pending.wait(ids))
         await asyncio.sleep(0)  # an answer may come from within the event's delivery: be waiting before it is sent
         items = tuple(self._approval_item(item) for item in asked)
-        self.events.emit(
-            ApprovalRequired(tools=items, count=len(items), spent_usd=budget.committed_usd, cap_usd=budget.cap_usd)
-        )
+        self.events.emit(ApprovalRequired(tools=items, count=len(items), spent_usd=spent, cap_usd=cap))
         try:
             answer = await waiting
         except asyncio.CancelledError:
@@ -262,7 +264,7 @@ class CallBatch:
             return None
         if decision.remember:
             policy.allow_in_session(item.name, assessment)
-        budget.reserve(item.call_id, assessment.cost)
+        self.spending.reserve(item.call_id, item.name, assessment.cost)
         self._state(item.call_id, item.name, "approved")
         return _with_note(item, decision) if decision.edited_arguments else item
 
@@ -322,6 +324,7 @@ class CallBatch:
             log=show,
             set_state=set_state,
             emit=self.events.emit,
+            pay_as=partial(self.spending.pay_as, item.call_id),
         )
 
     # ------------------------------------------------------------------------------------------------- ending
@@ -337,10 +340,7 @@ class CallBatch:
             return
         call = next(call for call in self.calls if call.id == call_id)
         self.outcomes[call_id] = Outcome(call, self._arguments.get(call_id, {}), result, malformed, seconds)
-        if result.ok or result.cost_usd is not None:
-            self.session.budget.settle(call_id, result.cost_usd)
-        else:
-            self.session.budget.release(call_id)
+        self.spending.settle(call_id, call.name, result)
         log.info("tool %s %s after %.2f s, %d characters", call.name, state, seconds, len(result.text))
         self.events.emit(
             ToolOutput(
@@ -371,7 +371,7 @@ def _with_note(item: Prepared, decision: ApprovalDecision) -> Prepared:
     async def annotated(params: Any, context: ToolContext) -> ToolResult:
         result = await handler(params, context)
         note = f"[The user edited {changed} before approving; this is the result of the edited version.]"
-        return ToolResult(f"{note}\n{result.text}", result.ok, result.display)
+        return replace(result, text=f"{note}\n{result.text}")
 
     return replace(item, spec=replace(item.spec, handler=annotated))
 

@@ -21,6 +21,7 @@ from pydantic import BaseModel, ValidationError
 
 from ml_intern.core.places import Places
 from ml_intern.core.settings import Settings
+from ml_intern.core.small_file import read_small_file
 from ml_intern.resources import config_path
 
 USER_FILE = "cli_agent_config.json"
@@ -155,7 +156,7 @@ def save_user_setting(places: Places, key_path: str, value: Any, *, file: Path |
 
 def _read_object(path: Path) -> dict[str, Any]:
     try:
-        value = json.loads(path.read_text("utf-8-sig"))
+        value = json.loads(read_small_file(path))
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {_reason(error)}.") from error
     except UnicodeDecodeError as error:

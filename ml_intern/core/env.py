@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from ml_intern.core.small_file import read_small_file
+
 _CREDENTIAL_OF = {
     "ANTHROPIC_BASE_URL": "ANTHROPIC_API_KEY",
     "GITHUB_API_URL": "GITHUB_TOKEN",
@@ -52,7 +54,7 @@ def load_env(workdir: Path, base: Mapping[str, str] | None = None) -> LoadedEnv:
     warnings: list[str] = []
     for path in _files(workdir.absolute(), values):
         try:
-            text = path.read_text("utf-8-sig")
+            text = read_small_file(path)
         except OSError as error:
             warnings.append(f"{path} is ignored: {(error.strerror or str(error)).lower()}.")
         except UnicodeDecodeError as error:

@@ -16,6 +16,9 @@ from ml_intern.core.display import DisplayBlock
 Mode = Literal["guarded", "ask", "plan", "yolo"]
 PlanStatus = Literal["pending", "in_progress", "completed"]
 EndReason = Literal["completed", "max_iterations", "cost_limit", "context_limit"]
+SpendingKind = Literal["main", "research", "compaction", "probe", "job", "sandbox"]
+CostState = Literal["promised", "measured", "estimated", "unknown"]
+"""How sure a sum is. `promised`: the worst case of what still runs."""
 ToolState = Literal["approved", "rejected", "running", "completed", "failed", "cancelled", "abandoned"]
 
 
@@ -325,7 +328,13 @@ class ApprovalResolved(EventBase):
 
 
 class TurnComplete(EventBase):
-    """The turn ended by itself."""
+    """The turn ended by itself.
+
+    Attributes:
+        cost_usd: What the turn has cost, as far as prices are known.
+        estimated_usd: The part of it that was reckoned and not measured.
+        unpriced_calls: Calls of the turn whose price nobody knows; they are in neither sum.
+    """
 
     type: Literal["turn_complete"] = "turn_complete"
     reason: EndReason
@@ -334,6 +343,8 @@ class TurnComplete(EventBase):
     cost_usd: float
     tokens: int
     history_size: int = 0
+    estimated_usd: float = 0.0
+    unpriced_calls: int = 0
 
 
 class ErrorEvent(EventBase):
@@ -429,7 +440,7 @@ class PlanUpdate(EventBase):
 
 
 class LLMCall(EventBase):
-    """One paid reply. `cost_usd` is None when no price is known."""
+    """One paid reply, or what came of one that broke off. `cost_usd` is None when no price is known."""
 
     type: Literal["llm_call"] = "llm_call"
     model: str
@@ -440,10 +451,36 @@ class LLMCall(EventBase):
     cached_tokens: int
     latency_ms: int
     finish_reason: str = ""
+    cost_state: CostState = "estimated"
+
+
+class Expense(EventBase):
+    """What a job or a sandbox costs. A later one with the same `ref` takes its place.
+
+    Attributes:
+        what: The tool that started it.
+        ref: Id of the job or the sandbox, or of the tool call while there is none.
+        cost_usd: Dollars; None when no price is known.
+        state: How sure that is; `released` when nothing is to be paid after all.
+    """
+
+    type: Literal["expense"] = "expense"
+    kind: SpendingKind
+    what: str
+    ref: str
+    cost_usd: float | None
+    state: CostState | Literal["released"]
 
 
 class ContextUsage(EventBase):
-    """How full the context is and what the session has cost; sent when either figure changed."""
+    """How full the context is and what the session has cost; sent when either figure changed.
+
+    Attributes:
+        cost_usd: All that was spent, as far as prices are known.
+        estimated_usd: The part of it that was reckoned and not measured.
+        promised_usd: Worst case of the jobs and sandboxes that run now; not in `cost_usd`.
+        unpriced_calls: Calls whose price nobody knows; they are in none of the sums.
+    """
 
     type: Literal["context_usage"] = "context_usage"
     tokens: int
@@ -451,6 +488,8 @@ class ContextUsage(EventBase):
     cost_usd: float
     cap_usd: float | None = None
     unpriced_calls: int = 0
+    estimated_usd: float = 0.0
+    promised_usd: float = 0.0
 
 
 class Notice(EventBase):
@@ -520,6 +559,7 @@ Event = Annotated[
     | ModeChanged
     | PlanUpdate
     | LLMCall
+    | Expense
     | ContextUsage
     | Notice
     | HistoryRecord

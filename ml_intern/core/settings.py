@@ -68,6 +68,15 @@ class ApprovalRules(_Section):
     deny: tuple[str, ...] = ()
 
 
+class MoneySettings(_Section):
+    """When a session speaks up about what it spends. The cap itself is `max_cost_usd`."""
+
+    first_warning_usd: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = 5.0
+    """Spending at which the first notice comes; the next ones come at twice the sum each time. `null`: none."""
+    velocity_share: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = 0.5
+    """Share of the cap that, spent within 10 minutes, brings a notice. `null`: none."""
+
+
 class UISettings(_Section):
     """How the app looks and behaves."""
 
@@ -99,5 +108,6 @@ class Settings(_Section):
     context: ContextSettings = ContextSettings()
     tools: ToolSettings = ToolSettings()
     jobs: JobSettings = JobSettings()
+    money: MoneySettings = MoneySettings()
     ui: UISettings = UISettings()
     mcpServers: dict[str, dict[str, Any]] = Field(default_factory=dict)  # noqa: N815 - the key MCP clients agree on

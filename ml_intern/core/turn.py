@@ -15,15 +15,14 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
-from typing import Protocol
 
-from ml_intern.core.approvals.effects import Cost
 from ml_intern.core.approvals.pending import PendingApprovals
 from ml_intern.core.calls import CallBatch, ToolHost
 from ml_intern.core.context.compaction import ContextLimitReached, compact
 from ml_intern.core.context.messages import Message
 from ml_intern.core.events import EventStream
 from ml_intern.core.guards import GuardNotice, Guards
+from ml_intern.core.ledger import Totals
 from ml_intern.core.llm.errors import LLMError
 from ml_intern.core.llm.types import LLM, CallKind, Delta, RawToolCall, Reply, Request, Usage
 from ml_intern.core.protocol import (
@@ -31,11 +30,9 @@ from ml_intern.core.protocol import (
     AssistantMessage,
     AssistantStreamEnd,
     Compacted,
-    ContextUsage,
     EndReason,
     ErrorEvent,
     Interrupted,
-    LLMCall,
     Notice,
     Processing,
     TurnComplete,
@@ -44,6 +41,7 @@ from ml_intern.core.protocol import (
 from ml_intern.core.session import Session
 from ml_intern.core.settings import Settings
 from ml_intern.core.snapshots import FileSnapshots
+from ml_intern.core.spending import ModelFacts, Spending
 
 log = logging.getLogger(__name__)
 
@@ -53,22 +51,6 @@ MAX_FORCED_COMPACTIONS = 2
 
 COUNT_WELL_AT = 0.5
 """Share of the window from which tokens are counted with a real vocabulary instead of an estimate."""
-
-
-class ModelFacts(Protocol):
-    """What is known about models: prices and sizes."""
-
-    def cost(self, model: str, usage: Usage) -> float | None:
-        """Dollars of one reply; None when no price is known."""
-        ...
-
-    def window(self, model: str) -> int:
-        """Tokens the model takes."""
-        ...
-
-    def learn_window(self, model: str, detail: str) -> None:
-        """Reads the true limit out of an overflow message, if it names one."""
-        ...
 
 
 class _TurnEnd(Exception):  # noqa: N818 - control flow, not an error
@@ -91,13 +73,22 @@ class _TurnFault(Exception):  # noqa: N818 - control flow, not an error
 
 @dataclass(slots=True)
 class _Progress:
-    """What the running turn has done so far."""
+    """What the running turn has done so far.
 
-    spent_before_usd: float = 0.0
+    Attributes:
+        before: What had been spent when it began.
+        partial: The text of the reply that streams in.
+        heard: Everything that reply has said, its reasoning too.
+        asked: The model that reply comes from.
+    """
+
+    before: Totals = field(default_factory=Totals)
     iterations: int = 0
     tokens: int = 0
     answer: list[str] = field(default_factory=list)
     partial: list[str] = field(default_factory=list)
+    heard: list[str] = field(default_factory=list)
+    asked: str = ""
     streaming: bool = False
     first_piece_at: float | None = None
     batch: CallBatch | None = None
@@ -131,6 +122,7 @@ class TurnRunner:
     ) -> None:
         self.session = session
         self.steering: deque[str] = deque()
+        self.spending = Spending(session, facts, events, settings.money)
         self._llm = llm
         self._facts = facts
         self._host = host
@@ -145,7 +137,7 @@ class TurnRunner:
 
     async def run(self, prompt: str) -> None:
         """Runs one turn from a person's prompt to its end event. Cancelling it interrupts the turn."""
-        self._now = _Progress(self.session.budget.spent_usd)
+        self._now = _Progress(self.session.budget.totals)
         self._guards.begin_turn()
         self._deliver_steering()  # left over from a turn that ended before it could hear it
         self._hear(prompt)
@@ -192,16 +184,7 @@ class TurnRunner:
 
     def tell_usage(self) -> None:
         """Tells how full the context is and what was spent."""
-        budget = self.session.budget
-        self._events.emit(
-            ContextUsage(
-                tokens=self.session.context.tokens,
-                window=self._facts.window(self.session.model),
-                cost_usd=round(budget.spent_usd, 6),
-                cap_usd=budget.cap_usd,
-                unpriced_calls=budget.unpriced_calls,
-            )
-        )
+        self.spending.tell()
 
     # --------------------------------------------------------------------------------------------------- loop
 
@@ -210,8 +193,6 @@ class TurnRunner:
             self._deliver_steering()
             self._tell_of_a_new_day()
             await self._make_room()
-            self._check_money()
-            self._now.iterations += 1
             reply = await self._ask()
             if await self._take(reply) and not self.steering:
                 return "completed"
@@ -263,13 +244,15 @@ class TurnRunner:
         raise _TurnFault("empty_reply", text)
 
     def _complete(self, reason: EndReason) -> None:
-        now = self._now
+        now, totals = self._now, self.session.budget.totals
         self._events.emit(
             TurnComplete(
                 reason=reason,
                 final_response="".join(now.answer),
                 iterations=now.iterations,
-                cost_usd=round(self.session.budget.spent_usd - now.spent_before_usd, 6),
+                cost_usd=max(0.0, round(totals.spent_usd - now.before.spent_usd, 6)),
+                estimated_usd=max(0.0, round(totals.estimated_usd - now.before.estimated_usd, 6)),
+                unpriced_calls=max(0, totals.unknown - now.before.unknown),
                 tokens=now.tokens,
                 history_size=len(self.session.context.messages),
             )
@@ -300,22 +283,34 @@ class TurnRunner:
         """One reply, accounted for. "Too long" is answered with a compaction, a bounded number of times."""
         while True:
             began, request = time.monotonic(), self._request()
-            self._now.first_piece_at = None
+            self._now.first_piece_at, self._now.asked = None, request.model
             if log.isEnabledFor(logging.DEBUG):
                 log.debug("request: %s", json.dumps([message.record() for message in request.messages]))
             try:
-                reply = await self._llm.ask(request, self._on_delta, self._on_notice)
+                reply = await self._pay_for(request, self.session.context.tokens)
             except LLMError as error:
                 if error.kind != "context_overflow":
                     raise
                 self._drop_partial()
                 await self._after_overflow(error)
                 continue
-            self._end_stream()
+            self._now.iterations += 1
             self._now.forced_compactions = 0  # progress: a later refusal is a new one
             self._log_reply(reply, began)
-            self._account(reply, "main")
             return reply
+
+    async def _pay_for(self, request: Request, prompt_tokens: int) -> Reply:
+        """A model call, if the spending cap allows it. Every call of a turn comes this way, and so onto the bill."""
+        if objection := self.spending.objection(request.model, prompt_tokens):
+            text = f"Stopped at the spending cap: {objection}. Raise it with --max-cost to go on."
+            raise _TurnEnd("cost_limit", text)
+        main = request.kind == "main"
+        reply = await self._llm.ask(request, self._on_delta if main else None, self._on_notice)
+        if main:
+            self._end_stream()
+            self.session.context.record_usage(reply.usage)
+        self.bill(request.model, reply.usage, request.kind, reply.latency_ms, reply.finish_reason)
+        return reply
 
     def _request(self) -> Request:
         session = self.session
@@ -343,6 +338,7 @@ class TurnRunner:
     def _on_delta(self, delta: Delta) -> None:
         if self._now.first_piece_at is None:
             self._now.first_piece_at = time.monotonic()
+        self._now.heard.append(delta.text)
         if delta.kind == "text":
             self._now.streaming = True
             self._now.partial.append(delta.text)
@@ -360,7 +356,8 @@ class TurnRunner:
         self._events.emit(Notice(text=text, level="warning"))
 
     def _drop_partial(self) -> None:
-        """What a broken-off attempt had said is void."""
+        """What a broken-off attempt had said is void, but paid for."""
+        self._bill_unfinished()
         if self._now.streaming and self.session.stream:
             self._events.emit(AssistantStreamEnd(discarded=True))
         self._now.partial.clear()
@@ -370,43 +367,20 @@ class TurnRunner:
         if self.session.stream:
             self._events.emit(AssistantStreamEnd())
         self._now.partial.clear()
+        self._now.heard.clear()
         self._now.streaming = False
+
+    def _bill_unfinished(self) -> None:
+        """Puts a reply that broke off on the bill, as far as it came."""
+        if said := "".join(self._now.heard):
+            context = self.session.context
+            self.spending.book_unfinished(self._now.asked, context.tokens, context.counter.text(said))
+        self._now.heard.clear()
 
     def bill(self, model: str, usage: Usage, kind: CallKind, latency_ms: int = 0, finish_reason: str = "") -> None:
         """Puts a model call on the bill and tells of it."""
-        cost = self._facts.cost(model, usage)
-        self.session.budget.record(cost)
         self._now.tokens += usage.total
-        self._events.emit(
-            LLMCall(
-                model=model,
-                kind=kind,
-                cost_usd=cost,
-                prompt_tokens=usage.prompt_tokens,
-                completion_tokens=usage.completion_tokens,
-                cached_tokens=usage.cached_tokens,
-                latency_ms=latency_ms,
-                finish_reason=finish_reason,
-            )
-        )
-        self.tell_usage()
-
-    def _account(self, reply: Reply, kind: CallKind) -> None:
-        if kind == "main":
-            self.session.context.record_usage(reply.usage)
-        self.bill(self.session.model, reply.usage, kind, reply.latency_ms, reply.finish_reason)
-
-    def _check_money(self) -> None:
-        budget = self.session.budget
-        prompt = self._facts.cost(self.session.model, Usage(prompt_tokens=self.session.context.tokens))
-        if prompt == 0.0:
-            return  # free, so no cap stands against it
-        if budget.exhausted or (prompt and budget.objection(Cost(prompt))):
-            text = (
-                f"Stopped at the spending cap: ${budget.committed_usd:.2f} of ${budget.cap_usd or 0:.2f} are used. "
-                "Raise it with --max-cost to go on."
-            )
-            raise _TurnEnd("cost_limit", text)
+        self.spending.book_call(model, usage, kind, latency_ms, finish_reason)
 
     # --------------------------------------------------------------------------------------------- the history
 
@@ -459,7 +433,9 @@ class TurnRunner:
 
     async def _run_calls(self, reply: Reply, calls: tuple[RawToolCall, ...]) -> None:
         self._record_reply(reply, calls)
-        batch = CallBatch(calls, self.session, self._host, self._events, self._pending, self.session.context.append)
+        batch = CallBatch(
+            calls, self.session, self._host, self._events, self._pending, self.spending, self.session.context.append
+        )
         self._now.batch = batch
         await batch.run()
         self._now.batch = None
@@ -470,7 +446,8 @@ class TurnRunner:
             self._apply(notice)
 
     async def _stop_everything(self) -> None:
-        """After an interrupt or a fault: tools stopped, what was said kept, every call answered."""
+        """After an interrupt or a fault: tools stopped, what was said kept and paid for, every call answered."""
+        self._bill_unfinished()
         if self._now.batch is not None:
             await self._now.batch.stop()
             self._now.batch = None
@@ -518,8 +495,7 @@ class TurnRunner:
             kind="compaction",
             session_id=self.session.id,
         )
-        reply = await self._llm.ask(request, None, self._on_notice)
-        self._account(reply, "compaction")
+        reply = await self._pay_for(request, sum(self.session.context.count(messages)))
         return reply.content
 
 

@@ -22,7 +22,8 @@ class Outcome:
         result: The answer, or what there is of it.
         error: One sentence, where something went wrong.
         error_kind: What kind of error.
-        unpriced_calls: Model calls whose price nobody knows; they are not in `cost_usd`.
+        estimated_usd: The part of `cost_usd` that was reckoned and not measured.
+        unpriced_calls: Calls whose price nobody knows; they are not in `cost_usd`.
     """
 
     reason: str
@@ -35,6 +36,7 @@ class Outcome:
     iterations: int = 0
     tokens: int = 0
     cost_usd: float = 0.0
+    estimated_usd: float = 0.0
     unpriced_calls: int = 0
     duration_ms: int = 0
 
@@ -75,6 +77,7 @@ class Outcome:
             "iterations": self.iterations,
             "tokens": self.tokens,
             "cost_usd": self.cost_usd,
+            "estimated_usd": self.estimated_usd,
             "unpriced_calls": self.unpriced_calls,
             "duration_ms": self.duration_ms,
         }

@@ -13,6 +13,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from ml_intern.core.config import ConfigError
+from ml_intern.core.ledger import Ledger
 from ml_intern.core.protocol import (
     ApprovalDecision,
     ApprovalRequired,
@@ -40,17 +41,21 @@ if TYPE_CHECKING:
 INTERRUPT_GRACE_S = 2.0
 """How long an interrupted turn may take to end before the process leaves anyway."""
 
-_STOP_SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
-
 
 def run_headless(options: Options) -> int:
     """Works on the prompt of `options` and returns the exit code."""
-    for number in _STOP_SIGNALS:
+    for number in _stop_signals():
         signal.signal(number, _interrupted_early)
     try:
         return _run_to_end(HeadlessRun(options).run())
     except KeyboardInterrupt:
         return INTERRUPTED
+
+
+def _stop_signals() -> list[int]:
+    """Ctrl+C, the request to end, and the end of the terminal, unless the run was started to survive it (`nohup`)."""
+    found = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    return [number for number in found if number == signal.SIGINT or signal.getsignal(number) != signal.SIG_IGN]
 
 
 def _interrupted_early(_number: int, _frame: FrameType | None) -> NoReturn:
@@ -77,6 +82,7 @@ class HeadlessRun:
         self._patience_s = INTERRUPT_GRACE_S
         self._agent: Agent | None = None
         self._tally = Outcome("", 0)
+        self._ledger = Ledger()
 
     async def run(self) -> int:
         """The whole run. Returns the exit code."""
@@ -121,14 +127,13 @@ class HeadlessRun:
         """Adds up what the last event of an interrupted or failed turn does not tell."""
         tally = self._tally
         tally.session_id = event.session_id or tally.session_id
+        self._ledger.take(event)
         match event:
             case Ready() | ModelChanged():
                 tally.model = event.model
             case LLMCall():
                 tally.iterations += event.kind == "main"
                 tally.tokens += event.prompt_tokens + event.completion_tokens
-                tally.cost_usd += event.cost_usd or 0.0
-                tally.unpriced_calls += event.cost_usd is None
 
     def _answer_for_nobody(self, event: ApprovalRequired) -> None:
         """In `yolo` mode the few things that are asked all the same are refused; in other modes the run ends."""
@@ -160,7 +165,7 @@ class HeadlessRun:
 
     def _listen_for_signals(self) -> None:
         loop = asyncio.get_running_loop()
-        for number in _STOP_SIGNALS:
+        for number in _stop_signals():
             try:
                 loop.add_signal_handler(number, self._on_signal)
             except NotImplementedError:  # Windows
@@ -205,12 +210,13 @@ class HeadlessRun:
                 await wired.aclose()
 
     def _finish(self, outcome: Outcome) -> int:
-        tally = self._tally
+        tally, totals = self._tally, self._ledger.totals
         outcome.session_id, outcome.model = tally.session_id, tally.model
-        outcome.unpriced_calls = tally.unpriced_calls
+        outcome.unpriced_calls = totals.unknown
+        outcome.estimated_usd = round(totals.estimated_usd, 6)
         outcome.iterations = outcome.iterations or tally.iterations
         outcome.tokens = outcome.tokens or tally.tokens
-        outcome.cost_usd = outcome.cost_usd or round(tally.cost_usd, 6)
+        outcome.cost_usd = outcome.cost_usd or round(totals.spent_usd, 6)
         outcome.duration_ms = round((time.monotonic() - self._started) * 1000)
         self._outcome = outcome
         was_open = not self._stdout.closed

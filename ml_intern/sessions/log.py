@@ -27,6 +27,8 @@ from ml_intern.core.protocol import (
     utc_now,
 )
 from ml_intern.core.redact import WITHHELD, Redactor
+from ml_intern.sessions.aside import LARGE_TEXT, bring_back, files_of, put_aside
+from ml_intern.sessions.lock import SessionLock
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +47,7 @@ _PRELUDE = frozenset(
         "notice",
         "plan_update",
         "ready",
+        "session_meta",
         "session_resumed",
         "shutdown",
         "undo_complete",
@@ -82,6 +85,7 @@ class SessionLog:
         self._first_time = ""
         self._begun = False
         self._handle: int | None = None
+        self._lock: SessionLock | None = None
         self._failing = False
         self._mid_line = False
         self._waiting: deque[bytes] = deque()
@@ -102,11 +106,25 @@ class SessionLog:
         if self._begun:
             self._write_out()
 
+    def claim(self, session_id: str) -> None:
+        """Keeps the log of an earlier session for this process before there is anything to write.
+
+        Raises:
+            SessionInUseError: Another process writes it.
+        """
+        self._turn_to(session_id)
+        path = find_session(self._directory, session_id)
+        if path is not None:
+            self._lock = SessionLock.take(path)
+
     def close(self) -> None:
         """Gives the file back. Later events open it again."""
         if self._handle is not None:
             os.close(self._handle)
             self._handle = None
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
 
     # ------------------------------------------------------------------------------------------------- sessions
 
@@ -129,7 +147,10 @@ class SessionLog:
     @staticmethod
     def _is_prelude(kind: str, event: EventBase) -> bool:
         if isinstance(event, HistoryRecord):
-            return event.op != "truncate" and all(message.get("role") == "system" for message in event.messages)
+            # A `replace` that comes first mends an earlier history: no reason yet to touch its file.
+            return event.op == "replace" or (
+                event.op == "append" and all(message.get("role") == "system" for message in event.messages)
+            )
         return kind in _PRELUDE
 
     def _begin(self) -> None:
@@ -155,11 +176,24 @@ class SessionLog:
             text = event.model_dump_json()
         except PydanticSerializationError:  # a lone surrogate: no UTF-8, but JSON can escape it
             text = json.dumps(event.model_dump())
+        if len(text) > LARGE_TEXT and self.path is not None:
+            text = self._without_large_texts(event, text, self.path)
         clean = self._redactor.text(text)
         if clean is WITHHELD:
             kept = {key: getattr(event, key, None) for key in ("seq", "time", "session_id", "type")}
             clean = json.dumps({**kept, "withheld": WITHHELD})
         return clean.encode() + b"\n"
+
+    def _without_large_texts(self, event: EventBase, text: str, path: Path) -> str:
+        """The event with its large texts, free of secrets, in files of their own. They are there before it is."""
+        clean = self._redactor.data(event.model_dump())
+        if clean is WITHHELD:
+            return text  # what follows withholds it too, or can check it in this form
+        try:
+            return json.dumps(put_aside(clean, files_of(path)))
+        except OSError as error:
+            log.warning("a large text stays in its line, %s cannot be written: %s", files_of(path), error)
+            return text
 
     def _write_out(self) -> None:
         try:
@@ -194,8 +228,13 @@ class SessionLog:
         path = self.path
         if path is None:
             raise FileNotFoundError("no session has begun")
-        _make_private_directories(path.parent)
+        make_private_directories(path.parent)
         handle = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o600)
+        try:
+            self._lock = self._lock or SessionLock.take(path)
+        except OSError:
+            os.close(handle)
+            raise
         if os.lseek(handle, 0, os.SEEK_END) and not self._mid_line:
             os.lseek(handle, -1, os.SEEK_END)
             if os.read(handle, 1) != b"\n":  # a killed process left half a line; the next one must not run into it
@@ -203,11 +242,11 @@ class SessionLog:
         return handle
 
 
-def _make_private_directories(path: Path) -> None:
+def make_private_directories(path: Path) -> None:
     """Makes a directory and its missing parents for this user alone; those that exist stay as they are."""
     if path.is_dir():
         return
-    _make_private_directories(path.parent)
+    make_private_directories(path.parent)
     path.mkdir(mode=0o700, exist_ok=True)
 
 
@@ -233,15 +272,24 @@ def read_session(path: Path) -> Iterator[dict[str, Any]]:
     """The events of a log, oldest first, as plain objects; types this version does not know included.
 
     Lines that are no JSON objects - the torn last one after a crash, runs of NUL after a power cut - are passed over.
+    Texts that are kept beside the log are put back in their places.
 
     Raises:
         OSError: The file cannot be read.
     """
     with path.open("rb") as file:
         for line in file:  # binary, so that only \n ends a line: U+2028 and the like belong to the text
-            try:
-                event = json.loads(line.strip(b"\0 \t\r\n").decode("utf-8", "replace"))
-            except ValueError:
-                continue
-            if isinstance(event, dict):
+            if (event := parse_line(line, path)) is not None:
                 yield event
+
+
+def parse_line(line: bytes, path: Path) -> dict[str, Any] | None:
+    """The event in one line of the log at `path`; None when there is none."""
+    try:
+        event = json.loads(line.strip(b"\0 \t\r\n").decode("utf-8", "replace"))
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(event, dict):
+        return None
+    resolved: dict[str, Any] = bring_back(event, files_of(path)) if b'"$file"' in line else event
+    return resolved

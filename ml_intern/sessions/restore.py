@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,10 +10,12 @@ from typing import Any
 from pydantic import ValidationError
 
 from ml_intern.core.context.manager import fold
+from ml_intern.core.ledger import Ledger
 from ml_intern.core.protocol import (
     EVENT,
     TURN_ENDS,
     EventBase,
+    Expense,
     HistoryRecord,
     Interrupted,
     LLMCall,
@@ -26,12 +27,22 @@ from ml_intern.core.protocol import (
     Ready,
     SessionStarted,
 )
+from ml_intern.sessions.find import logs_in
 from ml_intern.sessions.log import read_session
 
 log = logging.getLogger(__name__)
 
 _NOT_SHOWN_AGAIN = frozenset(
-    {"history", "session_started", "ready", "approval_required", "approval_resolved", "context_usage", "shutdown"}
+    {
+        "history",
+        "session_started",
+        "ready",
+        "approval_required",
+        "approval_resolved",
+        "context_usage",
+        "session_meta",
+        "shutdown",
+    }
 )
 """Events that say nothing about the past that a screen should repeat: a question long answered must not be asked."""
 
@@ -47,7 +58,7 @@ class SavedSession:
         effort: Reasoning effort at the end; empty when the log does not say.
         records: Message records for `ContextManager.load`.
         plan: The plan at the end.
-        spent_usd: What its model calls have cost.
+        ledger: What it has cost. What still ran at the end counts at its worst case.
         turns: Turns that were begun.
         last_seq: Number of the last event.
         events: What a screen shows of it, oldest first. A turn that was cut off ends with `interrupted`.
@@ -60,7 +71,7 @@ class SavedSession:
     effort: str = ""
     records: list[dict[str, Any]] = field(default_factory=list)
     plan: tuple[PlanItem, ...] = ()
-    spent_usd: float = 0.0
+    ledger: Ledger = field(default_factory=Ledger)
     turns: int = 0
     last_seq: int = 0
     events: list[EventBase] = field(default_factory=list)
@@ -88,25 +99,16 @@ def restore(path: Path) -> SavedSession:
         running = _is_running(event, running)
         _take(saved, event)
     saved.records = fold(changes)
+    saved.ledger.keep_promises()
     if running:
         saved.events.append(Interrupted(seq=saved.last_seq, session_id=saved.id))
     return saved
 
 
-def sessions_of(directory: Path) -> Iterator[Path]:
-    """Logs under a sessions directory, the one written last first."""
-    logs = [path for path in directory.glob("[0-9]*/[0-9]*/*.jsonl") if path.is_file()]
-    return iter(sorted(logs, key=lambda path: path.stat().st_mtime, reverse=True))
-
-
 def latest_session(directory: Path, workdir: Path) -> Path | None:
     """The newest session that worked in a directory; None when there is none."""
-    return next((path for path in sessions_of(directory) if _directory_of(path) == str(workdir)), None)
-
-
-def sessions_by_prefix(directory: Path, prefix: str) -> list[Path]:
-    """Logs of sessions whose id begins like this, the one written last first."""
-    return [path for path in sessions_of(directory) if path.stem.startswith(prefix)]
+    newest_first = sorted(logs_in(directory), key=lambda file: file.modified, reverse=True)
+    return next((file.path for file in newest_first if _directory_of(file.path) == str(workdir)), None)
 
 
 def title_of(path: Path) -> str:
@@ -138,8 +140,8 @@ def _take(saved: SavedSession, event: EventBase) -> None:
             saved.model, saved.effort = event.model, event.effort
         case PlanUpdate():
             saved.plan = event.plan
-        case LLMCall():
-            saved.spent_usd += event.cost_usd or 0.0
+        case LLMCall() | Expense():
+            saved.ledger.take(event)
         case Processing():
             saved.turns += 1
         case NewComplete():

@@ -225,6 +225,14 @@ def test_saving_through_a_symlink_keeps_the_link(places: Places, tmp_path: Path)
     assert stat.S_IMODE(real.stat().st_mode) == 0o644
 
 
+def test_pipe_in_place_of_the_file_is_not_waited_for(places: Places) -> None:
+    path = places.config / USER_FILE
+    path.parent.mkdir(parents=True)
+    os.mkfifo(path)
+    with pytest.raises(ConfigError, match="no regular file"):
+        load(places)
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
 def test_unreadable_file_is_named(places: Places) -> None:
     write(places, "{}").chmod(0)

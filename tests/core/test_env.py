@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -66,6 +67,12 @@ def test_file_that_cannot_be_used_is_one_warning(workdir: Path, content: bytes, 
 def test_dangling_link_is_one_warning(workdir: Path) -> None:
     (workdir / ".env").symlink_to(workdir / "nowhere")
     assert "no such file" in load_env(workdir, APART).warnings[0]
+
+
+def test_pipe_in_place_of_the_file_is_not_waited_for(workdir: Path) -> None:
+    os.mkfifo(workdir / ".env")
+    loaded = load_env(workdir, APART)
+    assert loaded.warnings == (f"{workdir / '.env'} is ignored: no regular file.",)
 
 
 def test_directory_named_like_the_file_is_passed_over(workdir: Path) -> None:

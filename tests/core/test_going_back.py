@@ -5,7 +5,8 @@ from pathlib import Path
 from ml_intern.core.places import find_places
 from ml_intern.core.protocol import Notice, Ready, Rewind, Trust, Undo, UndoComplete
 from ml_intern.core.settings import Settings
-from ml_intern.sessions.restore import latest_session, restore, sessions_by_prefix
+from ml_intern.sessions.find import sessions_by_prefix
+from ml_intern.sessions.restore import latest_session, restore
 from ml_intern.wiring import assemble
 from tests.support.harness import FAST, MODEL, Harness, tool
 from tests.support.llm_script import Step

@@ -253,6 +253,16 @@ async def test_a_truncated_answer_is_continued_or_told(tmp_path: Path) -> None:
         assert agent.all(Notice)
 
 
+async def test_an_empty_reply_after_more_work_does_not_make_an_earlier_cut_off_answer_the_last_word(
+    tmp_path: Path,
+) -> None:
+    script = (text("I found that").finish("length"), tools(call("bash", {"command": "true"})), text(""), text("Done."))
+    async with ScriptedLLM(*script) as server, Harness(server, tmp_path) as agent:
+        await agent.prompt()
+        assert agent.last(TurnComplete).final_response == "Done."
+        assert len(server.requests) == 4
+
+
 async def test_an_unknown_tool_is_answered_with_near_names(tmp_path: Path) -> None:
     async with (
         ScriptedLLM(tools(call("bsh", {"command": "true"})), text("done")) as server,

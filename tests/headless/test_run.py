@@ -257,6 +257,31 @@ def test_interrupt_in_a_retry_wait_sends_no_further_request(server: ScriptedLLM,
     assert (process.returncode, len(server.requests)) == (130, 1)
 
 
+def test_run_that_was_started_to_survive_its_terminal_survives_it(server: ScriptedLLM, program: Program) -> None:
+    gate = Gate()
+    server.then(text("Still here.").hold(gate))
+    command = ["/bin/sh", "-c", 'trap "" HUP; exec "$@"', "sh", *program.command(*MODEL, "go")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, env=program.env, cwd=program.workdir) as process:
+        gate.wait_until_reached(15)
+        process.send_signal(signal.SIGHUP)
+        gate.release()
+        stdout, _ = process.communicate(timeout=10)
+    assert (process.returncode, stdout) == (0, b"Still here.\n")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_signal_before_the_run_has_begun_ends_it_the_same_way(program: Program, number: signal.Signals) -> None:
+    command = program.command(*MODEL, "-")
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, env=program.env) as process:
+        assert process.stdin is not None
+        process.stdin.write(b"x" * 200_000)  # more than the pipe holds: afterwards the prompt is being read
+        process.stdin.flush()
+        process.send_signal(number)
+        _, stderr = process.communicate(timeout=10)
+    assert (process.returncode, stderr) == (130, b"")
+    assert program.logs() == []
+
+
 def test_reader_that_goes_away_stops_the_run(server: ScriptedLLM, program: Program) -> None:
     gate = Gate()
     server.then(text("One. Two.", pieces=2).stall_after(1, gate))

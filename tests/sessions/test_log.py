@@ -174,6 +174,7 @@ def test_resumed_session_goes_on_in_its_file_once_something_is_said(conversation
     conversation.events.emit(UserMessage(content="one"))
     (path,) = conversation.files()
     before = path.read_bytes()
+    conversation.log.close()
     later = Conversation(conversation.directory)
     later.events.emit(ready())
     later.events.emit(SessionResumed(messages=1, model="vllm/a"))
@@ -189,6 +190,7 @@ def test_line_torn_by_a_crash_does_not_spoil_the_next(conversation: Conversation
     (path,) = conversation.files()
     with path.open("ab") as file:
         file.write(b'{"seq": 2, "type": "user_mess')
+    conversation.log.close()
     later = Conversation(conversation.directory)
     later.events.emit(UserMessage(content="two"))
     assert [event.get("content") for event in read_session(path)] == [None, "one", "two"]

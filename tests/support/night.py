@@ -39,7 +39,7 @@ CUT_STYLES: tuple[CutStyle, ...] = ("close", "reset", "end")
 
 def works(number: int, name: str, arguments: dict[str, Any], *, well: bool = True, content: str = "") -> Step:
     """One call; its id tells how it must end."""
-    return tools(call(name, arguments, f"{'well' if well else 'ill'}-{number}-{name}"), content=content, pieces=2)
+    return tools(call(name, arguments, f"{'well' if well else 'ill'}-{number:06}-{name}"), content=content, pieces=2)
 
 
 def _file(number: int) -> str:

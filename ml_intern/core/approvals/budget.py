@@ -1,42 +1,41 @@
-"""Money of one session: what was spent, what is promised, and what may still be."""
+"""What may be spent: the cap over a session's ledger, and the promises that keep parallel calls under it."""
 
 from __future__ import annotations
 
 from ml_intern.core.approvals.effects import Cost
+from ml_intern.core.ledger import Entry, Ledger, Totals
+from ml_intern.core.protocol import Expense
 
 
 class Budget:
     """Keeps the spending of a session under its cap.
 
-    Reservations hold the worst case of every paid call that runs, so that calls running side by side cannot jointly
-    pass the cap.
+    A promise holds the worst case of every paid call that runs, so that calls running side by side cannot jointly
+    pass the cap. Methods that change an entry return the events that say so; the ledger has them already.
 
     Attributes:
         cap_usd: Hard limit, or None for none.
-        spent_usd: Measured or estimated spending so far.
-        unpriced_calls: Model calls whose price nobody knows; they are not in `spent_usd`.
+        ledger: What was spent and promised.
     """
 
-    def __init__(self, cap_usd: float | None = None) -> None:
+    def __init__(self, cap_usd: float | None = None, ledger: Ledger | None = None) -> None:
         self.cap_usd = cap_usd
-        self.spent_usd = 0.0
-        self.unpriced_calls = 0
-        self._reserved: dict[str, float] = {}
+        self.ledger = ledger or Ledger()
 
     @property
-    def committed_usd(self) -> float:
-        """Spent and promised together."""
-        return self.spent_usd + sum(self._reserved.values())
+    def totals(self) -> Totals:
+        """The ledger's sums."""
+        return self.ledger.totals
 
     @property
     def left_usd(self) -> float | None:
         """What may still be spent; None without a cap."""
-        return None if self.cap_usd is None else max(0.0, round(self.cap_usd - self.committed_usd, 6))
+        return None if self.cap_usd is None else max(0.0, round(self.cap_usd - self.totals.committed_usd, 9))
 
     @property
     def exhausted(self) -> bool:
         """Whether the cap is reached by spending alone."""
-        return self.cap_usd is not None and self.spent_usd >= self.cap_usd
+        return self.cap_usd is not None and self.totals.spent_usd >= self.cap_usd
 
     def objection(self, cost: Cost) -> str:
         """Why this cost does not fit under the cap, or an empty string. Exactly the remaining sum fits."""
@@ -49,32 +48,49 @@ class Budget:
             return f"it may cost ${cost.usd:.2f}, and only ${left:.2f} of the cap of ${self.cap_usd:.2f} are left"
         return ""
 
-    def record(self, usd: float | None) -> None:
-        """Adds the cost of a model call; None counts it as unpriced."""
-        if usd is None:
-            self.unpriced_calls += 1
-        else:
-            self.spent_usd += max(0.0, usd)
+    def reserve(self, ref: str, cost: Cost, what: str = "") -> list[Expense]:
+        """Promises the worst case of a call that is about to run; nothing for a free one."""
+        if cost.usd is not None and cost.usd <= 0.0:
+            return []
+        return self._book(Expense(kind=cost.kind, what=what, ref=ref, cost_usd=cost.usd, state="promised"))
 
-    def reserve(self, call_id: str, cost: Cost) -> None:
-        """Promises the worst case of a call that is about to run."""
-        if cost.usd:
-            self._reserved[call_id] = cost.usd
+    def rename(self, ref: str, new: str) -> list[Expense]:
+        """Lets an entry go on under another name: that of the job which the call has started."""
+        entry = self.ledger.find(ref)
+        if entry is None or new == ref:
+            return []
+        renamed = Expense(kind=entry.kind, what=entry.what, ref=new, cost_usd=entry.usd, state=entry.state)
+        return [*self._book(renamed), *self._book(_released(ref, entry))]
 
-    def promised(self, call_id: str) -> float | None:
-        """The worst case reserved for a call; None when nothing is."""
-        return self._reserved.get(call_id)
+    def settle(self, ref: str, usd: float | None, what: str = "") -> list[Expense]:
+        """Turns a promise into spending: the measured sum, or the worst case where nothing was measured (None).
 
-    def settle(self, call_id: str, usd: float | None) -> None:
-        """Turns a promise into spending: the measured sum, or the promised one where nothing was measured (None)."""
-        promised = self._reserved.pop(call_id, 0.0)
-        self.spent_usd += promised if usd is None else max(0.0, usd)
+        A measured sum also corrects an entry that was settled without one.
+        """
+        entry = self.ledger.find(ref)
+        if usd is not None and (entry or usd > 0.0):
+            kind, what = (entry.kind, entry.what) if entry else ("job", what)
+            return self._book(Expense(kind=kind, what=what, ref=ref, cost_usd=max(0.0, usd), state="measured"))
+        if entry is None or entry.state != "promised":
+            return []
+        kept = entry.kept()
+        return self._book(Expense(kind=kept.kind, what=kept.what, ref=ref, cost_usd=kept.usd, state=kept.state))
 
-    def release(self, call_id: str) -> None:
-        """Takes a promise back: the call did not happen."""
-        self._reserved.pop(call_id, None)
+    def release(self, ref: str) -> list[Expense]:
+        """Takes a promise back: what it was for did not happen. Spending stays."""
+        entry = self.ledger.find(ref)
+        if entry is None or entry.state != "promised":
+            return []
+        return self._book(_released(ref, entry))
 
     def restart(self) -> None:
         """Forgets all spending; the cap stays."""
-        self.spent_usd, self.unpriced_calls = 0.0, 0
-        self._reserved.clear()
+        self.ledger = Ledger()
+
+    def _book(self, expense: Expense) -> list[Expense]:
+        self.ledger.take(expense)
+        return [expense]
+
+
+def _released(ref: str, entry: Entry) -> Expense:
+    return Expense(kind=entry.kind, what=entry.what, ref=ref, cost_usd=0.0, state="released")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Literal
 
 from ml_intern.core.display import DisplayBlock
 
@@ -40,10 +41,12 @@ class Cost:
     Attributes:
         usd: Dollars; 0.0 is free. None means that the price is unknown, which counts as over every cap.
         note: How it comes about, for example `1.00 $/h for 2 h`.
+        kind: What is paid for.
     """
 
     usd: float | None = 0.0
     note: str = ""
+    kind: Literal["job", "sandbox"] = "job"
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from ml_intern.core.ledger import Charge
 from ml_intern.core.llm.errors import LLMError
 from ml_intern.core.llm.http_pool import HttpPool
 from ml_intern.core.llm.local_servers import ask_window
@@ -85,16 +86,24 @@ class Catalog:
 
     # ------------------------------------------------------------------------------------------------ questions
 
-    def cost(self, model: str, usage: Usage) -> float | None:
-        """Dollars of one reply; None when no price is known. Local and practice models cost nothing."""
+    def charge(self, model: str, usage: Usage) -> Charge:
+        """What one reply costs: told by the provider, or reckoned. Local and practice models cost nothing.
+
+        A provider that tells a cost of nothing has told nothing.
+        """
         for facts in self._written_about(model):
             if facts.prices:
-                return facts.cost(usage)
+                return Charge(facts.cost(usage), "estimated")
         if _is_free(model):
-            return 0.0
+            return Charge(0.0, "measured")
         if usage.cost_usd:
-            return usage.cost_usd
-        return next((facts.cost(usage) for facts in self._facts(model) if facts.prices), None)
+            return Charge(usage.cost_usd, "measured")
+        usd = next((facts.cost(usage) for facts in self._facts(model) if facts.prices), None)
+        return Charge(usd, "unknown" if usd is None else "estimated")
+
+    def cost(self, model: str, usage: Usage) -> float | None:
+        """Dollars of one reply; None when no price is known."""
+        return self.charge(model, usage).usd
 
     def window(self, model: str) -> int:
         """Tokens the model takes; see `window_source` for how sure that is."""

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ml_intern.core.llm.prices import ModelInfo, info_from_record
+from ml_intern.core.small_file import read_small_file
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +46,12 @@ class ModelFile:
 def read_model_file(path: Path) -> ModelFile:
     """Reads a file; one that does not exist says nothing, one that is broken draws a warning."""
     try:
-        data = json.loads(path.read_text("utf-8"))
+        data = json.loads(read_small_file(path))
     except FileNotFoundError:
         return ModelFile()
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        return ModelFile(warnings=(f"{path} is ignored: {(error.strerror or str(error)).lower()}.",))
+    except ValueError as error:
         return ModelFile(warnings=(f"{path} is ignored: {error}.",))
     if not isinstance(data, dict) or not isinstance(data.get("models", {}), dict):
         return ModelFile(warnings=(f'{path} is ignored: it must be an object with a "models" object.',))

@@ -277,7 +277,9 @@ def _unknown(model: str, known_models: Callable[[], Iterable[str]]) -> LLMError:
 
 
 def _did_you_mean(model: str, known_models: Callable[[], Iterable[str]]) -> str:
-    close = near_matches(model, known_models())
+    prefix, _, name = model.partition("/")
+    provider = difflib.get_close_matches(prefix.lower(), (*LOCAL_SERVERS, "demo"), 1, 0.8)
+    close = near_matches(model, known_models()) or [f"{found}/{name}" for found in provider if name]
     return f" Did you mean {' or '.join(close)}?" if close and model not in close else ""
 
 
@@ -304,8 +306,12 @@ def _first(env: Mapping[str, str], names: Iterable[str]) -> str:
 
 
 def _checked(url: str, variable: str) -> str:
-    parts = urlsplit(url)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # brackets that do not match, a port that is no number or too large
+        usable = False
+    if not usable:
         raise LLMError(
             "bad_request", f"{variable} is {url!r}, which is no URL; write it like http://localhost:8000/v1."
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -36,7 +37,7 @@ def parse_usage(record: Mapping[str, Any]) -> Usage | None:
         cached_tokens=min(cached, prompt),
         cache_write_tokens=written,
         reasoning_tokens=_count(completion_details, "reasoning_tokens"),
-        cost_usd=float(cost) if isinstance(cost, int | float) and cost >= 0 else None,
+        cost_usd=float(cost) if isinstance(cost, int | float) and 0 <= cost < math.inf else None,
     )
 
 

@@ -86,6 +86,8 @@ class ToolContext:
         log: Shows one or more lines of progress, live. Cheap, callable from the event loop only.
         set_state: Moves the call to a state (a job stage, for example), with an optional link and display.
         emit: Sends an event of the tool's own (`plan_update`, for example).
+        pay_as: Names the job that the call has started or follows. It is paid for once, under this name: a later call
+            that learns what it has really cost corrects what an earlier one could only estimate.
     """
 
     call_id: str
@@ -98,6 +100,7 @@ class ToolContext:
     log: Callable[[str], None]
     set_state: Callable[..., None]
     emit: Callable[[Any], None]
+    pay_as: Callable[[str], None] = lambda _: None
     cancelled: asyncio.Event = field(default_factory=asyncio.Event)
 
 

@@ -112,6 +112,7 @@ class _JobsTool:
             raise job
         info = await submit(self._backend, job.spec)
         context.state.get(SessionJobs).refs[info.ref.id] = info.ref
+        context.pay_as(info.ref.id)
         if params.detach:
             self._show_stage(context, info, job.flavor)
             return ToolResult(report.submitted(info, report.notes(job)), display=(report.card(info, job.flavor),))
@@ -137,7 +138,7 @@ class _JobsTool:
             report.ended(info, flavor, lines, log.count, notes),
             ok=info.stage == "COMPLETED",
             display=report.blocks(info, flavor, lines, log.count),
-            cost_usd=report.cost(info, flavor),
+            cost_usd=_measured(info, flavor, context),
         )
 
     @staticmethod
@@ -165,11 +166,14 @@ class _JobsTool:
         head = f"Job {info.ref.id} is {info.stage}. {info.message}".rstrip()
         where = f"Whole log: {info.log_path}" if info.log_path else info.url
         text = "\n".join([*filter(None, (head, where)), *report.log_section(lines, None)])
-        return ToolResult(text, display=report.blocks(info, flavor, lines, None))
+        cost_usd = _measured(info, flavor, context)
+        return ToolResult(text, display=report.blocks(info, flavor, lines, None), cost_usd=cost_usd)
 
     async def _inspect(self, params: JobsParams, context: ToolContext) -> ToolResult:
         info = await self._backend.inspect(_ref(params, context))
-        return ToolResult(report.details(info), display=(report.card(info, self._flavor_of(info)),))
+        flavor = self._flavor_of(info)
+        cost_usd = _measured(info, flavor, context)
+        return ToolResult(report.details(info), display=(report.card(info, flavor),), cost_usd=cost_usd)
 
     async def _cancel(self, params: JobsParams, context: ToolContext) -> ToolResult:
         before = await self._backend.inspect(_ref(params, context))
@@ -177,7 +181,9 @@ class _JobsTool:
             return ToolResult(f"Job {before.ref.id} had ended already: {before.stage}. {before.message}".rstrip())
         info = await self._backend.cancel(before.ref)
         text = f"Job {info.ref.id} is {info.stage}."
-        return ToolResult(text, ok=not info.active, display=(report.card(info, self._flavor_of(info)),))
+        flavor = self._flavor_of(info)
+        cost_usd = _measured(info, flavor, context)
+        return ToolResult(text, ok=not info.active, display=(report.card(info, flavor),), cost_usd=cost_usd)
 
     def _flavor_of(self, info: JobInfo) -> Flavor:
         try:
@@ -199,6 +205,12 @@ def _effects(job: PreparedJob, params: JobsParams, *, asks_for_cpu: bool) -> tup
         effects.add(Effect.PUBLISH)
         reasons.append(f"sends metrics to the Space {params.trackio_space_id}")
     return frozenset(effects), tuple(reasons)
+
+
+def _measured(info: JobInfo, flavor: Flavor, context: ToolContext) -> float | None:
+    """What a job has cost, once it has ended; it takes the place of what was only estimated for it until now."""
+    context.pay_as(info.ref.id)
+    return None if info.active else report.cost(info, flavor)
 
 
 def _ref(params: JobsParams, context: ToolContext) -> JobRef:

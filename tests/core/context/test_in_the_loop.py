@@ -108,6 +108,19 @@ async def test_an_overflow_leads_to_one_compaction_and_progress(tmp_path: Path, 
         assert server.violations == []
 
 
+async def test_refusals_with_progress_between_them_never_add_up(tmp_path: Path) -> None:
+    work = tools(call("work"), call("work"))
+    refusal = error(400, "Input is too long for requested model.")
+    async with (
+        ScriptedLLM(*[work, refusal] * 5, text("finished")) as server,
+        Harness(server, tmp_path, tools=[tool("work", lambda _p, c: f"{c.call_id} row 12 34\n" * 300)]) as agent,
+    ):
+        await agent.prompt()
+        assert agent.last(TurnComplete).final_response == "finished"
+        assert len(agent.all(Compacted)) == 5
+        assert server.violations == []
+
+
 async def test_an_overflow_for_ever_ends_after_a_few_requests(tmp_path: Path) -> None:
     always = error(400, "This model's maximum context length is 8192 tokens.")
     async with ScriptedLLM(always, repeat_last=True) as server, Harness(server, tmp_path) as agent:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -256,6 +257,14 @@ def test_a_broken_users_file_is_a_warning_that_names_it(tmp_path: Path, content:
     path = written(tmp_path, content)
     (warning,) = catalog(user_file=path).warnings
     assert str(path) in warning
+
+
+def test_a_users_file_that_cannot_be_read_is_a_warning_in_words(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    os.mkfifo(tmp_path / "pipe")
+    inside, pipe = tmp_path / "file" / "models.json", tmp_path / "pipe"
+    assert catalog(user_file=inside).warnings == (f"{inside} is ignored: not a directory.",)
+    assert catalog(user_file=pipe).warnings == (f"{pipe} is ignored: no regular file.",)
 
 
 def test_a_users_file_that_does_not_exist_is_no_matter(tmp_path: Path) -> None:

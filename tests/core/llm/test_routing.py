@@ -139,11 +139,25 @@ def test_a_misspelt_provider_is_pointed_out() -> None:
     assert "anthropic/claude-opus-4-6" in refusal("antropic/claude-opus-4-6").message
 
 
+@pytest.mark.parametrize(
+    ("wrong", "right"), [("vlm/x", "vllm/x"), ("Ollamma/qwen3", "ollama/qwen3"), ("lmstudio/x", "lm_studio/x")]
+)
+def test_a_misspelt_local_server_is_pointed_out(wrong: str, right: str) -> None:
+    assert f"Did you mean {right}?" in refusal(wrong).message
+
+
+@pytest.mark.parametrize("model", ["mistralai/Mistral-7B-v0.1", "meta-llama/Llama-3.1-8B", "deepseek-ai/DeepSeek-V3"])
+def test_an_organisation_of_the_hub_is_no_misspelt_server(model: str) -> None:
+    assert "Did you mean" not in refusal(model).message
+
+
 def test_no_model_at_all_is_its_own_error() -> None:
     assert refusal("").kind == "no_model"
 
 
-@pytest.mark.parametrize("url", ["localhost:8000", "ftp://x", "http://"])
+@pytest.mark.parametrize(
+    "url", ["localhost:8000", "ftp://x", "http://", "http://h:99999", "http://h:port", "http://[::1"]
+)
 def test_an_address_that_is_no_url_is_named_with_its_variable(url: str) -> None:
     assert "VLLM_BASE_URL" in refusal("vllm/x", VLLM_BASE_URL=url).message
 

@@ -1,0 +1,63 @@
+"""Sessions in other formats. Secrets are looked for once more on the way out; what cannot be checked does not leave."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ml_intern.core.redact import WITHHELD, Redactor
+from ml_intern.sessions.conversation import Conversation, conversation_of
+from ml_intern.sessions.log import read_session
+
+FORMATS = ("markdown", "html", "claude", "sts", "sft")
+
+
+class ExportError(Exception):
+    """A session cannot be exported. The message is one sentence."""
+
+
+def export(path: Path, form: str, redactor: Redactor) -> str:
+    """The text of a session in one of `FORMATS`, without secrets.
+
+    Raises:
+        ExportError: It could not be checked for secrets.
+        OSError: The log cannot be read.
+    """
+    events: list[dict[str, Any]] = []
+    for event in read_session(path):
+        clean = redactor.data(event)
+        if clean is WITHHELD:
+            raise _unchecked(path)
+        events.append(clean)
+    # Once more: a rendering can put together what stood apart.
+    text = redactor.text(_writer(form)(conversation_of(path.stem, events)))
+    if text is WITHHELD:
+        raise _unchecked(path)
+    return text
+
+
+def _unchecked(path: Path) -> ExportError:
+    return ExportError(f"Session {path.stem[:8]} was not exported: a part of it could not be checked for secrets.")
+
+
+def _writer(form: str) -> Callable[[Conversation], str]:
+    if form == "html":
+        from ml_intern.sessions.exports.html import to_html
+
+        return to_html
+    if form == "markdown":
+        from ml_intern.sessions.exports.markdown import to_markdown
+
+        return to_markdown
+    if form == "claude":
+        from ml_intern.sessions.exports.claude import to_claude
+
+        return to_claude
+    if form == "sts":
+        from ml_intern.sessions.exports.sts import to_sts
+
+        return to_sts
+    from ml_intern.sessions.exports.sft import to_sft
+
+    return to_sft

@@ -1,0 +1,102 @@
+"""A session as one HTML page that needs nothing else: no script, no network, readable on a phone, light and dark."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from html import escape
+
+from ml_intern.sessions.conversation import Conversation
+from ml_intern.sessions.exports.story import Part, moment, tell
+
+_STYLE = """
+:root { color-scheme: light dark; --ink: #1f2328; --soft: #59636e; --line: #d1d9e0; --box: #f6f8fa; --page: #ffffff;
+  --good: #1a7f37; --bad: #cf222e; --said: #0969da; }
+@media (prefers-color-scheme: dark) { :root { --ink: #e6edf3; --soft: #9198a1; --line: #3d444d; --box: #151b23;
+  --page: #0d1117; --good: #3fb950; --bad: #f85149; --said: #4493f8; } }
+* { box-sizing: border-box; }
+body { margin: 0 auto; padding: 1rem; max-width: 54rem; background: var(--page); color: var(--ink);
+  font: 16px/1.55 system-ui, sans-serif; overflow-wrap: anywhere; }
+h1 { font-size: 1.4rem; line-height: 1.3; }
+dl { display: grid; grid-template-columns: max-content 1fr; gap: .15rem 1rem; color: var(--soft); font-size: .875rem; }
+dt, dd { margin: 0; }
+section { margin: 1.25rem 0; }
+.prompt { border-left: 3px solid var(--said); padding: .1rem .9rem; }
+.prompt p { white-space: pre-wrap; margin: .3rem 0; }
+time { color: var(--soft); font-size: .8rem; }
+pre, code { font: .8125rem/1.5 ui-monospace, Menlo, Consolas, monospace; }
+pre { background: var(--box); border: 1px solid var(--line); border-radius: 6px; padding: .7rem; margin: .5rem 0;
+  overflow-x: auto; max-height: 32rem; }
+.call { border: 1px solid var(--line); border-radius: 6px; padding: .5rem .8rem; }
+.call > b { font-family: ui-monospace, Menlo, Consolas, monospace; }
+.ok { color: var(--good); } .failed { color: var(--bad); }
+.note { color: var(--soft); font-size: .9rem; } .note.error { color: var(--bad); }
+summary { cursor: pointer; color: var(--soft); font-size: .875rem; padding: .3rem 0; }
+table { border-collapse: collapse; display: block; overflow-x: auto; }
+th, td { border: 1px solid var(--line); padding: .25rem .6rem; text-align: left; }
+a { color: var(--said); }
+"""
+
+_PAGE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
+<meta name="referrer" content="no-referrer">
+<title>{title}</title>
+<style>{style}</style>
+</head>
+<body>
+<h1>{title}</h1>
+<dl>{facts}</dl>
+{parts}
+</body>
+</html>
+"""
+
+Render = Callable[[str], str]
+
+
+def to_html(conversation: Conversation) -> str:
+    """The page. Everything that was said is text in it: nothing runs and nothing is fetched."""
+    from markdown_it import MarkdownIt
+
+    render: Render = MarkdownIt("commonmark", {"html": False}).enable("table").disable("image").render
+    story = tell(conversation)
+    return _PAGE.format(
+        title=escape(story.title),
+        style=_STYLE,
+        facts="".join(f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in story.facts),
+        parts="\n".join(_section(part, render) for part in story.parts),
+    )
+
+
+def _section(part: Part, render: Render) -> str:
+    if part.kind == "prompt":
+        return f'<section class="prompt"><time>{escape(moment(part.time))}</time><p>{escape(part.text)}</p></section>'
+    if part.kind == "answer":
+        thought = _folded("Reasoning", part.reasoning) if part.reasoning else ""
+        return f'<section class="answer">{thought}{render(part.text)}</section>'
+    if part.kind == "note":
+        level = part.title if part.title in {"info", "warning", "error"} else "info"
+        return f'<section class="note {level}">{escape(part.text)}</section>'
+    return f'<section class="call">{"".join(_call(part))}</section>'
+
+
+def _call(part: Part) -> Iterator[str]:
+    look, word = {True: ("ok", "✓"), False: ("failed", "✗ failed"), None: ("note", "no result")}[part.ok]
+    yield f'<b>{escape(part.title)}</b> <span class="{look}">{word}</span> <time>{escape(moment(part.time))}</time>'
+    if part.details:
+        yield _block(part.details) if len(part.details) < 400 else _folded("Arguments", part.details)
+    if part.text:
+        yield _block(part.text) if part.text.count("\n") < 20 else _folded("Program", part.text)
+    if part.output:
+        yield _folded("Output", part.output)
+
+
+def _block(text: str) -> str:
+    return f"<pre>{escape(text)}</pre>"
+
+
+def _folded(title: str, text: str) -> str:
+    return f"<details><summary>{title}</summary>{_block(text)}</details>"

@@ -1,0 +1,57 @@
+"""A session as a Markdown document."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from ml_intern.sessions.conversation import Conversation
+from ml_intern.sessions.exports.story import Part, moment, tell
+
+_MEANINGFUL = re.compile(r"([\\`*_{}\[\]<>#|])")
+
+
+def to_markdown(conversation: Conversation) -> str:
+    """The document."""
+    story = tell(conversation)
+    lines = [f"# {_escaped(story.title)}", ""]
+    lines += [f"- {name}: {_escaped(value)}" for name, value in story.facts]
+    for part in story.parts:
+        lines += ["", *_lines(part)]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _lines(part: Part) -> Iterator[str]:
+    if part.kind == "prompt":
+        yield f"## You · {moment(part.time)}"
+        yield ""
+        yield part.text
+    elif part.kind == "answer":
+        if part.reasoning:
+            yield from ("<details><summary>Reasoning</summary>", "", fenced(part.reasoning), "", "</details>", "")
+        yield part.text
+    elif part.kind == "call":
+        yield from _call(part)
+    else:
+        yield f"> **{part.title}:** {_escaped(' '.join(part.text.split()))}"
+
+
+def _call(part: Part) -> Iterator[str]:
+    mark = {True: "✓", False: "✗ failed", None: "no result"}[part.ok]
+    yield f"### `{part.title}` {mark}"
+    for text, language in ((part.details, "json"), (part.text, part.language)):
+        if text:
+            yield from ("", fenced(text, language))
+    if part.output:
+        yield from ("", "<details><summary>Output</summary>", "", fenced(part.output), "", "</details>")
+
+
+def fenced(text: str, language: str = "") -> str:
+    """A code block whose fence is longer than any run of backquotes in it."""
+    longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return f"{fence}{language}\n{text.rstrip()}\n{fence}"
+
+
+def _escaped(text: str) -> str:
+    return _MEANINGFUL.sub(r"\\\1", text)

@@ -1,0 +1,88 @@
+"""Reads a log from where it was left: what is new for its summary and for the full text."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from ml_intern.sessions.find import SessionFile
+from ml_intern.sessions.log import parse_line
+from ml_intern.sessions.summary import Summary, docs_of, milliseconds, whole
+
+_PROOF_BYTES = 64
+"""So many bytes before the place where reading goes on must be what they were, or the file is another one."""
+
+_TYPE = re.compile(rb'"type"\s{0,4}:\s{0,4}"([a-z_]+)"')
+_SAYS_NOTHING = frozenset(
+    {b"history", b"tool_log", b"tool_state_change", b"assistant_stream_end", b"approval_required", b"approval_resolved"}
+)
+"""Their texts are found in other events, and their lines need not be parsed for a summary."""
+
+
+@dataclass(slots=True)
+class Portion:
+    """What is known of a log up to a place in it.
+
+    Attributes:
+        summary: The summary of its events so far.
+        read_to: That place, in bytes from the beginning.
+        before: The last bytes before it.
+        first_ms: Time of the first text, in milliseconds since 1970.
+        last_ms: Time of the last text; each text has a millisecond of its own.
+        from_start: Whether this portion began at the beginning of the file.
+        texts: Texts for the search as `(milliseconds, kind, seq, text)`, only those of this portion.
+    """
+
+    summary: Summary
+    read_to: int = 0
+    before: bytes = b""
+    first_ms: int = 0
+    last_ms: int = 0
+    from_start: bool = False
+    texts: list[tuple[int, str, int, str]] = field(default_factory=list)
+
+
+def read_on(file: SessionFile, known: Portion | None) -> Portion:
+    """Reads what a log has more than is known of it; the whole of it when it is not the same file any more.
+
+    Raises:
+        OSError: The log cannot be read.
+    """
+    with file.path.open("rb") as opened:
+        portion = _begin(opened, known)
+        if portion is None:
+            portion = Portion(Summary(file.path.stem), from_start=True)
+            opened.seek(0)
+        for line in opened:
+            if not _take(portion, line, file):
+                break
+            portion.read_to += len(line)
+            portion.before = (portion.before + line[-_PROOF_BYTES:])[-_PROOF_BYTES:]
+    return portion
+
+
+def _begin(opened: Any, known: Portion | None) -> Portion | None:
+    if known is None or not known.read_to:
+        return None
+    opened.seek(known.read_to - len(known.before))
+    same = opened.read(len(known.before)) == known.before
+    return replace(known, from_start=False, texts=[]) if same else None
+
+
+def _take(portion: Portion, line: bytes, file: SessionFile) -> bool:
+    """Takes a line in; False when it is the torn end of a log that may still become a whole line."""
+    kind = _TYPE.search(line, 0, 256)
+    if kind is not None and kind[1] in _SAYS_NOTHING and line.endswith(b"\n"):
+        return True
+    event = parse_line(line, file.path)
+    if event is None:
+        return line.endswith(b"\n")
+    portion.summary.take(event)
+    for doc_kind, text in docs_of(event):
+        if text.strip():
+            now = milliseconds(event.get("time")) or file.modified // 1_000_000
+            portion.last_ms = max(now, portion.last_ms + 1)
+            portion.first_ms = portion.first_ms or portion.last_ms
+            portion.texts.append((portion.last_ms, doc_kind, whole(event.get("seq")), text))
+    return True

@@ -1,0 +1,100 @@
+"""What the index holds about a log, as rows: written when a log is new, has grown, or is gone."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sqlite3
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+from ml_intern.sessions.find import SessionFile
+from ml_intern.sessions.reader import Portion, read_on
+from ml_intern.sessions.summary import Summary
+
+log = logging.getLogger(__name__)
+
+NUMBER_BITS = 20
+"""Of a row in the full text, the lower bits are the session's number and the upper ones milliseconds since 1970."""
+
+NUMBER_MASK = (1 << NUMBER_BITS) - 1
+COLUMNS = (
+    *("id", "name", "prompt", "directory", "model", "started", "ended", "turns", "cost_usd", "status", "tags"),
+    *("origin", "errors", "last_seq"),
+)
+
+
+class _Row(NamedTuple):
+    number: int
+    path: str
+    size: int
+    modified: int
+    portion: Portion
+
+
+def summary_of_row(values: Sequence[Any]) -> Summary:
+    fields = dict(zip(COLUMNS, values, strict=True))
+    return Summary(**{**fields, "tags": tuple(json.loads(fields["tags"]))})
+
+
+def take_in(db: sqlite3.Connection, files: Iterable[SessionFile]) -> None:
+    texts: list[tuple[int, str, str, int]] = []
+    for file in files:
+        row = _row_of(db, file)
+        try:
+            portion = read_on(file, None if row is None else row.portion)
+        except OSError as error:
+            log.warning("%s cannot be read: %s", file.path, error)
+            continue
+        if portion.from_start and row is not None:
+            _forget_texts(db, row.number, row.portion)
+        number = _save(db, file, portion, row)
+        texts += [(ms << NUMBER_BITS | number & NUMBER_MASK, text, kind, seq) for ms, kind, seq, text in portion.texts]
+    texts.sort()  # ascending rows of one transaction go into one piece of the full text
+    db.executemany("INSERT OR REPLACE INTO texts (rowid, text, kind, seq) VALUES (?, ?, ?, ?)", texts)
+
+
+def _row_of(db: sqlite3.Connection, file: SessionFile) -> _Row | None:
+    query = "SELECT number, path, size, modified, read_to, before, first_ms, last_ms, "
+    query += f"{', '.join(COLUMNS)} FROM sessions WHERE id = ?"
+    row = db.execute(query, (file.path.stem,)).fetchone()
+    if row is None:
+        return None
+    number, path, size, modified, read_to, before, first_ms, last_ms, *values = row
+    return _Row(number, path, size, modified, Portion(summary_of_row(values), read_to, before, first_ms, last_ms))
+
+
+def _save(db: sqlite3.Connection, file: SessionFile, portion: Portion, row: _Row | None) -> int:
+    summary = portion.summary
+    values = [getattr(summary, name) for name in COLUMNS]
+    values[COLUMNS.index("tags")] = json.dumps(summary.tags, ensure_ascii=False)
+    names = ("path", "size", "modified", "read_to", "before", "first_ms", "last_ms", *COLUMNS)
+    values = [
+        *(str(file.path), file.size, file.modified, portion.read_to, portion.before, portion.first_ms, portion.last_ms),
+        *values,
+    ]
+    if row is None:
+        marks = ", ".join("?" * len(names))
+        done = db.execute(f"INSERT INTO sessions ({', '.join(names)}) VALUES ({marks})", values)  # noqa: S608 - names of ours
+        return int(done.lastrowid or 0)
+    sets = ", ".join(f"{name} = ?" for name in names)
+    db.execute(f"UPDATE sessions SET {sets} WHERE number = ?", (*values, row.number))  # noqa: S608 - names of ours
+    return row.number
+
+
+def forget(db: sqlite3.Connection, session_id: str) -> None:
+    for number, first, last in db.execute(
+        "SELECT number, first_ms, last_ms FROM sessions WHERE id = ?", (session_id,)
+    ).fetchall():
+        _forget_rows(db, number, first, last)
+        db.execute("DELETE FROM sessions WHERE number = ?", (number,))
+
+
+def _forget_texts(db: sqlite3.Connection, number: int, portion: Portion) -> None:
+    _forget_rows(db, number, portion.first_ms, portion.last_ms)
+
+
+def _forget_rows(db: sqlite3.Connection, number: int, first_ms: int, last_ms: int) -> None:
+    span = (first_ms << NUMBER_BITS, (last_ms + 1) << NUMBER_BITS)
+    query = "DELETE FROM texts WHERE rowid BETWEEN ? AND ? AND rowid & ? = ?"
+    db.execute(query, (*span, NUMBER_MASK, number & NUMBER_MASK))

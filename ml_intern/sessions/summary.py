@@ -1,0 +1,179 @@
+"""What a list says about a session, folded from its events one by one, so that a log that grew is read on, not anew."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal
+
+from ml_intern.sessions.text import one_line, plain
+
+Status = Literal["completed", "error", "interrupted", "limit", "running"]
+DocKind = Literal["prompt", "answer", "command", "output", "title"]
+
+_TITLE_LENGTH = 80
+_PROMPT_LENGTH = 2_000
+LONGEST_DOC = 100_000
+"""Characters of one text that are searched."""
+
+_ENDS: dict[str, Status] = {"turn_complete": "completed", "error": "error", "interrupted": "interrupted"}
+
+
+@dataclass(slots=True)
+class Summary:
+    """One session at a glance.
+
+    Attributes:
+        id: Session id.
+        name: The title a person gave it, or empty.
+        prompt: The first prompt, cut.
+        directory: Where it worked.
+        model: Model in use at the end.
+        started: Time of the first event, ISO 8601 in UTC.
+        ended: Time of the last event that is not about the session itself.
+        turns: Turns that were begun.
+        cost_usd: What it has cost.
+        status: How the last turn ended; `running` while it has not.
+        tags: Tags, as a person gave them.
+        origin: Where it comes from if not from a run.
+        errors: Tool calls that failed.
+        last_seq: Number of the last event.
+    """
+
+    id: str
+    name: str = ""
+    prompt: str = ""
+    directory: str = ""
+    model: str = ""
+    started: str = ""
+    ended: str = ""
+    turns: int = 0
+    cost_usd: float = 0.0
+    status: Status = "interrupted"
+    tags: tuple[str, ...] = field(default=())
+    origin: str = ""
+    errors: int = 0
+    last_seq: int = 0
+
+    @property
+    def title(self) -> str:
+        """Its name, else its first prompt on one line."""
+        return self.name or one_line(self.prompt, _TITLE_LENGTH) or "(no prompt)"
+
+    def row(self) -> dict[str, Any]:
+        """It as programs get it."""
+        return {
+            "id": self.id,
+            "title": self.title,
+            "directory": self.directory,
+            "model": self.model,
+            "started": self.started,
+            "ended": self.ended,
+            "turns": self.turns,
+            "cost_usd": round(self.cost_usd, 6),
+            "status": self.status,
+            "tags": list(self.tags),
+        }
+
+    def take(self, event: Mapping[str, Any]) -> None:
+        """Learns from the next event. Fields that make no sense count as absent."""
+        kind = event.get("type")
+        self.last_seq = max(self.last_seq, whole(event.get("seq")))
+        time = string(event.get("time"))
+        self.started = self.started or time
+        if kind == "session_meta":
+            self._take_meta(event)
+            return
+        self.ended = time or self.ended
+        match kind:
+            case "session_started":
+                self.directory, self.model = string(event.get("directory")), string(event.get("model"))
+            case "ready" | "model_changed" | "session_resumed":
+                self.model = string(event.get("model")) or self.model
+            case "user_message":
+                self.prompt = self.prompt or plain(string(event.get("content"))[:_PROMPT_LENGTH])
+            case "processing":
+                self.turns, self.status = self.turns + 1, "running"
+            case "llm_call":
+                self.cost_usd += number(event.get("cost_usd"))
+            case "context_usage":  # paid compute included
+                self.cost_usd = max(self.cost_usd, number(event.get("cost_usd")))
+            case "tool_output":
+                self.errors += event.get("success") is False
+            case "turn_complete" | "error" | "interrupted":
+                self._take_end(str(kind), event)
+
+    def _take_end(self, kind: str, event: Mapping[str, Any]) -> None:
+        if self.status == "running" and event.get("ends_turn", True):
+            limited = kind == "turn_complete" and event.get("reason", "completed") != "completed"
+            self.status = "limit" if limited else _ENDS[kind]
+
+    def _take_meta(self, event: Mapping[str, Any]) -> None:
+        if isinstance(event.get("title"), str):
+            self.name = one_line(event["title"])
+        if isinstance(event.get("tags"), list):
+            self.tags = tuple(one_line(tag) for tag in event["tags"] if isinstance(tag, str))
+        self.origin = string(event.get("origin")) or self.origin
+
+
+def docs_of(event: Mapping[str, Any]) -> Iterator[tuple[DocKind, str]]:
+    """The texts of an event that a search looks through."""
+    match event.get("type"):
+        case "user_message":
+            yield "prompt", _doc(event.get("content"))
+        case "assistant_message":
+            yield "answer", _doc(event.get("content"))
+        case "tool_call":
+            yield "command", _doc("\n".join([string(event.get("tool")), *strings_in(event.get("arguments"))]))
+        case "tool_output":
+            yield "output", _doc(event.get("output"))
+        case "session_meta" if event.get("title") or event.get("tags"):
+            yield "title", _doc("\n".join([string(event.get("title")), *strings_in(event.get("tags"))]))
+
+
+def strings_in(value: Any) -> Iterator[str]:
+    """All texts in JSON-like data, however deep it is."""
+    waiting = [value]
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, str):
+            yield item
+        elif isinstance(item, Mapping):
+            waiting.extend(reversed(item.values()) if isinstance(item, dict) else item.values())
+        elif isinstance(item, (list, tuple)):
+            waiting.extend(reversed(item))
+
+
+def milliseconds(time: Any) -> int:
+    """Milliseconds since 1970 of an ISO 8601 time; 0 when it is none."""
+    try:
+        moment = datetime.fromisoformat(time)
+        return max(0, int(moment.timestamp() * 1000)) if moment.tzinfo else 0
+    except (TypeError, ValueError, OverflowError, OSError):
+        return 0
+
+
+def string(value: Any) -> str:
+    """The value if it is a text, in valid Unicode."""
+    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else ""
+
+
+def whole(value: Any) -> int:
+    """The value if it is a whole number that a database can hold."""
+    return value if type(value) is int and 0 <= value < 2**62 else 0
+
+
+def number(value: Any) -> float:
+    """The value if it is a finite number of at least 0."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return 0.0
+    try:
+        return float(value) if math.isfinite(value) and value > 0 else 0.0
+    except OverflowError:
+        return 0.0
+
+
+def _doc(value: Any) -> str:
+    return plain(value[:LONGEST_DOC]) if isinstance(value, str) else ""

@@ -1,0 +1,48 @@
+"""Text from models, tools and logs, made fit for a line, a terminal or a database."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+_ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|[\]PX^_][^\x07\x1b\n]*(?:\x07|\x1b\\)?|[ -/]*[0-~])?")
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+def plain(text: str) -> str:
+    """The text without control sequences, in valid Unicode; line breaks and tabs stay."""
+    if not text.isprintable():
+        text = _CONTROLS.sub("", _ESCAPES.sub("", text.replace("\r\n", "\n")))
+    return text.encode("utf-8", "replace").decode()
+
+
+def one_line(text: str, limit: int = 0) -> str:
+    """The text on one line, white space collapsed, cut to `limit` characters (0: not at all)."""
+    line = " ".join(plain(text[: limit * 8] if limit else text).split())
+    return line if not limit or len(line) <= limit else f"{line[: limit - 1].rstrip()}…"
+
+
+def width(text: str) -> int:
+    """Columns that a line takes on a terminal."""
+    if text.isascii():
+        return len(text)
+    return sum(_columns(character) for character in text)
+
+
+def fit(text: str, columns: int) -> str:
+    """A line in exactly so many columns: cut with an ellipsis or filled up with blanks."""
+    if width(text) > columns:
+        kept, taken = [], 0
+        for character in text:
+            taken += _columns(character)
+            if taken > columns - 1:
+                break
+            kept.append(character)
+        text = "".join(kept) + "…"
+    return text + " " * (columns - width(text))
+
+
+def _columns(character: str) -> int:
+    if unicodedata.combining(character) or unicodedata.category(character) in {"Cf", "Mn", "Me"}:
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in {"W", "F"} else 1

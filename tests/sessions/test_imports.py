@@ -1,0 +1,202 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ml_intern.core.context.manager import ContextManager
+from ml_intern.core.context.tokens import TokenCounter
+from ml_intern.core.redact import Redactor
+from ml_intern.sessions.conversation import Conversation, read_conversation
+from ml_intern.sessions.exports import export
+from ml_intern.sessions.imports import import_trace
+from ml_intern.sessions.restore import restore
+from ml_intern.sessions.store import SessionError, SessionStore
+from tests.sessions.support import CANARY, record, whole_session
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> SessionStore:
+    return SessionStore(tmp_path / "sessions", Redactor())
+
+
+def imported(store: SessionStore, tmp_path: Path, *records: Any, name: str = "trace.jsonl") -> Conversation:
+    file = tmp_path / name
+    file.write_text("\n".join(json.dumps(each) for each in records))
+    path = import_trace(file, store)
+    saved = restore(path)
+    assert saved.unreadable == 0
+    manager = ContextManager("system", TokenCounter())
+    assert manager.load(saved.records)[1] == 0
+    return read_conversation(path)
+
+
+def shape(conversation: Conversation) -> list[tuple[str, str]]:
+    return [(entry.message.role, entry.message.content) for entry in conversation.entries]
+
+
+def claude(kind: str, content: Any, **more: Any) -> dict[str, Any]:
+    message = {"role": kind, "content": content, **more.pop("message", {})}
+    envelope = {"uuid": "u", "parentUuid": None, "sessionId": "s1", "timestamp": "2031-02-03T04:05:06.000Z"}
+    return {"type": kind, "message": message, **envelope, "cwd": "/data/p", "version": "2.0.1", **more}
+
+
+def test_trace_of_claude_code_becomes_a_session(store: SessionStore, tmp_path: Path) -> None:
+    found = imported(
+        store,
+        tmp_path,
+        {"type": "summary", "summary": "Fix the loader", "leafUuid": "x"},
+        claude("user", "fix it"),
+        claude("user", "side talk", isSidechain=True),
+        claude(
+            "assistant",
+            [{"type": "thinking", "thinking": "hm"}, {"type": "text", "text": "I look."}],
+            message={"model": "m-1", "usage": {"input_tokens": 5, "cache_read_input_tokens": 3, "output_tokens": 2}},
+        ),
+        claude("assistant", [{"type": "tool_use", "id": "t1", "name": "Bash", "input": {"command": "ls"}}]),
+        claude("user", [{"type": "tool_result", "tool_use_id": "t1", "content": "no", "is_error": True}]),
+        claude("user", "a reminder", isMeta=True),
+        claude("assistant", [{"type": "text", "text": "Fixed."}]),
+    )
+    assert shape(found) == [
+        ("user", "fix it"),
+        ("assistant", "I look."),
+        ("assistant", ""),
+        ("tool", "no"),
+        ("user", "a reminder"),
+        ("assistant", "Fixed."),
+    ]
+    summary = found.summary
+    assert (summary.title, summary.directory, summary.turns) == ("Fix the loader", "/data/p", 1)
+    assert (summary.status, summary.started, summary.errors) == ("completed", "2031-02-03T04:05:06.000Z", 1)
+    assert summary.origin == "imported from Claude Code"
+    assert found.entries[1].message.reasoning == "hm"
+    assert found.entries[4].message.kind == "guard"
+    (spent,) = [event for event in found.events if event["type"] == "llm_call"]
+    assert (spent["prompt_tokens"], spent["cached_tokens"], spent["completion_tokens"]) == (8, 3, 2)
+
+
+def test_export_comes_back_as_the_same_conversation(store: SessionStore, tmp_path: Path) -> None:
+    path = record(tmp_path / "elsewhere", "one", *whole_session())
+    file = tmp_path / "one.jsonl"
+    file.write_text(export(path, "claude", Redactor()))
+    again = import_trace(file, store)
+    before, after = read_conversation(path), read_conversation(again)
+    assert shape(after) == shape(before)
+    assert [entry.time for entry in after.entries] == [entry.time for entry in before.entries]
+    assert [entry.ok for entry in after.entries] == [entry.ok for entry in before.entries]
+
+
+def codex(kind: str, payload: dict[str, Any]) -> dict[str, Any]:
+    return {"timestamp": "2031-02-03T04:05:06.000Z", "type": kind, "payload": payload}
+
+
+def said(role: str, text: str) -> dict[str, Any]:
+    return {
+        "type": "message",
+        "role": role,
+        "content": [{"type": f"{'in' if role == 'user' else 'out'}put_text", "text": text}],
+    }
+
+
+CODEX = (
+    said("user", "<environment_context>cwd</environment_context>"),
+    said("user", "count rows"),
+    {"type": "reasoning", "summary": [{"type": "summary_text", "text": "use wc"}]},
+    {"type": "function_call", "call_id": "c1", "name": "shell", "arguments": '{"command": ["wc", "-l"]}'},
+    {"type": "function_call_output", "call_id": "c1", "output": '{"output": "7", "metadata": {"exit_code": 1}}'},
+    said("assistant", "Seven rows."),
+)
+
+
+@pytest.mark.parametrize("enveloped", [True, False])
+def test_trace_of_codex_becomes_a_session(store: SessionStore, tmp_path: Path, enveloped: bool) -> None:
+    head = {"id": "cx-1", "timestamp": "2031-02-03T04:05:06.000Z", "cwd": "/data/q", "cli_version": "0.9"}
+    if enveloped:
+        records = [
+            codex("session_meta", head),
+            codex("turn_context", {"cwd": "/data/q", "model": "gpt-x"}),
+            codex("event_msg", {"type": "user_message", "message": "count rows"}),
+            *(codex("response_item", item) for item in CODEX),
+        ]
+    else:
+        records = [head, *CODEX]
+    found = imported(store, tmp_path, *records)
+    assert shape(found)[1:] == [("user", "count rows"), ("assistant", ""), ("tool", "7"), ("assistant", "Seven rows.")]
+    assert found.entries[0].message.kind == "context"
+    assert (found.entries[2].message.reasoning, found.entries[3].ok) == ("use wc", False)
+    assert (found.summary.title, found.summary.directory, found.summary.turns) == ("count rows", "/data/q", 1)
+    assert found.summary.model == ("gpt-x" if enveloped else "")
+
+
+def test_snapshot_of_a_session_becomes_a_session(store: SessionStore, tmp_path: Path) -> None:
+    made = [{"id": "c1", "type": "function", "function": {"name": "bash", "arguments": '{"command": "ls"}'}}]
+    document = {
+        "session_id": "old-1",
+        "session_start_time": "2031-02-03T04:05:00+00:00",
+        "model_name": "org/m",
+        "messages": [
+            {"role": "system", "content": "be good"},
+            {"role": "user", "content": "list"},
+            {"role": "assistant", "content": None, "tool_calls": made},
+            {"role": "tool", "content": "a.txt", "tool_call_id": "c1", "name": "bash"},
+            {"role": "user", "content": "[SYSTEM: do not repeat yourself]"},
+            {"role": "assistant", "content": "One file."},
+        ],
+        "events": [
+            {"timestamp": "2031-02-03T04:05:01+00:00", "event_type": "processing", "data": {}},
+            {
+                "timestamp": "2031-02-03T04:05:02+00:00",
+                "event_type": "llm_call",
+                "data": {"kind": "main", "cost_usd": 0.25, "prompt_tokens": 9, "completion_tokens": 1},
+            },
+            {
+                "timestamp": "2031-02-03T04:05:03+00:00",
+                "event_type": "tool_output",
+                "data": {"tool_call_id": "c1", "success": False},
+            },
+        ],
+    }
+    found = imported(store, tmp_path, document, name="session_x.json")
+    assert shape(found) == [
+        ("user", "list"),
+        ("assistant", ""),
+        ("tool", "a.txt"),
+        ("user", "[SYSTEM: do not repeat yourself]"),
+        ("assistant", "One file."),
+    ]
+    assert [entry.time[17:19] for entry in found.entries] == ["01", "02", "03", "03", "03"]
+    assert (found.summary.cost_usd, found.summary.turns, found.summary.errors) == (0.25, 1, 1)
+
+
+def test_log_from_another_machine_keeps_its_id(store: SessionStore, tmp_path: Path) -> None:
+    path = record(tmp_path / "elsewhere", "one", *whole_session())
+    found = import_trace(path, store)
+    assert found.stem == "one"
+    assert shape(read_conversation(found)) == shape(read_conversation(path))
+
+
+def test_the_same_trace_is_imported_once(store: SessionStore, tmp_path: Path) -> None:
+    imported(store, tmp_path, claude("user", "x"))
+    with pytest.raises(SessionError, match="here already"):
+        imported(store, tmp_path, claude("user", "x"))
+
+
+@pytest.mark.parametrize(
+    "content", ["", "{}", "[]", "no json", '{"messages": 3}', '{"messages": []}', '{"type": "user"}']
+)
+def test_what_is_no_trace_is_refused_in_a_sentence(store: SessionStore, tmp_path: Path, content: str) -> None:
+    file = tmp_path / "x"
+    file.write_text(content)
+    with pytest.raises(SessionError, match=r"none of the traces|holds no messages"):
+        import_trace(file, store)
+    assert not store.directory.exists()
+
+
+def test_secrets_of_a_trace_are_left_behind(store: SessionStore, tmp_path: Path) -> None:
+    imported(store, tmp_path, claude("user", f"export HF_TOKEN={CANARY}"))
+    written = "".join(path.read_text() for path in store.directory.rglob("*.jsonl"))
+    assert "export HF_TOKEN" in written
+    assert CANARY not in written

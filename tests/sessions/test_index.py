@@ -1,0 +1,243 @@
+from __future__ import annotations
+
+import sqlite3
+import stat
+import threading
+from pathlib import Path
+
+import pytest
+
+from ml_intern.core.protocol import ErrorEvent, EventBase, SessionMeta, TurnComplete, UserMessage
+from ml_intern.sessions.index import SessionIndex
+from ml_intern.sessions.lock import SessionLock
+from ml_intern.sessions.log import read_session
+from tests.sessions.support import answer, output, prompt, record, whole_session
+
+
+@pytest.fixture
+def index(tmp_path: Path) -> SessionIndex:
+    return SessionIndex(tmp_path / "sessions")
+
+
+def write(index: SessionIndex, name: str, *events: EventBase, directory: str = "/data/project") -> Path:
+    return record(index.path.parent, name, *(events or whole_session()), directory=directory)
+
+
+def test_no_sessions_are_no_trouble(index: SessionIndex) -> None:
+    assert (index.refresh(), index.list(), index.search("loss"), index.get("x")) == (0, [], [], None)
+
+
+def test_row_tells_what_the_session_was(index: SessionIndex) -> None:
+    write(index, "one")
+    assert index.refresh() == 1
+    (session,) = index.list()
+    row = session.row()
+    assert row.pop("started") <= row.pop("ended")
+    assert row == {
+        "id": "one",
+        "title": "Train a classifier",
+        "directory": "/data/project",
+        "model": "vllm/qwen3",
+        "turns": 1,
+        "cost_usd": 0.75,
+        "status": "completed",
+        "tags": [],
+    }
+    assert session.errors == 1
+
+
+@pytest.mark.parametrize(
+    ("end", "status"),
+    [
+        (TurnComplete(reason="cost_limit", final_response="", iterations=1, cost_usd=0, tokens=0), "limit"),
+        (ErrorEvent(error="no", kind="auth"), "error"),
+        (ErrorEvent(error="no", kind="usage", ends_turn=False), "interrupted"),
+        (None, "interrupted"),
+    ],
+)
+def test_status_is_how_the_last_turn_ended(index: SessionIndex, end: EventBase | None, status: str) -> None:
+    path = write(index, "one", *prompt("go"), *([end] if end else []))
+    index.refresh()
+    assert index.list()[0].status == status
+    if end is None:
+        lock = SessionLock.take(path)
+        assert index.list()[0].status == "running"
+        lock.release()
+
+
+def test_newest_comes_first_and_directories_are_kept_apart(index: SessionIndex) -> None:
+    for name, directory in (("a", "/x"), ("b", "/y"), ("c", "/x")):
+        write(index, name, *prompt(name), SessionMeta(), *answer(name), directory=directory)
+    index.refresh()
+    assert sorted(session.id for session in index.list(limit=9)) == ["a", "b", "c"]
+    assert [session.ended for session in index.list()] == sorted((s.ended for s in index.list()), reverse=True)
+    assert {session.id for session in index.list(Path("/x"))} == {"a", "c"}
+    assert len(index.list(limit=2)) == 2
+    assert index.list(limit=2, offset=2)[0].id == index.list()[2].id
+
+
+def test_filter_takes_words_as_they_are(index: SessionIndex) -> None:
+    write(index, "one", *prompt("tune 100%_sure"))
+    write(index, "two", *prompt("tune 100 sure"))
+    index.refresh()
+    assert {session.id for session in index.list(words="TUNE qwen")} == {"one", "two"}
+    assert [session.id for session in index.list(words="100%_")] == ["one"]
+    assert index.list(words="tune nothing") == []
+
+
+def test_words_are_found_wherever_they_were_said_or_run(index: SessionIndex) -> None:
+    write(index, "one")
+    index.refresh()
+    for words, kind in (("classifier", "prompt"), ("train.py", "command"), ("0.31", "output"), ("0.93", "answer")):
+        (found,) = index.search(words)
+        assert (found.session.id, found.kind) == ("one", kind)
+        start, end = found.marks[0]
+        assert found.snippet[start:end].lower() == words
+    assert index.search("accur")[0].kind == "answer"
+    assert index.search("nowhere") == []
+
+
+def test_words_may_be_spread_over_a_session(index: SessionIndex) -> None:
+    write(index, "one")
+    write(index, "two", *prompt("only a classifier"))
+    index.refresh()
+    assert [found.session.id for found in index.search("classifier accuracy")] == ["one"]
+    assert [found.session.id for found in index.search('"train a classifier"')] == ["one"]
+
+
+@pytest.mark.parametrize(
+    "words", ['"', "AND", "a*", "NEAR(x", "text:loss", "-", "\0", "'; DROP", "()", '""""', "ü\ud800"]
+)
+def test_no_word_has_a_meaning_of_its_own(index: SessionIndex, words: str) -> None:
+    write(index, "one")
+    index.refresh()
+    assert isinstance(list(index.search(words.encode("utf-8", "replace").decode())), list)
+
+
+def test_search_can_stay_in_a_directory(index: SessionIndex) -> None:
+    write(index, "one", directory="/x")
+    write(index, "two", directory="/y")
+    index.refresh()
+    assert [found.session.id for found in index.search("loss", directory=Path("/y"))] == ["two"]
+    assert len(index.search("loss", limit=1)) == 1
+
+
+def test_log_that_grew_is_read_on_from_where_it_was_left(index: SessionIndex) -> None:
+    path = write(index, "one", *prompt("first"), *answer("done"))
+    index.refresh()
+    grown = path.read_bytes()
+    write(index, "one", *prompt("then zebra"), *answer("again"))
+    with path.open("r+b") as file:  # what was read before is not looked at again
+        file.seek(grown.index(b"first") - 30)
+        file.write(b"#")
+    assert index.refresh() == 1
+    (session,) = index.list()
+    assert (session.turns, session.title, session.cost_usd) == (2, "first", 0.5)
+    assert [found.kind for found in index.search("zebra")] == ["prompt"]
+    assert index.refresh() == 0
+
+
+def test_torn_line_is_read_once_it_is_whole(index: SessionIndex) -> None:
+    path = write(index, "one", *prompt("go"), *answer("walrus"))
+    data = path.read_bytes()
+    path.write_bytes(data[:-60])
+    index.refresh()
+    assert index.list()[0].status == "interrupted"
+    path.write_bytes(data)
+    index.refresh()
+    assert index.list()[0].status == "completed"
+    assert len(index.search("walrus")) == 1
+
+
+def test_file_that_is_another_one_is_read_anew(index: SessionIndex) -> None:
+    path = write(index, "one", *prompt("an old prompt about whales"), *answer("x"))
+    index.refresh()
+    path.unlink()
+    write(index, "one", *prompt("a new one about lions, and much longer than the old one " * 40), *answer("y"))
+    index.refresh()
+    assert index.search("whales") == []
+    assert index.list()[0].turns == 1
+    assert len(index.search("lions")) == 1
+
+
+def test_sessions_that_are_gone_are_forgotten(index: SessionIndex) -> None:
+    path = write(index, "one")
+    write(index, "two")
+    index.refresh()
+    path.unlink()
+    assert index.refresh() == 1
+    assert [session.id for session in index.list()] == ["two"]
+    assert [found.session.id for found in index.search("loss")] == ["two"]
+
+
+@pytest.mark.parametrize("damage", ["gone", "noise", "torn", "version", "empty", "no table"])
+def test_damaged_index_is_made_anew(index: SessionIndex, damage: str) -> None:
+    write(index, "one")
+    index.refresh()
+    data = index.path.read_bytes()
+    if damage == "gone":
+        index.path.unlink()
+        index.refresh()
+    elif damage in {"noise", "torn", "empty"}:
+        index.path.write_bytes({"noise": b"no database" * 999, "torn": data[: len(data) // 3], "empty": b""}[damage])
+        index.refresh()
+    else:
+        with sqlite3.connect(index.path) as db:
+            db.execute("PRAGMA user_version = 99" if damage == "version" else "DROP TABLE sessions")
+        db.close()
+    assert [session.id for session in index.list()] == ["one"]
+    assert len(index.search("loss")) == 1
+
+
+def test_index_belongs_to_the_user_alone(index: SessionIndex) -> None:
+    index.refresh()
+    assert stat.S_IMODE(index.path.stat().st_mode) == 0o600
+
+
+def test_refresh_can_be_stopped_and_goes_on_later(index: SessionIndex) -> None:
+    write(index, "one")
+    assert index.refresh(stop=lambda: True) == 0
+    assert index.refresh() == 1
+
+
+def test_two_threads_refresh_at_once_without_doubling(index: SessionIndex) -> None:
+    for number in range(12):
+        write(index, f"s{number}", *prompt(f"prompt {number}"), *answer("same words"))
+    threads = [threading.Thread(target=index.refresh) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    assert len(index.list()) == 12
+    assert all(session.turns == 1 for session in index.list())
+
+
+def test_title_and_tags_of_the_log_are_in_the_list(index: SessionIndex) -> None:
+    write(index, "one", *whole_session(), SessionMeta(title="Baseline"), SessionMeta(tags=("good", "lr sweep")))
+    index.refresh()
+    (session,) = index.list(words="sweep")
+    assert (session.title, session.tags) == ("Baseline", ("good", "lr sweep"))
+    assert index.search("baseline")[0].session.id == "one"
+
+
+def test_large_outputs_are_searched_where_they_lie(index: SessionIndex) -> None:
+    path = write(index, "one", *prompt("go"), *output("c1", "bash", "x " * 40_000 + "pangolin"))
+    assert path.stat().st_size < 20_000
+    assert list(path.with_suffix(".files").iterdir())
+    index.refresh()
+    assert [found.kind for found in index.search("pangolin")] == ["output"]
+    assert any("pangolin" in str(event.get("output")) for event in read_session(path))
+
+
+def test_odd_values_in_a_log_are_passed_over(index: SessionIndex) -> None:
+    path = write(index, "one", UserMessage(content="go"))
+    with path.open("a") as file:
+        file.write('{"type": "llm_call", "cost_usd": "much", "seq": 1e400, "time": 7}\n')
+        file.write('{"type": "session_meta", "tags": [1, null, "ok"], "title": {"a": 1}}\n')
+        file.write('{"type": "user_message", "content": ["\\ud800"], "seq": -5}\n')
+        file.write('{"type": "assistant_message", "content": "bad \\ud800 \\u0000 octopus", "time": "9999-99"}\n')
+        file.write("[" * 100_000 + "\n")
+    index.refresh()
+    (session,) = index.list()
+    assert (session.cost_usd, session.tags, session.title) == (0.0, ("ok",), "go")
+    assert len(index.search("octopus")) == 1

@@ -1,0 +1,179 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from ml_intern.core.redact import Redactor
+from ml_intern.sessions.index import SessionIndex
+from ml_intern.sessions.lock import SessionInUseError, SessionLock, in_use
+from ml_intern.sessions.log import SessionLog, read_session
+from ml_intern.sessions.restore import restore
+from ml_intern.sessions.store import SessionError, SessionStore, summary_of
+from tests.sessions.support import CANARY, answer, output, prompt, record, whole_session
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> SessionStore:
+    return SessionStore(tmp_path / "sessions", Redactor())
+
+
+@pytest.fixture
+def log(store: SessionStore) -> Path:
+    return record(store.directory, "abcdef", *whole_session())
+
+
+def test_session_is_found_by_any_beginning_that_fits_it_alone(store: SessionStore, log: Path) -> None:
+    other = record(store.directory, "abcxyz", *prompt("go"))
+    longer = record(store.directory, "abcdef-2", *prompt("go"))
+    assert store.find("abcx") == other
+    assert store.find("abcdef") == log
+    assert store.find("abcdef-") == longer
+    for wrong, words in (("abc", "3 sessions"), ("zzz", "no session"), ("", "no session")):
+        with pytest.raises(SessionError, match=words):
+            store.find(wrong)
+
+
+def test_name_and_tags_are_events_of_the_log(store: SessionStore, log: Path) -> None:
+    before, time = log.read_bytes(), log.stat().st_mtime_ns
+    store.rename(log, "A  better\nname")
+    assert store.tag(log, ["good", "lr", "good"]) == ("good", "lr")
+    assert store.tag(log, ["-lr", "new"]) == ("good", "new")
+    assert log.read_bytes().startswith(before)
+    assert log.stat().st_mtime_ns == time
+    summary = summary_of(log)
+    assert (summary.title, summary.tags) == ("A better name", ("good", "new"))
+    numbers = [event["seq"] for event in read_session(log)]
+    assert numbers == sorted(set(numbers))
+    assert restore(log).last_seq == numbers[-1]
+    store.rename(log, "")
+    assert summary_of(log).title == "Train a classifier"
+
+
+def test_name_goes_behind_a_torn_line(store: SessionStore, log: Path) -> None:
+    with log.open("ab") as file:
+        file.write(b'{"seq": 99, "type": "user_mess')
+    store.rename(log, "Named")
+    assert summary_of(log).title == "Named"
+
+
+def test_copy_is_a_session_of_its_own(store: SessionStore, log: Path) -> None:
+    before = log.read_bytes()
+    copy = store.fork(log)
+    assert copy.stem != log.stem
+    assert log.read_bytes() == before
+    assert restore(copy).records == restore(log).records
+    assert {event["session_id"] for event in read_session(copy)} == {copy.stem}
+    assert summary_of(copy).origin == "fork of abcdef"
+    assert copy.stat().st_mode & 0o777 == 0o600
+
+
+def test_copy_can_end_at_an_event(store: SessionStore) -> None:
+    log = record(store.directory, "two", *prompt("first"), *answer("one"), *prompt("second"), *answer("two"))
+    (end,) = [event["seq"] for event in read_session(log) if event.get("final_response") == "one"]
+    copy = restore(store.fork(log, last_seq=end))
+    assert [message["content"] for message in copy.records] == ["first", "one"]
+
+
+def test_deleted_session_comes_back_with_all_its_files(store: SessionStore) -> None:
+    log = record(store.directory, "big", *prompt("go"), *output("1", "bash", "x" * 90_000))
+    events = list(read_session(log))
+    index = SessionIndex(store.directory)
+    store.delete(log)
+    index.refresh()
+    assert index.list() == []
+    assert not log.exists()
+    with pytest.raises(SessionError, match="in the trash"):
+        store.find("big")
+    assert store.restore("bi") == log
+    assert list(read_session(log)) == events
+    with pytest.raises(SessionError, match="in the trash"):
+        store.restore("big")
+
+
+def test_session_that_is_there_again_is_not_written_over(store: SessionStore, log: Path) -> None:
+    store.delete(log)
+    record(store.directory, "abcdef", *prompt("another"))
+    with pytest.raises(SessionError, match="again"):
+        store.restore("abcdef")
+    assert summary_of(log).title == "another"
+
+
+def test_old_sessions_are_those_nobody_has_used(store: SessionStore, log: Path) -> None:
+    old, busy = (record(store.directory, name, *prompt("go")) for name in ("old", "busy"))
+    for path in (old, busy):
+        os.utime(path, (1e9, 1e9))
+    lock = SessionLock.take(busy)
+    assert [file.path for file in store.older_than(timedelta(days=90))] == [old]
+    lock.release()
+    store.delete(old)
+    (file,) = store.older_than(timedelta(days=90), in_trash=True)
+    store.destroy(file.path)
+    assert not list(store.trash.rglob("*.jsonl"))
+
+
+def test_secret_in_a_name_is_not_kept(store: SessionStore, log: Path) -> None:
+    store.rename(log, f"HF_TOKEN={CANARY}")
+    assert CANARY not in log.read_text()
+
+
+# ---------------------------------------------------------------------------------------------------------- locks
+
+HOLDER = """
+import sys
+from pathlib import Path
+from ml_intern.sessions.lock import SessionLock
+lock = SessionLock.take(Path(sys.argv[1]))
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_log_has_one_writer_and_a_killed_one_leaves_no_lock(store: SessionStore, log: Path) -> None:
+    command = [sys.executable, "-c", HOLDER, str(log)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        assert in_use(log)
+        for change in (lambda: store.rename(log, "x"), lambda: store.delete(log), lambda: store.tag(log, ["x"])):
+            with pytest.raises(SessionError, match="open in another ml-intern"):
+                change()
+        later = SessionLog(store.directory, Redactor(), "1", lambda _: None)
+        with pytest.raises(SessionInUseError):
+            later.claim("abcdef")
+        assert summary_of(store.fork(log)).turns == 1
+        holder.kill()
+    assert not in_use(log)
+    store.rename(log, "free again")
+
+
+def test_claiming_a_session_leaves_its_file_as_it_is(store: SessionStore, log: Path) -> None:
+    before, time = log.read_bytes(), log.stat().st_mtime_ns
+    claimed = SessionLog(store.directory, Redactor(), "1", lambda _: None)
+    claimed.claim("abcdef")
+    assert in_use(log)
+    claimed.close()
+    assert not in_use(log)
+    assert (log.read_bytes(), log.stat().st_mtime_ns) == (before, time)
+
+
+# --------------------------------------------------------------------------------------------------- large outputs
+
+
+def test_large_text_lies_beside_the_log_once_and_is_read_in_its_place(store: SessionStore) -> None:
+    text = "line \u2028 ü\n" * 20_000
+    log = record(store.directory, "big", *prompt("go"), *output("1", "bash", text + CANARY))
+    (file,) = log.with_suffix(".files").iterdir()
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert CANARY not in file.read_text()
+    assert max(map(len, log.read_bytes().splitlines())) < 2_000
+    (shown,) = [event["output"] for event in read_session(log) if event["type"] == "tool_output"]
+    assert shown.startswith(text)
+    assert restore(log).records[-1]["content"] == shown
+    file.unlink()
+    (gone,) = [event["output"] for event in read_session(log) if event["type"] == "tool_output"]
+    assert "cannot be read" in gone

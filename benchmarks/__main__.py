@@ -25,7 +25,7 @@ from benchmarks.subjects import Subject, find_subjects
 
 HEADLESS = "headless"
 GROUPS = {"app": tuple(name for name in PARTS if name not in ON_REQUEST)}
-ALONE = {name: path for name in ("transcript",) if (path := Path(__file__).with_name(f"{name}.py")).exists()}
+ALONE = {name: path for name in ("soak", "transcript") if (path := Path(__file__).with_name(f"{name}.py")).exists()}
 """Programs with a table of their own; they run when named."""
 
 

@@ -210,7 +210,7 @@ class Agent:
             self.events.emit(ErrorEvent(error=f"{error.message}{kept}", kind=error.kind, ends_turn=False))
             return
         if tried.usage is not None:
-            self._runner.bill(model, tried.usage, "probe")
+            self._runner.exchange.bill(model, tried.usage, "probe")
         self._choose(model, self.session.effort, tried.note)
         self._begin_preload()
 

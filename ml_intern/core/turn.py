@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import time
 import uuid
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -18,18 +17,15 @@ from datetime import date
 
 from ml_intern.core.approvals.pending import PendingApprovals
 from ml_intern.core.calls import CallBatch, ToolHost
-from ml_intern.core.context.compaction import ContextLimitReached, compact
 from ml_intern.core.context.messages import Message
 from ml_intern.core.events import EventStream
+from ml_intern.core.exchange import Exchange, TurnEnd
 from ml_intern.core.guards import GuardNotice, Guards
 from ml_intern.core.ledger import Totals
 from ml_intern.core.llm.errors import LLMError
-from ml_intern.core.llm.types import LLM, CallKind, Delta, RawToolCall, Reply, Request, Usage
+from ml_intern.core.llm.types import LLM, RawToolCall, Reply
 from ml_intern.core.protocol import (
-    AssistantChunk,
     AssistantMessage,
-    AssistantStreamEnd,
-    Compacted,
     EndReason,
     ErrorEvent,
     Interrupted,
@@ -44,22 +40,6 @@ from ml_intern.core.snapshots import FileSnapshots
 from ml_intern.core.spending import ModelFacts, Spending
 
 log = logging.getLogger(__name__)
-
-MAX_FORCED_COMPACTIONS = 2
-"""How often one request may answer a provider's "too long" with a compaction before the turn gives up."""
-
-
-COUNT_WELL_AT = 0.5
-"""Share of the window from which tokens are counted with a real vocabulary instead of an estimate."""
-
-
-class _TurnEnd(Exception):  # noqa: N818 - control flow, not an error
-    """Leaves the loop from wherever it stands."""
-
-    def __init__(self, reason: EndReason, notice: str) -> None:
-        super().__init__(notice)
-        self.reason: EndReason = reason
-        self.notice = notice
 
 
 class _TurnFault(Exception):  # noqa: N818 - control flow, not an error
@@ -77,22 +57,14 @@ class _Progress:
 
     Attributes:
         before: What had been spent when it began.
-        partial: The text of the reply that streams in.
-        heard: Everything that reply has said, its reasoning too.
-        asked: The model that reply comes from.
+        answer: The final answer, in pieces where it was cut off and continued.
+        batch: The tool calls that run.
     """
 
     before: Totals = field(default_factory=Totals)
     iterations: int = 0
-    tokens: int = 0
     answer: list[str] = field(default_factory=list)
-    partial: list[str] = field(default_factory=list)
-    heard: list[str] = field(default_factory=list)
-    asked: str = ""
-    streaming: bool = False
-    first_piece_at: float | None = None
     batch: CallBatch | None = None
-    forced_compactions: int = 0
 
 
 class TurnRunner:
@@ -123,15 +95,14 @@ class TurnRunner:
         self.session = session
         self.steering: deque[str] = deque()
         self.spending = Spending(session, facts, events, settings.money)
-        self._llm = llm
-        self._facts = facts
+        self.exchange = Exchange(session, llm, facts, host.router, events, self.spending, settings)
         self._host = host
         self._events = events
         self._pending = pending
         self._settings = settings
         self._guards = Guards()
         self._now = _Progress()
-        self._call_ids: set[str] = set()
+        self._call_ids = {call.id for message in session.context.messages for call in message.tool_calls}
         self._today = today
         self._told_day = today()
 
@@ -139,6 +110,7 @@ class TurnRunner:
         """Runs one turn from a person's prompt to its end event. Cancelling it interrupts the turn."""
         self._now = _Progress(self.session.budget.totals)
         self._guards.begin_turn()
+        self.exchange.begin_turn()
         self._deliver_steering()  # left over from a turn that ended before it could hear it
         self._hear(prompt)
         self._events.emit(Processing())
@@ -147,13 +119,13 @@ class TurnRunner:
         except asyncio.CancelledError:
             await self._stop_everything()
             self._events.emit(Interrupted())
-        except _TurnEnd as end:
+        except TurnEnd as end:
             self._events.emit(Notice(text=end.notice, level="warning"))
             self._complete(end.reason)
         except _TurnFault as fault:
             self._events.emit(ErrorEvent(error=fault.text, kind=fault.kind))
         except LLMError as error:
-            self._drop_partial()
+            self.exchange.drop_partial()
             self._events.emit(ErrorEvent(error=error.message, kind=error.kind))
         except Exception as error:  # the worker's edge: a fault of ours ends the turn, never the app
             log.exception("the turn broke")
@@ -173,8 +145,8 @@ class TurnRunner:
         """
         before = self.session.context.tokens
         try:
-            effective = await self._shrink(instructions, asked=True)
-        except _TurnEnd as end:
+            effective = await self.exchange.shrink(instructions, asked=True)
+        except TurnEnd as end:
             self._events.emit(Notice(text=end.notice, level="warning"))
             return
         if not effective:
@@ -192,13 +164,14 @@ class TurnRunner:
         while self._now.iterations < self._settings.max_iterations:
             self._deliver_steering()
             self._tell_of_a_new_day()
-            await self._make_room()
-            reply = await self._ask()
+            await self.exchange.make_room()
+            reply = await self.exchange.ask()
+            self._now.iterations += 1
             if await self._take(reply) and not self.steering:
                 return "completed"
         limit = self._settings.max_iterations
         text = f"Stopped after {limit} model calls, the limit of one turn. Say `continue` to go on."
-        raise _TurnEnd("max_iterations", text)
+        raise TurnEnd("max_iterations", text)
 
     async def _take(self, reply: Reply) -> bool:
         """Takes a reply into the history and acts on it. True when it was the final answer."""
@@ -253,134 +226,10 @@ class TurnRunner:
                 cost_usd=max(0.0, round(totals.spent_usd - now.before.spent_usd, 6)),
                 estimated_usd=max(0.0, round(totals.estimated_usd - now.before.estimated_usd, 6)),
                 unpriced_calls=max(0, totals.unknown - now.before.unknown),
-                tokens=now.tokens,
+                tokens=self.exchange.tokens,
                 history_size=len(self.session.context.messages),
             )
         )
-
-    # ---------------------------------------------------------------------------------------------- the model
-
-    def _log_reply(self, reply: Reply, began: float) -> None:
-        """Where the time of a model call went, for the log file."""
-        total = time.monotonic() - began
-        first = total if self._now.first_piece_at is None else self._now.first_piece_at - began
-        speed = reply.usage.completion_tokens / max(total - first, 0.001)
-        log.info(
-            "model call %d of %s: first piece after %.2f s, %.2f s in all, %d tokens in, %d out (%.0f/s), %s",
-            self._now.iterations,
-            self.session.model,
-            first,
-            total,
-            reply.usage.prompt_tokens,
-            reply.usage.completion_tokens,
-            speed,
-            reply.finish_reason,
-        )
-        if log.isEnabledFor(logging.DEBUG):
-            log.debug("reply: %r", reply)
-
-    async def _ask(self) -> Reply:
-        """One reply, accounted for. "Too long" is answered with a compaction, a bounded number of times."""
-        while True:
-            began, request = time.monotonic(), self._request()
-            self._now.first_piece_at, self._now.asked = None, request.model
-            if log.isEnabledFor(logging.DEBUG):
-                log.debug("request: %s", json.dumps([message.record() for message in request.messages]))
-            try:
-                reply = await self._pay_for(request, self.session.context.tokens)
-            except LLMError as error:
-                if error.kind != "context_overflow":
-                    raise
-                self._drop_partial()
-                await self._after_overflow(error)
-                continue
-            self._now.iterations += 1
-            self._now.forced_compactions = 0  # progress: a later refusal is a new one
-            self._log_reply(reply, began)
-            return reply
-
-    async def _pay_for(self, request: Request, prompt_tokens: int) -> Reply:
-        """A model call, if the spending cap allows it. Every call of a turn comes this way, and so onto the bill."""
-        if objection := self.spending.objection(request.model, prompt_tokens):
-            text = f"Stopped at the spending cap: {objection}. Raise it with --max-cost to go on."
-            raise _TurnEnd("cost_limit", text)
-        main = request.kind == "main"
-        reply = await self._llm.ask(request, self._on_delta if main else None, self._on_notice)
-        if main:
-            self._end_stream()
-            self.session.context.record_usage(reply.usage)
-        self.bill(request.model, reply.usage, request.kind, reply.latency_ms, reply.finish_reason)
-        return reply
-
-    def _request(self) -> Request:
-        session = self.session
-        return Request(
-            model=session.model,
-            messages=session.context.request_messages(),
-            tools=self._host.router.wire(),
-            stream=session.stream,
-            effort="" if session.effort == "off" else session.effort,
-            session_id=session.id,
-        )
-
-    async def _after_overflow(self, error: LLMError) -> None:
-        self._facts.learn_window(self.session.model, error.detail)
-        self._now.forced_compactions += 1
-        gained = self._now.forced_compactions <= MAX_FORCED_COMPACTIONS and await self._shrink("", forced=True)
-        # A short conversation has nothing to give up, and the refusal may have been a whim: once more as it is.
-        if not gained and self._now.forced_compactions > 1:
-            text = (
-                f"The conversation does not fit {self.session.model}, and compacting it did not help: {error.message} "
-                "Start afresh with /new or choose a model with a larger window with /model."
-            )
-            raise _TurnEnd("context_limit", text)
-
-    def _on_delta(self, delta: Delta) -> None:
-        if self._now.first_piece_at is None:
-            self._now.first_piece_at = time.monotonic()
-        self._now.heard.append(delta.text)
-        if delta.kind == "text":
-            self._now.streaming = True
-            self._now.partial.append(delta.text)
-            if self.session.stream:
-                self._events.emit(AssistantChunk(content=delta.text))
-        elif delta.kind == "reasoning":
-            self._now.streaming = True
-            if self.session.stream:
-                self._events.emit(AssistantChunk(content=delta.text, kind="reasoning"))
-        elif delta.kind == "restart":
-            self._drop_partial()
-
-    def _on_notice(self, text: str) -> None:
-        log.info("notice: %s", text)
-        self._events.emit(Notice(text=text, level="warning"))
-
-    def _drop_partial(self) -> None:
-        """What a broken-off attempt had said is void, but paid for."""
-        self._bill_unfinished()
-        if self._now.streaming and self.session.stream:
-            self._events.emit(AssistantStreamEnd(discarded=True))
-        self._now.partial.clear()
-        self._now.streaming = False
-
-    def _end_stream(self) -> None:
-        if self.session.stream:
-            self._events.emit(AssistantStreamEnd())
-        self._now.partial.clear()
-        self._now.heard.clear()
-        self._now.streaming = False
-
-    def _bill_unfinished(self) -> None:
-        """Puts a reply that broke off on the bill, as far as it came."""
-        if said := "".join(self._now.heard):
-            context = self.session.context
-            self.spending.book_unfinished(self._now.asked, context.tokens, context.counter.text(said))
-        self._now.heard.clear()
-
-    def bill(self, model: str, usage: Usage, kind: CallKind, latency_ms: int = 0, finish_reason: str = "") -> None:
-        """Puts a model call on the bill and tells of it."""
-        self._now.tokens += usage.total
-        self.spending.book_call(model, usage, kind, latency_ms, finish_reason)
 
     # --------------------------------------------------------------------------------------------- the history
 
@@ -447,56 +296,13 @@ class TurnRunner:
 
     async def _stop_everything(self) -> None:
         """After an interrupt or a fault: tools stopped, what was said kept and paid for, every call answered."""
-        self._bill_unfinished()
+        said = self.exchange.give_up()
         if self._now.batch is not None:
             await self._now.batch.stop()
             self._now.batch = None
-        if text := "".join(self._now.partial):
-            self.session.context.append(Message("assistant", text))
-            self._events.emit(AssistantMessage(content=text, partial=True))
-        if self._now.streaming:
-            self._end_stream()
-
-    # ---------------------------------------------------------------------------------------------- the window
-
-    async def _make_room(self) -> None:
-        context, window = self.session.context, self._facts.window(self.session.model)
-        if context.tokens > window * COUNT_WELL_AT and not context.counter.exact:
-            await context.count_well()  # half a core-second and 60 MB that most sessions never need
-        if context.tokens <= window * self._settings.context.compact_at:
-            return
-        await self._shrink("")
-
-    async def _shrink(self, instructions: str, *, forced: bool = False, asked: bool = False) -> bool:
-        """Compacts. False when nothing was gained."""
-        context = self.session.context
-        old = context.tokens
-        try:
-            result = await compact(
-                context,
-                self._summarise,
-                window=self._facts.window(self.session.model),
-                instructions=instructions,
-                forced=forced,
-                asked=asked,
-            )
-        except ContextLimitReached as error:
-            raise _TurnEnd("context_limit", str(error)) from error
-        if result.how != "nothing":
-            self._events.emit(Compacted(old_tokens=old, new_tokens=context.tokens))
-        return result.effective
-
-    async def _summarise(self, messages: Sequence[Message], max_tokens: int | None = None) -> str:
-        request = Request(
-            model=self.session.model,
-            messages=tuple(messages),
-            stream=False,
-            max_tokens=max_tokens,
-            kind="compaction",
-            session_id=self.session.id,
-        )
-        reply = await self._pay_for(request, sum(self.session.context.count(messages)))
-        return reply.content
+        if said:
+            self.session.context.append(Message("assistant", said))
+            self._events.emit(AssistantMessage(content=said, partial=True))
 
 
 def _object_text(arguments: str) -> str:

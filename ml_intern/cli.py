@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import difflib
 import math
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,7 +24,7 @@ EFFORTS = ("off", "minimal", "low", "medium", "high", "xhigh", "max")
 OUTPUTS = ("text", "json", "stream-json")
 
 _SESSION_VERBS = frozenset(
-    ("list", "show", "search", "export", "import", "delete", "restore", "rename", "tag", "prune")
+    ("list", "search", "show", "export", "import", "rename", "tag", "delete", "restore", "prune", "fork")
 )
 _COMMANDS = ("doctor", "help", "serve", "sessions", "version")
 
@@ -31,6 +33,7 @@ ml-intern [options]                open the app, full-screen
        ml-intern [options] PROMPT...      work on one prompt without a screen, then exit
        ml-intern [options] -              the same, with the prompt from standard input
        ml-intern --demo [PROMPT...]       the practice session: no key, no network, no account
+       ml-intern sessions COMMAND ...     list, search, show, export, delete, ... earlier sessions
        ml-intern doctor [--json]          what is configured, reachable and missing"""
 
 _DESCRIPTION = "An ML engineer in your terminal: researches, writes and ships machine-learning work."
@@ -64,6 +67,10 @@ class _Parser(argparse.ArgumentParser):
 
 def main() -> NoReturn:
     """Console entry point: runs the command line of this process and leaves."""
+    for name in ("SIGTERM", "SIGHUP"):  # until the front end takes over, they end it as Ctrl+C does
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) == signal.SIG_DFL:
+            signal.signal(number, signal.default_int_handler)
     try:
         code = run(sys.argv[1:])
     except KeyboardInterrupt:
@@ -75,19 +82,33 @@ def main() -> NoReturn:
 
 def run(arguments: Sequence[str]) -> int:
     """Carries out a command line and returns the exit code."""
+    if sys.stdout is None:
+        _say("standard output is closed, so there is nowhere to answer")
+        return FAILURE
     if list(arguments) in (["--version"], ["version"]):
         print(f"ml-intern {__version__}")  # noqa: T201 - the answer to the question
         return 0
     try:
         choice = parse(arguments)
+        _check_directory(choice[1])
         if choice[0] == "app":
             _check_terminal()
     except UsageError as error:
-        print(f"ml-intern: {error} (`ml-intern --help` lists everything)", file=sys.stderr)  # noqa: T201 - before any UI
+        _say(f"{error} (`ml-intern --help` lists everything)")
         return USAGE
     except SystemExit as leave:  # `--help` and `--version` print and leave
         return leave.code if isinstance(leave.code, int) else 0
     return _carry_out(choice)
+
+
+def _check_directory(options: Options) -> None:
+    try:
+        Path.cwd()
+    except OSError as error:
+        if options.workdir is None:
+            raise UsageError(
+                "the current directory is gone; change to another one or name one with --workdir"
+            ) from error
 
 
 def _check_terminal() -> None:
@@ -102,6 +123,10 @@ def _carry_out(choice: tuple[str, Options, bool]) -> int:
             from ml_intern import doctor
 
             return doctor.run(options, as_json=as_json)
+        if front_end == "sessions":
+            from ml_intern.sessions import command
+
+            return command.run(options, as_json=as_json)
         if front_end == "headless":
             from ml_intern import headless
 
@@ -117,29 +142,37 @@ def _carry_out(choice: tuple[str, Options, bool]) -> int:
 
 
 def parse(arguments: Sequence[str]) -> tuple[str, Options, bool]:
-    """What to start (`app`, `headless` or `doctor`), with which options, and whether `doctor` answers in JSON.
+    """What to start (`app`, `headless`, `doctor` or `sessions`), with which options, and whether it answers in JSON.
 
     Raises:
         UsageError: The command line makes no sense.
         SystemExit: All that was asked for has been printed.
     """
-    from ml_intern.options import Options
+    from ml_intern.options import DEMO_MODEL, Options
 
     parser = _parser()
     ours, literal = _split(arguments)
+    ours, command = _split_command(ours)
     values = vars(parser.parse_intermixed_args(ours))
     words: list[str] = values.pop("prompt")
     as_json: bool = values.pop("json")
     if values["resume"] is not None and values["continue_latest"]:
         raise UsageError("--resume and --continue exclude each other")
+    if command is not None and not words:
+        return "sessions", Options(**{**values, "output": "text", "arguments": (*command, *literal)}), as_json
+    words += ["sessions", *command] if command is not None else []
     front_end = "doctor" if words == ["doctor"] and not literal else ""
     if not front_end:
         if as_json:
-            raise UsageError("--json belongs to `doctor`; a prompt takes --output json")
+            raise UsageError("--json belongs to `doctor` and `sessions`; a prompt takes --output json")
         if not literal:
             _refuse_lookalikes(words, parser)
         values["prompt"] = _prompt([*words, *literal])
         front_end = "app" if values["prompt"] is None else "headless"
+    if values["demo"] and values["model"] not in {None, DEMO_MODEL}:
+        raise UsageError("--demo brings its own model; leave out one of --demo and --model")
+    if values["demo"] and values["workdir"] is not None:
+        raise UsageError("--demo works in a fresh directory of its own; leave out one of --demo and --workdir")
     if front_end == "app" and values["output"] is not None:
         raise UsageError("--output needs a prompt")
     values["output"] = values["output"] or "text"
@@ -158,6 +191,17 @@ def _split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
         return arguments, []
     position = arguments.index("--")
     return arguments[:position], arguments[position + 1 :]
+
+
+def _split_command(arguments: list[str]) -> tuple[list[str], list[str] | None]:
+    """What stands before `sessions` and a command of it, and what is said to that; None when there is no such thing."""
+    for position, word in enumerate(arguments):
+        if word == "sessions":
+            rest = arguments[position + 1 :]
+            first = next((each for each in rest if not each.startswith("-")), "")
+            if first in _SESSION_VERBS or (rest and rest[0] in {"-h", "--help"}):
+                return arguments[:position], rest
+    return arguments, None
 
 
 def _prompt(words: Sequence[str]) -> str | None:
@@ -183,8 +227,9 @@ def _refuse_lookalikes(words: Sequence[str], parser: argparse.ArgumentParser) ->
     if list(words) == ["help"]:
         parser.print_help()
         raise SystemExit(0)
-    if first == "sessions" and (len(words) == 1 or words[1] in _SESSION_VERBS):
-        raise UsageError("`sessions` is not a command of this version; `ml-intern -- sessions …` sends it as a prompt")
+    if first == "sessions" and (len(words) < 3 or difflib.get_close_matches(words[1], _SESSION_VERBS, 1, 0.8)):
+        text = "`sessions` needs a command: `ml-intern sessions --help` lists them"
+        raise UsageError(f"{text}; `ml-intern -- sessions …` is a prompt")
     if list(words) == ["serve"]:
         raise UsageError("`serve` is not a command of this version; `ml-intern -- serve` sends it as a prompt")
     if len(words) == 1 and " " not in first and (near := difflib.get_close_matches(first, _COMMANDS, 1, 0.8)):
@@ -332,15 +377,23 @@ def _crashed(error: Exception) -> int:
     except OSError:
         pass  # the sentence below says so
     what = redact(f"{type(error).__name__}: {error}")
-    print(f"ml-intern: it broke ({what}){where}", file=sys.stderr)  # noqa: T201 - no UI left
+    _say(f"it broke ({what}){where}")
     return FAILURE
 
 
 def _leave(code: int) -> NoReturn:
     """Ends the process now. Everything is saved and written by then; a library still loading in a thread may go."""
-    for stream in (sys.stdout, sys.stderr):
+    for stream, failure in ((sys.stdout, FAILURE), (sys.stderr, 0)):  # an answer was lost, or only remarks on it
         try:
-            stream.flush()
-        except (OSError, ValueError, AttributeError):  # closed on the other side, or never there
-            code = code or FAILURE
+            if stream is not None:
+                stream.flush()
+        except (OSError, ValueError):  # closed on the other side
+            code = code or failure
     os._exit(code)
+
+
+def _say(text: str) -> None:
+    """Says one line to whoever called, if standard error is open."""
+    if sys.stderr is not None:
+        with contextlib.suppress(OSError):
+            print(f"ml-intern: {text}", file=sys.stderr)  # noqa: T201 - before any UI, or after it

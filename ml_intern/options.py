@@ -29,6 +29,7 @@ class Options:
         effort: Reasoning effort.
         theme: Theme of the app.
         debug: Write every request and reply to the log file.
+        arguments: What follows the name of a command that has a command line of its own.
         demo: The practice session: built-in model, fresh workspace, no key, no network.
     """
 
@@ -48,6 +49,7 @@ class Options:
     theme: str | None = None
     demo: bool = False
     debug: bool = False
+    arguments: tuple[str, ...] = ()
 
     @property
     def headless(self) -> bool:

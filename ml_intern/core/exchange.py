@@ -229,7 +229,7 @@ class Exchange:
     async def shrink(self, instructions: str, *, forced: bool = False, asked: bool = False) -> bool:
         """Compacts. False when nothing was gained."""
         context = self._session.context
-        old = context.tokens
+        old, prompt = context.tokens, context.prompts[-1:]
         try:
             result = await compact(
                 context,
@@ -243,6 +243,10 @@ class Exchange:
             raise TurnEnd("context_limit", str(error)) from error
         if forced or result.how != "nothing":  # a provider's refusal is always told, even if there was nothing to give
             self._events.emit(Compacted(old_tokens=old, new_tokens=context.tokens))
+        if prompt and context.prompts[-1:] != prompt:
+            text = f"The last message ({len(prompt[0]):,} characters) is too long for {self._session.model}: its middle "
+            text += "was left out. Put long text into a file and name the file instead."
+            self._events.emit(Notice(text=text, level="warning"))
         return result.effective
 
     async def _summarise(self, messages: Sequence[Message], max_tokens: int | None = None) -> str:

@@ -170,7 +170,8 @@ class TurnRunner:
             if await self._take(reply) and not self.steering:
                 return "completed"
         limit = self._settings.max_iterations
-        text = f"Stopped after {limit} model calls, the limit of one turn. Say `continue` to go on."
+        calls = f"{limit} model call{'' if limit == 1 else 's'}"
+        text = f"Stopped after {calls}, the limit of one turn. Say `continue` to go on."
         raise TurnEnd("max_iterations", text)
 
     async def _take(self, reply: Reply) -> bool:

@@ -102,7 +102,7 @@ def _complain(text: str, code: int) -> int:
 
 
 def _list(desk: Desk, choice: argparse.Namespace) -> int:
-    desk.index.refresh()
+    _refresh(desk)
     sessions = desk.index.list(None if choice.all else desk.directory, limit=choice.limit)
     desk.out.answer(
         [session.row() for session in sessions], lambda: list_lines(sessions, desk.out.columns, everywhere=choice.all)
@@ -120,13 +120,19 @@ def _search(desk: Desk, choice: argparse.Namespace) -> int:
     words = " ".join(choice.words)
     if not words.strip():
         raise SessionError("There is nothing to search for; give a word.")
-    desk.index.refresh()
+    _refresh(desk)
     found = desk.index.search(words, directory=desk.directory if choice.here else None, limit=choice.limit)
     rows = [{**each.session.row(), "snippet": each.snippet} for each in found]
     desk.out.answer(rows, lambda: found_lines(found, desk.out.columns, bold=desk.out.bold))
     if not found and not desk.out.as_json:
         sys.stderr.write(f"No session holds {words!r}.\n")
     return OK
+
+
+def _refresh(desk: Desk) -> None:
+    if not desk.index.path.exists() and sys.stderr.isatty():
+        sys.stderr.write("Making the index of earlier sessions; with many of them it takes a moment.\n")
+    desk.index.refresh()
 
 
 def _show(desk: Desk, choice: argparse.Namespace) -> int:

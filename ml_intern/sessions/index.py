@@ -135,8 +135,8 @@ class SessionIndex:
     def search(self, words: str, *, directory: Path | None = None, limit: int = 50) -> Sequence[Found]:
         """Sessions in which all these words were said or run, those with the newest such text first.
 
-        The last word may be the beginning of one. Texts that hold all words come before sessions whose texts only hold
-        them together.
+        The last word may be the beginning of one, if it is not found as it is. Texts that hold all words come before
+        sessions whose texts only hold them together.
 
         Raises:
             IndexUnavailableError: There is no index to ask, and none can be made.
@@ -257,13 +257,9 @@ class SessionIndex:
         if directory is not None:
             query = "SELECT number FROM sessions WHERE directory = ?"
             wanted = {row[0] for row in db.execute(query, (str(directory),))}
-        together = fts_query(words)
-        rows = {number: (rowid, together) for number, rowid in _newest(db, together, wanted, limit)}
-        if len(rows) < limit and len(words) > 1:
-            rest = [fts_query([word], prefix=number == len(words) - 1) for number, word in enumerate(words)]
-            for number, rowid in _spread(db, rest, wanted, limit):
-                if len(rows) < limit:
-                    rows.setdefault(number, (rowid, rest[-1]))
+        # For the beginning of a word, texts of all words it fits are gathered; for a whole word they are walked from
+        # the newest, only as far as needed. So beginnings are looked for when there is nothing else.
+        rows = _rows(db, words, wanted, limit, prefix=False) or _rows(db, words, wanted, limit, prefix=True)
         return [found for number, place in rows.items() if (found := self._found(db, number, *place))]
 
     def _found(self, db: sqlite3.Connection, number: int, rowid: int, query: str) -> Found | None:
@@ -278,6 +274,20 @@ class SessionIndex:
 
 
 # -------------------------------------------------------------------------------------------------------- reading
+
+
+def _rows(
+    db: sqlite3.Connection, words: Sequence[str], wanted: set[int] | None, limit: int, *, prefix: bool
+) -> dict[int, tuple[int, str]]:
+    """For each session that fits, a row to show and the query it fits."""
+    together = fts_query(words, prefix=prefix)
+    rows = {number: (rowid, together) for number, rowid in _newest(db, together, wanted, limit)}
+    if len(rows) < limit and len(words) > 1:
+        each = [*(fts_query([word], prefix=False) for word in words[:-1]), fts_query(words[-1:], prefix=prefix)]
+        for number, rowid in _spread(db, each, wanted, limit):
+            if len(rows) < limit:
+                rows.setdefault(number, (rowid, each[-1]))
+    return rows
 
 
 def _newest(db: sqlite3.Connection, query: str, wanted: set[int] | None, limit: int) -> Iterator[tuple[int, int]]:

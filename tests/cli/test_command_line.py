@@ -28,10 +28,15 @@ def refuse(*arguments: str) -> str:
     return str(caught.value)
 
 
-def start(*arguments: str, stdin: bytes = b"", home: Path | None = None) -> subprocess.CompletedProcess[bytes]:
+def start(
+    *arguments: str, stdin: bytes = b"", home: Path | None = None, shell: str = ""
+) -> subprocess.CompletedProcess[bytes]:
+    """Runs the program; `shell` is what a shell does first, in the same process."""
     env = {name: value for name, value in os.environ.items() if not name.endswith(("_API_KEY", "_TOKEN", "_BASE_URL"))}
     env["ML_INTERN_HOME"] = env["HOME"] = str(home or "/nonexistent")
     command = [sys.executable, "-m", "ml_intern", *arguments]
+    if shell:
+        command = ["/bin/sh", "-c", f'{shell}; exec "$@"', "sh", *command]
     return subprocess.run(command, input=stdin, capture_output=True, env=env, timeout=30)
 
 
@@ -65,7 +70,7 @@ def test_every_flag_reaches_the_options(tmp_path: Path) -> None:
     _, options = parse(
         *("--max-iterations", "7", "--no-stream", "--sandbox-tools", "--max-cost", "2.5", "--output", "json"),
         *("--resume", "abc", "--workdir", str(tmp_path), "--config", "c.json", "--effort", "low", "--theme", "dark"),
-        *("--demo", "go"),
+        *("--debug", "go"),
     )
     assert options == Options(
         prompt="go",
@@ -79,7 +84,7 @@ def test_every_flag_reaches_the_options(tmp_path: Path) -> None:
         config=Path("c.json"),
         effort="low",
         theme="dark",
-        demo=True,
+        debug=True,
     )
 
 
@@ -131,8 +136,8 @@ def test_prompt_that_begins_like_a_command_is_a_prompt(prompt: str) -> None:
     [
         (["serve"], "`serve`"),
         (["sessions"], "`sessions`"),
-        (["sessions", "list"], "`sessions`"),
-        (["sessions", "search", "adam"], "`sessions`"),
+        (["sessions", "frob"], "`sessions`"),
+        (["sessions", "serach", "adam", "warmup"], "`sessions`"),
         (["docter"], "`doctor`"),
         (["session"], "`sessions`"),
     ],
@@ -140,6 +145,15 @@ def test_prompt_that_begins_like_a_command_is_a_prompt(prompt: str) -> None:
 def test_command_that_is_not_there_never_becomes_a_paid_run(arguments: list[str], word: str) -> None:
     assert word in refuse(*arguments)
     assert parse("--", *arguments)[1].prompt == " ".join(arguments)
+
+
+def test_commands_about_sessions_keep_their_own_words() -> None:
+    front_end, options, as_json = cli.parse(["sessions", "export", "4f", "--format", "html", "--to", "x.html"])
+    assert (front_end, as_json) == ("sessions", False)
+    assert options.arguments == ("export", "4f", "--format", "html", "--to", "x.html")
+    assert cli.parse(["--json", "sessions", "list"])[::2] == ("sessions", True)
+    assert parse("sessions", "--json", "list", "--all")[1].arguments == ("--json", "list", "--all")
+    assert parse("fix", "the", "sessions", "list")[1].prompt == "fix the sessions list"
 
 
 def test_help_as_a_word_prints_the_help(capsys: pytest.CaptureFixture[str]) -> None:
@@ -169,6 +183,8 @@ def test_help_as_a_word_prints_the_help(capsys: pytest.CaptureFixture[str]) -> N
         (["--sandbox-tools", "--local-tools", "go"], ["not allowed with"]),
         (["--resume", "a", "--continue"], ["exclude each other"]),
         (["--json", "go"], ["doctor"]),
+        (["--demo", "--model", "openai/gpt-5.5"], ["--demo", "--model"]),
+        (["--demo", "--workdir", "/", "go"], ["--demo", "--workdir"]),
         ([""], ["prompt is empty"]),
         (["  ", " "], ["prompt is empty"]),
     ],
@@ -242,6 +258,31 @@ def test_missing_configuration_file_is_named(tmp_path: Path) -> None:
     done = start("--config", str(tmp_path / "no.json"), "go", home=tmp_path)
     assert done.returncode == 2
     assert b"no.json" in done.stderr
+
+
+@pytest.mark.parametrize("arguments", [["--version"], ["--help"], ["doctor"], ["--demo", "go"]])
+def test_closed_standard_output_is_one_line_before_anything_is_done(tmp_path: Path, arguments: list[str]) -> None:
+    done = start(*arguments, home=tmp_path, shell="exec >&-")
+    assert done.returncode == 1
+    assert done.stderr == b"ml-intern: standard output is closed, so there is nowhere to answer\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("shell", ["exec 2>&-", "exec 2>/dev/full"])
+def test_remarks_that_nobody_can_read_are_no_failure(shell: str) -> None:
+    done = start("--version", shell=shell)
+    assert (done.returncode, done.stdout) == (0, f"ml-intern {__version__}\n".encode())
+    assert start("--mode", "wild", "go", shell=shell).returncode == 2
+
+
+@pytest.mark.parametrize("arguments", [["doctor"], ["go"]])
+def test_directory_that_is_gone_is_a_usage_error(tmp_path: Path, arguments: list[str]) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    done = start(*arguments, home=tmp_path, shell=f"cd {gone}; rmdir {gone}")
+    assert done.returncode == 2
+    assert b"the current directory is gone" in done.stderr
+    assert done.stderr.count(b"\n") == 1
 
 
 def test_version_imports_next_to_nothing() -> None:

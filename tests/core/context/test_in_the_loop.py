@@ -84,6 +84,21 @@ async def test_long_tool_output_is_shrunk_without_a_summary(tmp_path: Path) -> N
         assert server.violations == []
 
 
+async def test_a_message_longer_than_the_window_is_cut_and_the_person_told(tmp_path: Path) -> None:
+    async with ScriptedLLM(text("ok"), text("ok")) as server, Harness(server, tmp_path, llm=SMALL) as agent:
+        await agent.prompt(f"first words {'much ' * 40_000} last words")
+        sent = agent.request(1).messages[-1]["content"]
+        assert sent.startswith("first words")
+        assert sent.endswith("last words")
+        assert len(sent) < 100_000
+        warnings = [event.text for event in agent.all(Notice) if event.level == "warning"]
+        assert len(warnings) == 1
+        assert "200,023 characters" in warnings[0]
+        assert "file" in warnings[0]
+        await agent.prompt("short")
+        assert len([event for event in agent.all(Notice) if event.level == "warning"]) == 1
+
+
 @pytest.mark.parametrize(
     ("status", "words"),
     [

@@ -66,6 +66,7 @@ class Agent:
         try_model: See `TryModel`.
         preload: Does beforehand what the first request to a model would otherwise wait for. Never fails.
         trust_project: See `TrustProject`.
+        on_ready: Called once, when `ready` has been told; begins what must not hold up the start.
         default_cap_usd: Spending cap that `yolo` brings where there is none; None where none is wanted.
         tool_count: How many tools there are, for `ready`.
         notes: Sentences the person should see at the start.
@@ -81,6 +82,7 @@ class Agent:
         try_model: TryModel,
         preload: Callable[[str], Awaitable[None]],
         trust_project: TrustProject = lambda: "",
+        on_ready: Callable[[], None] = lambda: None,
         default_cap_usd: float | None = None,
         tool_count: int,
         notes: tuple[str, ...] = (),
@@ -94,6 +96,7 @@ class Agent:
         self._switching: asyncio.Task[None] | None = None
         self._preload = preload
         self._trust = trust_project
+        self._on_ready = on_ready
         self._default_cap_usd = default_cap_usd
         self._preloading: asyncio.Task[None] | None = None
         self._tool_count = tool_count
@@ -146,6 +149,7 @@ class Agent:
             self.events.emit(SessionResumed(messages=len(session.context.messages), model=session.model))
         self._runner.tell_usage()
         self._begin_preload()
+        self._on_ready()
         while not isinstance(operation := await self._queue.get(), Shutdown):
             self._turn = asyncio.create_task(self._carry_out(operation))
             try:

@@ -107,6 +107,7 @@ class CallBatch:
     _arguments: dict[str, dict[str, Any]] = field(default_factory=dict)
     _recorded: int = 0
     _running: dict[str, asyncio.Task[None]] = field(default_factory=dict)
+    _began: dict[str, float] = field(default_factory=dict)
 
     async def run(self) -> None:
         """Runs the batch to its end. When cancelled, call `stop` next."""
@@ -133,7 +134,8 @@ class CallBatch:
             await asyncio.wait(self._running.values(), timeout=STOP_GRACE_S)
         for call in self.calls:
             if call.id not in self.outcomes:
-                self._finish(call.id, self._stub(call.id), "cancelled")
+                seconds = time.monotonic() - self._began[call.id] if call.id in self._began else 0.0
+                self._finish(call.id, self._stub(call.id), "cancelled", seconds)
 
     def _stub(self, call_id: str) -> ToolResult:
         """The result of a call that an interrupt kept from finishing, or from starting at all."""
@@ -237,14 +239,18 @@ class CallBatch:
             call_id = item.prepared.call_id
             decision = answer.decisions.get(call_id) or ApprovalDecision(tool_call_id=call_id, approved=False)
             if not decision.approved:
-                self._reject(item.prepared, decision.feedback)
+                self._reject(item.prepared, decision)
             elif prepared := await self._approve(item, decision):
                 approved.append(prepared)
         await self._run_all(approved)
 
-    def _reject(self, item: Prepared, feedback: str) -> None:
+    def _reject(self, item: Prepared, decision: ApprovalDecision) -> None:
+        feedback = _printable(decision.feedback)
+        if decision.by == "program":
+            self._refuse(item.call_id, feedback or "nobody can be asked")
+            return
         text = f"Rejected by the user, NOT executed: {item.name}."
-        if feedback := _printable(feedback):
+        if feedback:
             text += f" User feedback: {feedback}"
         self._finish(item.call_id, ToolResult(text, ok=False), "rejected")
 
@@ -294,13 +300,13 @@ class CallBatch:
     async def _run_one(self, item: Prepared) -> None:
         context = self._context(item)
         self._state(item.call_id, item.name, "running")
-        started = time.monotonic()
+        began = self._began[item.call_id] = time.monotonic()
         try:
             result = await self.host.router.run(item, context)
         except asyncio.CancelledError:
             context.cancelled.set()
             raise
-        self._finish(item.call_id, result, "completed" if result.ok else "failed", time.monotonic() - started)
+        self._finish(item.call_id, result, "completed" if result.ok else "failed", time.monotonic() - began)
 
     def _context(self, item: Prepared) -> ToolContext:
         def show(line: str) -> None:

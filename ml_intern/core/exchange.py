@@ -244,8 +244,8 @@ class Exchange:
         if forced or result.how != "nothing":  # a provider's refusal is always told, even if there was nothing to give
             self._events.emit(Compacted(old_tokens=old, new_tokens=context.tokens))
         if prompt and context.prompts[-1:] != prompt:
-            text = f"The last message ({len(prompt[0]):,} characters) is too long for {self._session.model}: its middle "
-            text += "was left out. Put long text into a file and name the file instead."
+            text = f"The last message ({len(prompt[0]):,} characters) is too long for {self._session.model}: its "
+            text += "middle was left out. Put long text into a file and name the file instead."
             self._events.emit(Notice(text=text, level="warning"))
         return result.effective
 

@@ -50,6 +50,7 @@ class ApprovalDecision(_Operation):
         feedback: What the person says to the model, in their own case and words.
         edited_arguments: Arguments that replace the model's, key by key (for example an edited `script`).
         remember: Do not ask again in this session for calls of this tool with the same effects.
+        by: Whose decision it is; where nobody can be asked, the program refuses in its own name.
     """
 
     tool_call_id: str
@@ -57,6 +58,7 @@ class ApprovalDecision(_Operation):
     feedback: str = ""
     edited_arguments: dict[str, Any] = Field(default_factory=dict)
     remember: bool = False
+    by: Literal["user", "program"] = "user"
 
 
 class ExecApproval(_Operation):

@@ -145,8 +145,9 @@ class HeadlessRun:
                 ApprovalDecision(
                     tool_call_id=item.tool_call_id,
                     approved=False,
-                    feedback=f"Refused: {item.reason}. This needs a person's approval, and nobody watches this run. "
-                    "Do without it, and say in your answer what is left for a person to do.",
+                    feedback=f"{item.reason}; this needs a person's approval, and nobody watches this run. "
+                    "Say in your answer what is left for a person to do",
+                    by="program",
                 )
                 for item in event.tools
             )

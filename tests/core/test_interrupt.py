@@ -82,6 +82,7 @@ async def test_a_shell_command_dies_with_its_whole_group_while_the_loop_stays_fr
         await gone(pids)
         output = agent.outputs()["c1"]
         assert not output.success
+        assert output.duration_s > 0
         assert "Interrupted" in output.output
         assert [event.state for event in agent.all(ToolStateChange)][-1] == "cancelled"
         await agent.prompt("next")

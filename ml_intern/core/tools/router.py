@@ -60,6 +60,7 @@ class ToolRouter:
 
     def __init__(self, specs: Iterable[ToolSpec], *, parallel: int = 8) -> None:
         self._specs: dict[str, ToolSpec] = {}
+        self._wired: dict[str, dict[str, Any]] = {}
         self._wire: tuple[dict[str, Any], ...] = ()
         self._slots = asyncio.Semaphore(parallel)
         self._locks: dict[str, asyncio.Lock] = {}
@@ -72,7 +73,15 @@ class ToolRouter:
                 log.warning("a second tool named %s was left out", spec.name)
                 continue
             self._specs[spec.name] = spec
-        self._wire = tuple(spec.wire() for spec in self._specs.values())
+            self._wired[spec.name] = spec.wire()
+        self._wire = tuple(self._wired.values())
+
+    def replace(self, names: Iterable[str], specs: Iterable[ToolSpec]) -> None:
+        """Takes tools out and puts others in, under the rule of `add`. Calls that run already are not disturbed."""
+        for name in names:
+            self._specs.pop(name, None)
+            self._wired.pop(name, None)
+        self.add(specs)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -80,7 +89,7 @@ class ToolRouter:
         return tuple(self._specs)
 
     def wire(self) -> tuple[dict[str, Any], ...]:
-        """All tools in the OpenAI function format; the same object until a tool is added."""
+        """All tools in the OpenAI function format; the same object until the tools change."""
         return self._wire
 
     def prepare(self, call: RawToolCall) -> Prepared | Refused:

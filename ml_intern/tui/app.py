@@ -8,11 +8,12 @@ import signal
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from typing import ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import events, on
 from textual.app import App
 from textual.binding import Binding, BindingType
+from textual.driver import Driver
 from textual.screen import Screen
 from textual.worker import Worker, WorkerState
 
@@ -25,15 +26,23 @@ from ml_intern.tui.modals.confirm import Confirm
 from ml_intern.tui.preferences import save_theme, theme_at_start
 from ml_intern.tui.screens.help import HelpScreen, about
 from ml_intern.tui.screens.main import MainScreen
-from ml_intern.tui.terminal import title_sequence
+from ml_intern.tui.terminal import has_terminal, outliving, title_sequence
 from ml_intern.tui.themes import DEFAULT_THEME, OWN_THEMES
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
 
 log = logging.getLogger(__name__)
 
 QUIT_WITHIN_S = 1.0
 CLOSE_PATIENCE_S = 3.0
 INTERRUPTED = 130
-SETTLE_S = 0.05
+LOOK_S = 2.0
+"""How often the app looks whether its terminal is still there."""
+SETTLE_S = 0.03
+SETTLE_TRIES = 10
+LATE_S = 0.01
+"""A timer that is later than this shows that the app is still busy opening."""
 
 
 class MLInternApp(App[None]):
@@ -69,6 +78,7 @@ class MLInternApp(App[None]):
         self._bridge: Bridge | None = None
         self._quit_armed_at = 0.0
         self._leaving = False
+        self._opening = True
         self._early_keys: list[events.Event] | None = []
         self._code = 0
         for theme in OWN_THEMES:
@@ -92,6 +102,10 @@ class MLInternApp(App[None]):
         assert isinstance(screen, MainScreen)
         return screen
 
+    def get_driver_class(self) -> type[Driver]:
+        """The platform's driver, made to outlive its terminal."""
+        return outliving(super().get_driver_class())
+
     def on_mount(self) -> None:
         """The agent is built once the first frame is on its way."""
         loop = asyncio.get_running_loop()
@@ -101,17 +115,38 @@ class MLInternApp(App[None]):
                     loop.add_signal_handler(number, self._leave_on_signal)
                 except (NotImplementedError, ValueError, RuntimeError):  # not on this platform or thread
                     log.debug("%s is not handled here", name)
+        if not self.is_headless and has_terminal():
+            self.set_interval(LOOK_S, self._leave_without_terminal)
         if self._unknown_theme:
             self._refuse_theme(self._unknown_theme)
-        # Textual lays out and paints the screen several times until styles, sizes and focus have settled.
-        self.delay_update(SETTLE_S)
-        self.set_timer(SETTLE_S, self._begin)
 
-    def _begin(self) -> None:
-        self._start_agent()
+    def _display(self, screen: Screen[Any], renderable: RenderableType | None) -> None:
+        # Textual lays out and paints several times until styles, sizes and focus have settled: once is enough, and
+        # `batch_update` would put the layout off as well.
+        if not self._opening:
+            super()._display(screen, renderable)
+
+    @on(messages.ScreenMounted)
+    def _settle(self, message: messages.ScreenMounted) -> None:
+        message.stop()
+        self._begin_soon(SETTLE_TRIES)
+
+    def _begin_soon(self, tries: int) -> None:
+        due = time.monotonic() + SETTLE_S
+        self.set_timer(SETTLE_S, lambda: self._begin(due, tries))
+
+    def _begin(self, due: float, tries: int) -> None:
+        """The first real frame, what was typed until then, and behind it the agent."""
+        busy = time.monotonic() - due > LATE_S
+        if tries and (busy or self.focused is None):
+            self._begin_soon(tries - 1)
+            return
+        self._opening = False
+        self.screen.refresh()
         early, self._early_keys = self._early_keys or [], None
         for event in early:
             self.post_message(event)
+        self.call_after_refresh(self._start_agent)
 
     async def on_event(self, event: events.Event) -> None:
         """Keeps what is typed before the prompt has the focus, instead of losing it."""
@@ -213,6 +248,11 @@ class MLInternApp(App[None]):
     async def action_quit(self) -> None:
         """Textual's own way out leads the same way."""
         await self.action_leave()
+
+    def _leave_without_terminal(self) -> None:
+        # A terminal can vanish without a signal; the thread that reads keys would then spin.
+        if not has_terminal():
+            self._leave_on_signal()
 
     def _leave_on_signal(self) -> None:
         self._code = INTERRUPTED

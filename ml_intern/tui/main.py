@@ -20,11 +20,11 @@ def run(options: Options) -> int:
     """Runs the app until the person leaves. Returns the exit code."""
     gc.disable()  # importing makes little but long-lived objects; the app switches it on again when it is up
     frame = FirstFrame()
-    frame.show()
     farewell = ""
     try:
         for number in END_SIGNALS:
             signal.signal(number, _leave_at_once)
+        frame.show()
         from ml_intern.tui.app import MLInternApp
 
         app = MLInternApp(options)

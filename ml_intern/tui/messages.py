@@ -223,6 +223,10 @@ class StartPractice(Intent):
     """Leave this conversation and open the practice session."""
 
 
+class ScreenMounted(Intent):
+    """The main screen is there; the agent can be built behind it."""
+
+
 class RestartAgent(Intent):
     """Build a new agent after the old one was lost."""
 

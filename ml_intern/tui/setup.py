@@ -33,7 +33,8 @@ class ModelOffer:
 FindModels = Callable[[], Awaitable[list[ModelOffer]]]
 
 
-async def _no_models() -> list[ModelOffer]:
+async def no_models() -> list[ModelOffer]:
+    """None, while nothing is known."""
     return []
 
 
@@ -55,7 +56,7 @@ class Setup:
     grace_s: float = 0.4
     bell: bool = True
     history: PromptHistory = field(default_factory=PromptHistory)
-    find_models: FindModels = _no_models
+    find_models: FindModels = no_models
 
 
 def setup_from(wired: Wired) -> Setup:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import os
 import shutil
 import sys
-from typing import Any
+from typing import Any, TextIO, TypeVar
 
 ENTER = "\x1b[?1049h\x1b[?25l\x1b[2J"
 LEAVE = "\x1b[?1049l\x1b[?25h"
@@ -17,6 +18,59 @@ RESTORE_TITLE = "\x1b[23;0t"
 def title_sequence(text: str) -> str:
     """What sets the terminal's title. Control characters in the text are dropped."""
     return f"\x1b]0;{''.join(char for char in text if char.isprintable())}\x07"
+
+
+def has_terminal() -> bool:
+    """Whether keys come from a terminal that is still there."""
+    if os.name != "posix":
+        return True
+    import termios
+
+    try:
+        termios.tcgetattr(sys.__stdin__.fileno())  # type: ignore[union-attr]  # None is one of the errors below
+    except (AttributeError, OSError, ValueError, termios.error):
+        return False
+    return True
+
+
+class Forgiving:
+    """A text stream that may go away: what is written after that is dropped.
+
+    Textual writes in a thread of its own and waits for it; if a vanished terminal ended that thread, the app would wait
+    for ever, with its children still at work.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Writes, or drops the text."""
+        with contextlib.suppress(OSError, ValueError):
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Flushes, if there is still something to flush to."""
+        with contextlib.suppress(OSError, ValueError):
+            self._stream.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+DriverT = TypeVar("DriverT", bound=type)
+
+
+def outliving(driver: DriverT) -> DriverT:
+    """A Textual driver class whose output is `Forgiving`."""
+
+    class Outliving(driver):  # type: ignore[valid-type, misc]  # the base is known at run time only
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            super().__init__(*args, **kwargs)
+            if (stream := getattr(self, "_file", None)) is not None:
+                self._file = Forgiving(stream)
+
+    return Outliving  # type: ignore[return-value]  # a subclass of what came in
 
 
 class FirstFrame:
@@ -48,13 +102,15 @@ class FirstFrame:
             return
         self._open = False
         atexit.unregister(self.close)
-        if self._attributes is not None:
+        if self._attributes is not None and sys.__stdin__:
             import termios
 
-            termios.tcsetattr(sys.__stdin__.fileno(), termios.TCSANOW, self._attributes)  # type: ignore[union-attr]  # checked in show
+            with contextlib.suppress(OSError, ValueError, termios.error):  # the terminal may be gone
+                termios.tcsetattr(sys.__stdin__.fileno(), termios.TCSANOW, self._attributes)
         if sys.__stderr__:
-            sys.__stderr__.write(LEAVE + RESTORE_TITLE)
-            sys.__stderr__.flush()
+            output = Forgiving(sys.__stderr__)
+            output.write(LEAVE + RESTORE_TITLE)
+            output.flush()
 
     def _quiet(self) -> None:
         """No echo, no line editing, Enter stays Enter."""

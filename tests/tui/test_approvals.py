@@ -126,6 +126,16 @@ async def test_an_edit_that_changes_nothing_is_no_edit(tmp_path: Path) -> None:
         assert decision.edited_arguments == {}
 
 
+async def test_a_script_given_as_a_path_is_edited_as_the_file_it_names(tmp_path: Path) -> None:
+    file = TextBlock(text=SCRIPT, language="python", title="/home/ada/notes/train.py")
+    async with asked(tmp_path, job(arguments={"script": "train.py"}, display=(file,))) as (stage, agent):
+        await stage.press("e", "ctrl+home", "number_sign", "space", "ctrl+s")
+        await stage.sees("+ # line_1 = 1")
+        await stage.press("a")
+        (decision,) = await answered(stage, agent)
+        assert decision.edited_arguments == {"script": "# " + SCRIPT}
+
+
 async def test_several_requests_are_decided_one_by_one_and_can_be_changed_until_they_are_sent(tmp_path: Path) -> None:
     async with asked(tmp_path, job(), command()) as (stage, agent):
         await stage.sees("○○  1 of 2")

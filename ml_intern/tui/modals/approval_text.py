@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from textual.content import Content
@@ -77,14 +78,22 @@ def why(item: ApprovalItem, edited: bool) -> Content:
     return Content("\n").join([reason, note]) if edited else reason
 
 
+def editable_text(item: ApprovalItem) -> str:
+    """What a person edits: the argument, or the file it names when the dialog shows that file."""
+    argument = str(item.arguments.get(item.editable, ""))
+    for block in item.display:
+        if block.type == "text" and block.title and PurePath(block.title).name == PurePath(argument.strip()).name:
+            return block.text
+    return argument
+
+
 def blocks(item: ApprovalItem, edited: str | None) -> list[DisplayBlock]:
     """All that will happen, nothing left out: the edit as a diff, what the tool shows, and every other argument."""
     from ml_intern.core.display import DiffBlock, TextBlock
 
     shown = list(item.display)
     if edited is not None:
-        original = str(item.arguments.get(item.editable, ""))
-        shown = [DiffBlock(path=item.editable, old=original, new=edited)]
+        shown = [DiffBlock(path=item.editable, old=editable_text(item), new=edited)]
     seen = json.dumps([block.model_dump() for block in shown], ensure_ascii=False, default=str)
     seen += item.cost_note + item.reason
     rest = {name: value for name, value in item.arguments.items() if name != item.editable or not shown}

@@ -304,7 +304,7 @@ class ApprovalDialog(GraceDialog[Answer]):
         self._show_call()
 
     def _original_text(self) -> str:
-        return str(self._batch.item.arguments.get(self._batch.item.editable, ""))
+        return approval_text.editable_text(self._batch.item)
 
     def _present_text(self) -> str:
         edited = self._batch.decision.edited

@@ -20,6 +20,9 @@ from ml_intern.tui.widgets.transcript import BlockId, Transcript
 from ml_intern.tui.widgets.welcome import Welcome
 
 Level = Literal["info", "warning", "error"]
+SHOWN_ELSEWHERE = frozenset({"plan_tool"})
+"""Tools whose every call changes a pane of its own."""
+STOPPED = frozenset({"rejected", "cancelled", "abandoned"})
 ENDS = {
     "completed": "done",
     "max_iterations": "stopped at the limit of model calls",
@@ -156,7 +159,7 @@ class ChatPane(Vertical):
 
     def _mention(self, message: messages.AgentMessage) -> None:
         match message:
-            case messages.ToolCalled(event=event):
+            case messages.ToolCalled(event=event) if event.tool not in SHOWN_ELSEWHERE:
                 mention = ToolLine(
                     event.tool, summarise(event.tool, event.arguments), "pending", time=time_of_day(event.time)
                 )
@@ -168,7 +171,6 @@ class ChatPane(Vertical):
                     self._move(item.tool_call_id, "waiting", None)
             case messages.ToolFinished(event=event):
                 self._move(event.tool_call_id, "completed" if event.success else "failed", event.duration_s)
-                self._calls.pop(event.tool_call_id, None)
             case _:
                 pass
 
@@ -176,9 +178,10 @@ class ChatPane(Vertical):
         if call_id not in self._calls:
             return
         block_id, before = self._calls[call_id]
-        # A result follows "rejected" and "cancelled" too; what the person did says more than that it failed.
-        kept = before.state if before.state in {"rejected", "cancelled", "abandoned"} else state
-        mention = ToolLine(before.tool, before.summary, kept, seconds, before.time)
+        # A result goes with "rejected" and "cancelled" too; what the person did says more than that it failed.
+        kept = before.state if before.state in STOPPED and state in {"completed", "failed"} else state
+        took = before.seconds if seconds is None else seconds
+        mention = ToolLine(before.tool, before.summary, kept, took, before.time)
         self._calls[call_id] = (block_id, mention)
         self._transcript.update(block_id, mention)
 

@@ -53,7 +53,7 @@ def _advanced(before: Step | None, item: PlanItem, now: float) -> Step:
     if before is not None:
         step = replace(step, began_at=before.began_at, took_s=before.took_s)
     if item.status == "in_progress":
-        step = replace(step, began_at=step.began_at or now, took_s=None)
+        step = replace(step, began_at=now if step.began_at is None else step.began_at, took_s=None)
     elif item.status == "completed" and step.took_s is None and step.began_at is not None:
         step = replace(step, took_s=now - step.began_at)
     return step

@@ -12,14 +12,13 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.screen import Screen
 
-from ml_intern.options import DEMO_MODEL
 from ml_intern.tui import messages
-from ml_intern.tui.commands import COMMANDS, Command, UsageError, parse
+from ml_intern.tui.commands import Command, UsageError, parse
 from ml_intern.tui.modals.approvals import Answer, ApprovalDialog
 from ml_intern.tui.panes.chat import ChatPane
 from ml_intern.tui.panes.plan import PlanPane
 from ml_intern.tui.panes.tool_calls import ToolCallsPane
-from ml_intern.tui.screens import pickers
+from ml_intern.tui.screens.choosing import Chooser
 from ml_intern.tui.screens.hinting import keys_now
 from ml_intern.tui.screens.tool_detail import ToolDetailScreen
 from ml_intern.tui.screens.wording import status_text, window_title
@@ -79,11 +78,14 @@ class MainScreen(Screen[None]):
         self._dialog: ApprovalDialog | None = None
         self._title = ""
         self._setup = Setup()
+        self._chooser = Chooser(self, self.run_command)
         self._local_models: tuple[str, ...] = ()
         self._greet()
         self.action_show_tab("chat")
         self._hints.say("starting …")
         self._refresh_lines()
+        self._composer.prompt.focus()
+        self.post_message(messages.ScreenMounted())
 
     # ------------------------------------------------------------------------------------------ from the agent
 
@@ -100,6 +102,7 @@ class MainScreen(Screen[None]):
 
     def _on_built(self, message: messages.AgentBuilt) -> None:
         self._setup = message.setup
+        self._chooser.find_models = message.setup.find_models
         self.state.model_problem = message.setup.model_problem
         self._composer.prompt.past = message.setup.history
         self._composer.suggest(message.setup.suggestion)
@@ -230,61 +233,14 @@ class MainScreen(Screen[None]):
         if not (self.state.ready and self.state.model_problem):
             return
         if self._local_models:
-            self._use_model(self._local_models[0])
+            self._chooser.use_model(self._local_models[0])
         else:
             self.post_message(messages.OpenPicker("model"))
 
     @on(messages.OpenPicker)
     def _pick(self, message: messages.OpenPicker) -> None:
         message.stop()
-        match message.subject:
-            case "command":
-                self.app.push_screen(pickers.command_picker(self.state), self._run_picked)
-            case "model":
-                self._pick_model()
-            case "mode":
-                self.app.push_screen(pickers.mode_picker(self.state), self._operate_with("set_mode", "mode"))
-            case "effort":
-                self.app.push_screen(pickers.effort_picker(self.state), self._operate_with("set_effort", "effort"))
-            case "theme":
-                self._pick_theme()
-
-    def _run_picked(self, name: str | None) -> None:
-        for command in COMMANDS:
-            if command.name == name:
-                self.run_command(command)
-
-    def _operate_with(self, kind: str, field: str) -> Callable[[str | None], None]:
-        def operate(value: str | None) -> None:
-            if value is not None:
-                self.post_message(messages.Operate(kind, **{field: value}))
-
-        return operate
-
-    def _pick_model(self) -> None:
-        picker = pickers.model_picker(self.state)
-        self.app.push_screen(picker, self._use_model)
-        finding = pickers.fill_models(picker, self._setup.find_models, self.state.model)
-        self.run_worker(finding, name="looking for models", exit_on_error=False)
-
-    def _use_model(self, model: str | None) -> None:
-        if model is None:
-            return
-        if model == DEMO_MODEL and not self.state.practice:
-            self.post_message(messages.StartPractice())
-        else:
-            self.post_message(messages.Operate("set_model", model=model))
-
-    def _pick_theme(self) -> None:
-        before = self.app.theme
-
-        def preview(name: str) -> None:
-            self.app.theme = name
-
-        def decide(name: str | None) -> None:
-            self.post_message(messages.SetTheme(name or before, keep=name is not None))
-
-        self.app.push_screen(pickers.theme_picker(self.app.available_themes, before, preview), decide)
+        self._chooser.open(message.subject, self.state)
 
     @on(messages.ShowStatus)
     def _show_status(self, message: messages.ShowStatus) -> None:
@@ -323,7 +279,9 @@ class MainScreen(Screen[None]):
     def _show_clicked_tab(self, event: PaneTabs.Chosen) -> None:
         self.action_show_tab(event.name)
 
-    def on_descendant_focus(self) -> None:
+    @on(Composer.Filled)
+    @on(events.DescendantFocus)
+    def _offer_keys(self) -> None:
         """The keys at the bottom are those of what has the focus."""
         self._refresh_lines()
 

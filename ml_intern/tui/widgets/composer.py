@@ -25,6 +25,9 @@ class Composer(Vertical):
             super().__init__()
             self.text = text
 
+    class Filled(Message):
+        """The prompt holds text now, or no longer does."""
+
     class EnteredNothing(Message):
         """Enter was pressed in an empty prompt with nothing held and nothing suggested."""
 
@@ -41,6 +44,7 @@ class Composer(Vertical):
         self._completer = self.query_one(Completer)
         self._queue = self.query_one(QueueView)
         self._suggestion = ""
+        self._has_text = False
         self._completer.display = self._queue.display = False
         self.prompt = self.query_one(Prompt)
         self.prompt.intercept = self._completer.take_key
@@ -117,6 +121,9 @@ class Composer(Vertical):
     def _offer_commands(self, event: TextArea.Changed) -> None:
         event.stop()
         self._completer.follow(self.prompt.text)
+        if bool(self.prompt.text) != self._has_text:
+            self._has_text = not self._has_text
+            self.post_message(self.Filled())
 
     @on(Completer.Picked)
     def _complete(self, event: Completer.Picked) -> None:

@@ -46,7 +46,7 @@ def _left(state: SessionState) -> tuple[Part, ...]:
 
 def _right(state: SessionState) -> tuple[Part, ...]:
     if not state.ready:
-        return (Part("starting …", "$foreground-muted", rank=1),)
+        return (Part("not running" if state.lost else "starting …", "$foreground-muted", rank=1),)
     model = "no model: /model" if state.model_problem else state.model
     return (
         Part(state.mode, "$warning bold" if state.mode == "yolo" else ""),

@@ -1,0 +1,85 @@
+"""Choosing from a list: opens the picker for a subject and turns the choice into an intent."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from textual.screen import Screen
+
+from ml_intern.options import DEMO_MODEL
+from ml_intern.tui import messages
+from ml_intern.tui.commands import COMMANDS, Command
+from ml_intern.tui.screens import pickers
+from ml_intern.tui.setup import FindModels, no_models
+from ml_intern.tui.state import SessionState
+
+
+class Chooser:
+    """Opens pickers over a screen.
+
+    Args:
+        screen: Where intents are posted.
+        run_command: Carries out a command that was picked.
+    """
+
+    def __init__(self, screen: Screen[None], run_command: Callable[[Command], None]) -> None:
+        self.find_models: FindModels = no_models
+        self._screen = screen
+        self._run_command = run_command
+
+    def open(self, subject: str, state: SessionState) -> None:
+        """Lets the person choose a `command`, `model`, `mode`, `effort` or `theme`."""
+        app = self._screen.app
+        match subject:
+            case "command":
+                app.push_screen(pickers.command_picker(state), self._run_picked)
+            case "model":
+                self._pick_model(state)
+            case "mode":
+                app.push_screen(pickers.mode_picker(state), self._operate_with("set_mode", "mode"))
+            case "effort":
+                app.push_screen(pickers.effort_picker(state), self._operate_with("set_effort", "effort"))
+            case "theme":
+                self._pick_theme()
+
+    def use_model(self, model: str | None) -> None:
+        """Changes to a model. The practice model has a session and a directory of its own."""
+        if model == DEMO_MODEL:
+            self._screen.post_message(messages.StartPractice())
+        elif model is not None:
+            self._screen.post_message(messages.Operate("set_model", model=model))
+
+    def _run_picked(self, name: str | None) -> None:
+        for command in COMMANDS:
+            if command.name == name:
+                self._run_command(command)
+
+    def _operate_with(self, kind: str, field: str) -> Callable[[str | None], None]:
+        def operate(value: str | None) -> None:
+            if value is not None:
+                self._screen.post_message(messages.Operate(kind, **{field: value}))
+
+        return operate
+
+    def _pick_model(self, state: SessionState) -> None:
+        picker = pickers.model_picker(state)
+
+        def decide(model: str | None) -> None:
+            if model != state.model:
+                self.use_model(model)
+
+        self._screen.app.push_screen(picker, decide)
+        finding = pickers.fill_models(picker, self.find_models, state.model)
+        self._screen.run_worker(finding, name="looking for models", exit_on_error=False)
+
+    def _pick_theme(self) -> None:
+        app = self._screen.app
+        before = app.theme
+
+        def preview(name: str) -> None:
+            app.theme = name
+
+        def decide(name: str | None) -> None:
+            self._screen.post_message(messages.SetTheme(name or before, keep=name is not None))
+
+        app.push_screen(pickers.theme_picker(app.available_themes, before, preview), decide)

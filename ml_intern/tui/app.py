@@ -109,7 +109,7 @@ class MLInternApp(App[None]):
     def on_mount(self) -> None:
         """The agent is built once the first frame is on its way."""
         loop = asyncio.get_running_loop()
-        for name in ("SIGTERM", "SIGHUP"):
+        for name in ("SIGINT", "SIGTERM", "SIGHUP"):
             if number := getattr(signal, name, None):
                 try:
                     loop.add_signal_handler(number, self._leave_on_signal)

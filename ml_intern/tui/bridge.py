@@ -80,6 +80,8 @@ class Bridge:
         self._agent = wired.agent
         unsubscribe = wired.agent.events.subscribe(self._on_event)
         self._post(messages.AgentBuilt(setup))
+        for event in wired.earlier:  # a resumed session looks as it did: its past comes the way it came then
+            self._on_event(event)
         try:
             await wired.agent.run()
         except Exception as error:  # the worker's edge: whatever breaks the agent, the app stays usable

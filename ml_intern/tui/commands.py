@@ -117,6 +117,18 @@ def _theme(argument: str) -> Message:
     return messages.SetTheme(argument) if argument else messages.OpenPicker("theme")
 
 
+def _rewind(argument: str) -> Message:
+    if argument not in {"", "files"}:
+        raise UsageError("Type /rewind, or /rewind files to take the files back too.")
+    return messages.OpenPicker("prompt and files" if argument else "prompt")
+
+
+def _steer(argument: str) -> Message:
+    if not argument:
+        raise UsageError("Say what the agent should hear: /steer use the smaller model")
+    return messages.Operate("steer", text=argument)
+
+
 def _compact(argument: str) -> Message:
     return messages.Operate("compact", instructions=argument)
 
@@ -134,6 +146,20 @@ COMMANDS: tuple[Command, ...] = (
         "undo",
         "take back the last prompt and what followed it",
         _no_argument("undo", lambda: messages.Operate("undo")),
+        objection=_between_turns,
+    ),
+    Command(
+        "rewind",
+        "go back to an earlier prompt, with the files it changed if you like",
+        _rewind,
+        args="[files]",
+        objection=_between_turns,
+    ),
+    Command("steer", "tell the running turn something at its next step", _steer, args="TEXT", objection=_started),
+    Command(
+        "trust",
+        "read this project's AGENTS.md from now on",
+        _no_argument("trust", lambda: messages.Operate("trust")),
         objection=_between_turns,
     ),
     Command(

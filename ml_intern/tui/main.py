@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from ml_intern.options import Options
 
 INTERRUPTED = 130
-END_SIGNALS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
+END_SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 
 
 def run(options: Options) -> int:

@@ -134,7 +134,7 @@ class PlanChanged(AgentMessage):
 
 
 class Undone(AgentMessage):
-    """The last prompt and what followed it are gone."""
+    """A prompt and what followed it are gone."""
 
     event: protocol.UndoComplete
 
@@ -187,7 +187,7 @@ class Operate(Intent):
 
 
 class OpenPicker(Intent):
-    """Let the person choose a `model`, `mode`, `effort`, `theme` or `command` from a list."""
+    """Let the person choose a `model`, `mode`, `effort`, `theme`, `command`, `prompt` or `prompt and files`."""
 
     def __init__(self, subject: str) -> None:
         super().__init__()

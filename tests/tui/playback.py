@@ -93,6 +93,7 @@ def played_app(
                 env={},
                 model_problem="",
                 suggestion="",
+                earlier=(),
                 aclose=aclose,
             ),
         )

@@ -80,7 +80,7 @@ def test_a_choice_without_an_argument_opens_a_picker() -> None:
 def test_what_changes_the_conversation_waits_for_the_end_of_the_turn() -> None:
     running = SessionState(ready=True, running=True)
     blocked = {command.name for command in COMMANDS if command.objection(running)}
-    assert blocked == {"new", "undo", "compact", "practice"}
+    assert blocked == {"new", "undo", "rewind", "trust", "compact", "practice"}
     assert not any(command.objection(READY) for command in COMMANDS)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from datetime import datetime
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from textual.app import ComposeResult
 from textual.containers import Vertical
@@ -18,6 +18,9 @@ from ml_intern.tui.widgets.text import count, duration, money
 from ml_intern.tui.widgets.tool_model import summarise
 from ml_intern.tui.widgets.transcript import BlockId, Transcript
 from ml_intern.tui.widgets.welcome import Welcome
+
+if TYPE_CHECKING:
+    from ml_intern.core import protocol
 
 Level = Literal["info", "warning", "error"]
 SHOWN_ELSEWHERE = frozenset({"plan_tool"})
@@ -56,7 +59,7 @@ class ChatPane(Vertical):
         self._practice = practice
         self._transcript = Transcript(clock=clock, id="transcript")
         self._welcome = Welcome(id="welcome")
-        self._prompts: list[BlockId] = []
+        self._prompts: list[tuple[BlockId, str]] = []
         self._calls: dict[str, tuple[BlockId, ToolLine]] = {}
         self._began = ""
         self._forget_reply()
@@ -96,9 +99,8 @@ class ChatPane(Vertical):
                 self._end_stream(discarded)
             case messages.PromptEntered(event=event):
                 self._welcome.display = False
-                self._prompts.append(
-                    self._transcript.append(PromptBlock(event.content, time_of_day(event.time), steered=event.steered))
-                )
+                block = PromptBlock(event.content, time_of_day(event.time), steered=event.steered)
+                self._prompts.append((self._transcript.append(block), event.content))
                 self._transcript.follow()
             case messages.Noticed(text=text, level=level):
                 self.say(text, level)
@@ -107,8 +109,9 @@ class ChatPane(Vertical):
                 self.say(f"{text} The next prompt starts a new one.", "error")
             case messages.Begun():
                 self._clear()
-            case messages.Undone():
-                self._take_back()
+            case messages.Undone(event=event) if event.removed_messages:
+                self._take_back(event.prompt)
+                self._tell_of_files(event)
             case messages.TurnStarted(event=event):
                 self._began = event.time
             case messages.TurnEnded():
@@ -205,9 +208,24 @@ class ChatPane(Vertical):
                 parts = ["failed"]
         self._transcript.append(EndBlock(" · ".join([*parts, *([duration(took)] if took else [])])))
 
-    def _take_back(self) -> None:
-        if self._prompts:
-            self._remove_from(self._prompts.pop())
+    @property
+    def prompts(self) -> list[str]:
+        """What was said to the agent and still stands, oldest first."""
+        return [text for _, text in self._prompts]
+
+    def _take_back(self, prompt: str) -> None:
+        """Removes the newest prompt of this text and all that followed it."""
+        while self._prompts:
+            block_id, text = self._prompts.pop()
+            self._remove_from(block_id)
+            if text == prompt:
+                return
+
+    def _tell_of_files(self, event: protocol.UndoComplete) -> None:
+        if event.restored_files:
+            self.say(f"Files as they were before: {', '.join(event.restored_files)}.")
+        if event.kept_files:
+            self.say(f"Files left alone: {', '.join(event.kept_files)}.", "warning")
 
     def _remove_from(self, block_id: BlockId) -> None:
         self._transcript.remove_from(block_id)

@@ -20,15 +20,19 @@ class Chooser:
     Args:
         screen: Where intents are posted.
         run_command: Carries out a command that was picked.
+        prompts: What was said to the agent so far, oldest first.
     """
 
-    def __init__(self, screen: Screen[None], run_command: Callable[[Command], None]) -> None:
+    def __init__(
+        self, screen: Screen[None], run_command: Callable[[Command], None], prompts: Callable[[], list[str]]
+    ) -> None:
         self.find_models: FindModels = no_models
         self._screen = screen
         self._run_command = run_command
+        self._prompts = prompts
 
     def open(self, subject: str, state: SessionState) -> None:
-        """Lets the person choose a `command`, `model`, `mode`, `effort` or `theme`."""
+        """Lets the person choose a `command`, `model`, `mode`, `effort`, `theme`, or a prompt to go back to."""
         app = self._screen.app
         match subject:
             case "command":
@@ -41,6 +45,8 @@ class Chooser:
                 app.push_screen(pickers.effort_picker(state), self._operate_with("set_effort", "effort"))
             case "theme":
                 self._pick_theme()
+            case "prompt" | "prompt and files":
+                self._pick_prompt(restore_files=subject == "prompt and files")
 
     def use_model(self, model: str | None) -> None:
         """Changes to a model. The practice model has a session and a directory of its own."""
@@ -71,6 +77,17 @@ class Chooser:
         self._screen.app.push_screen(picker, decide)
         finding = pickers.fill_models(picker, self.find_models, state.model)
         self._screen.run_worker(finding, name="looking for models", exit_on_error=False)
+
+    def _pick_prompt(self, *, restore_files: bool) -> None:
+        prompts = self._prompts()
+
+        def go_back(number: str | None) -> None:
+            if number is not None:
+                # Counted from the end, but for the first: a compaction takes out what lies between.
+                index = int(number) - len(prompts) if int(number) else 0
+                self._screen.post_message(messages.Operate("rewind", prompt=index, restore_files=restore_files))
+
+        self._screen.app.push_screen(pickers.prompt_picker(prompts, files=restore_files), go_back)
 
     def _pick_theme(self) -> None:
         app = self._screen.app

@@ -78,7 +78,7 @@ class MainScreen(Screen[None]):
         self._dialog: ApprovalDialog | None = None
         self._title = ""
         self._setup = Setup()
-        self._chooser = Chooser(self, self.run_command)
+        self._chooser = Chooser(self, self.run_command, lambda: self._chat.prompts)
         self._local_models: tuple[str, ...] = ()
         self._greet()
         self.action_show_tab("chat")
@@ -167,7 +167,7 @@ class MainScreen(Screen[None]):
             self.notify("The request was withdrawn: nothing was run.", markup=False)
 
     def _on_undone(self, message: messages.Undone) -> None:
-        if message.event.prompt and not self._composer.prompt.text:
+        if self.state.ready and message.event.prompt and not self._composer.prompt.text:
             self._composer.prompt.fill(message.event.prompt)
 
     def _on_lost(self, _message: messages.AgentLost) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from ml_intern.options import DEMO_MODEL
 from ml_intern.tui.commands import COMMANDS, EFFORTS, MODES
@@ -33,6 +33,12 @@ def mode_picker(state: SessionState) -> Pick:
 def effort_picker(state: SessionState) -> Pick:
     """The reasoning efforts."""
     return Pick("reasoning effort", _described(EFFORTS, state.effort))
+
+
+def prompt_picker(prompts: Sequence[str], *, files: bool) -> Pick:
+    """What was said so far, newest first; the choice is the prompt's number."""
+    choices = [Choice(str(number), label=" ".join(text.split())[:200]) for number, text in enumerate(prompts)]
+    return Pick("go back to before, files too" if files else "go back to before", choices[::-1])
 
 
 def theme_picker(available: Iterable[str], current: str, preview: Callable[[str], None]) -> Pick:

@@ -61,13 +61,18 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 def _measure(subjects: Sequence[Subject], endpoint: Endpoint, names: Sequence[str], runs: int) -> Results:
     """All programs in turn, round by round, so that a ratio compares neighbours in time."""
     results = Results(subjects)
-    for subject in subjects:  # byte code is compiled and first-run files are written
+
+    def wanted(subject: Subject) -> bool:
+        of_app = subject.app and set(names) & set(PARTS)
+        return bool(of_app or (subject.headless and HEADLESS in names) or (subject.imports and "start" in names))
+
+    for subject in filter(wanted, subjects):  # byte code is compiled and first-run files are written
         _try(subject, endpoint, ["start"] if set(names) & set(PARTS) else [], HEADLESS in names, "hello", {}, results)
     results.problems.clear()
     for number in range(runs):
         before = time.monotonic(), machine_cpu_seconds(), _own_cpu(endpoint)
         figures: dict[str, Figures] = {subject.name: {} for subject in subjects}
-        for subject in subjects:
+        for subject in filter(wanted, subjects):
             print(f"round {number + 1} of {runs}: {subject.name}", file=sys.stderr)
             _try(subject, endpoint, names, HEADLESS in names, "", figures[subject.name], results)
         results.rounds.append(figures)

@@ -15,7 +15,7 @@ ROWS = {
     "ready_ms": "input ready, ms",
     "ready_cpu_s": "CPU until input ready, s",
     "ready_kb": "painted until input ready, KB",
-    "lost_keys": "keys lost while it starts",
+    "lost_keys": "keys lost or out of order while it starts",
     "idle_mb": "memory when idle, MB",
     "idle_cpu_percent": "CPU when idle, %",
     "idle_bytes_per_s": "painted when idle, bytes/s",

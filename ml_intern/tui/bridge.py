@@ -7,6 +7,7 @@ log lines are gathered first, since a message for each of them would cost more t
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -21,6 +22,20 @@ if TYPE_CHECKING:
     from ml_intern.wiring import Wired
 
 log = logging.getLogger(__name__)
+
+_AT_ONCE = frozenset(
+    {
+        "user_message",
+        "approval_required",
+        "approval_resolved",
+        "turn_complete",
+        "interrupted",
+        "error",
+        "ready",
+        "shutdown",
+    }
+)
+"""What a person waits for, or what ends something, is shown without waiting for more."""
 
 GATHER_S = 0.033
 """Pieces that come faster than this are shown together. The first one after a pause is shown at once."""
@@ -77,6 +92,9 @@ class Bridge:
             ConfigError: The configuration cannot be used.
         """
         wired, setup = await asyncio.to_thread(self._build)
+        # Start-up ran without garbage collection; what it has made stays, and need not be looked at again.
+        gc.freeze()
+        gc.enable()
         self._agent = wired.agent
         unsubscribe = wired.agent.events.subscribe(self._on_event)
         self._post(messages.AgentBuilt(setup))
@@ -123,11 +141,13 @@ class Bridge:
                 lines = event.log.rstrip("\n") + "\n"
                 self._gather(("log", call_id), lambda text: messages.ToolLogged(call_id, tool, text), lines)
             case kind:
-                self._flush()
                 if make := _FAMILIES.get(kind):
-                    self._post(make(event))
+                    message = make(event)
+                    self._gather((kind, event.seq), lambda _text: message)
+                if kind in _AT_ONCE:
+                    self._flush()
 
-    def _gather(self, key: tuple[Any, ...], make: Callable[[str], messages.AgentMessage], text: str) -> None:
+    def _gather(self, key: tuple[Any, ...], make: Callable[[str], messages.AgentMessage], text: str = "") -> None:
         last = self._gathered[-1] if self._gathered else None
         if last is None or last.key != key:
             last = _Gathered(key, make)

@@ -58,6 +58,7 @@ async def test_pieces_of_a_reply_are_gathered_and_nothing_is_lost_or_reordered(t
     for piece in pieces:
         agent.events.play(AssistantChunk(content=piece))
     agent.events.play(AssistantChunk(content="hm", kind="reasoning"), AssistantMessage(content="".join(pieces)))
+    await listener.until(messages.ReplyWhole)
     replies = [message for message in listener.messages if isinstance(message, messages.ReplyText)]
     assert "".join(reply.text for reply in replies if reply.kind == "text") == "".join(pieces)
     assert [reply.kind for reply in replies] == ["text", "reasoning"]
@@ -86,6 +87,7 @@ async def test_log_lines_are_gathered_per_call_and_keep_their_place_between_othe
         ToolLog(tool="bash", log="three", tool_call_id="a"),
         Processing(),
     )
+    await listener.until(messages.TurnStarted)
     told = [
         (message.tool_call_id, message.text) if isinstance(message, messages.ToolLogged) else type(message)
         for message in listener.messages[start:]

@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 from ml_intern import __version__
 from ml_intern.core.config import ConfigError, LoadedConfig, load_config
@@ -31,6 +32,7 @@ from ml_intern.core.settings import Settings
 from ml_intern.exit_codes import FAILURE, OK
 from ml_intern.options import Options
 from ml_intern.resources import config_path
+from ml_intern.tools.mcp.config import ProgramServer, parse_servers
 
 TIMEOUT_S = 2.0
 HUB_URL = "https://huggingface.co"
@@ -118,6 +120,7 @@ async def examine(options: Options, env: LoadedEnv) -> Report:
         ]
         report.places["configuration file"] = _file_state(config)
     settings = config.settings if config else Settings()
+    servers = _mcp_servers(settings, report)
     pool = HttpPool(TIMEOUT_S)
     try:
         (report.model, model_ok), report.services = await asyncio.gather(
@@ -125,6 +128,7 @@ async def examine(options: Options, env: LoadedEnv) -> Report:
         )
     finally:
         await pool.aclose()
+    report.services += servers
     report.ok = report.ok and model_ok
     return report
 
@@ -210,6 +214,27 @@ async def _local_servers(env: Mapping[str, str]) -> list[Check]:
     if not found:
         return [Check("model servers here", "missing", "none of Ollama, vLLM, LM Studio and llama.cpp answered")]
     return [Check(server.label, "ok", f"{server.base_url}: {', '.join(server.models[:5])}", "free") for server in found]
+
+
+def _mcp_servers(settings: Settings, report: Report) -> list[Check]:
+    """What is configured. Nothing is started or asked: a server may be any program."""
+    try:
+        servers = parse_servers(settings.mcpServers)
+    except ConfigError as error:
+        report.ok = False
+        report.problems.append(str(error))
+        return []
+    checks = []
+    for name in settings.mcpServers:
+        config = servers.get(name)
+        if config is None:
+            checks.append(Check(f"MCP {name}", "missing", "disabled"))
+        elif isinstance(config, ProgramServer):
+            checks.append(Check(f"MCP {name}", "ok", f"the program {config.command}, not started by doctor"))
+        else:
+            host = urlsplit(config.url).hostname
+            checks.append(Check(f"MCP {name}", "ok", f"{config.transport} at {host}, not asked by doctor"))
+    return checks
 
 
 async def _get(pool: HttpPool, url: str, headers: Mapping[str, str]) -> tuple[State, str, Any]:

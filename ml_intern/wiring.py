@@ -13,6 +13,7 @@ from ml_intern.core.agent import Agent
 from ml_intern.core.approvals.budget import Budget
 from ml_intern.core.approvals.pending import PendingApprovals
 from ml_intern.core.approvals.policy import Policy
+from ml_intern.core.briefing import Briefing
 from ml_intern.core.calls import ToolHost
 from ml_intern.core.child_env import without_secrets
 from ml_intern.core.config import BUNDLED, ConfigError, LoadedConfig, load_config
@@ -27,8 +28,6 @@ from ml_intern.core.llm.probe import probe
 from ml_intern.core.logs import start_logging
 from ml_intern.core.places import Places, find_places
 from ml_intern.core.plan import Plan
-from ml_intern.core.project import as_context, find_project, is_trusted, trust
-from ml_intern.core.prompt import system_prompt
 from ml_intern.core.protocol import EventBase, Notice
 from ml_intern.core.redact import Redactor
 from ml_intern.core.session import Session
@@ -43,6 +42,8 @@ from ml_intern.sessions.lock import SessionInUseError
 from ml_intern.sessions.log import SessionLog
 from ml_intern.sessions.restore import SavedSession, latest_session, restore, title_of
 from ml_intern.tools.jobs.local import LocalBackend
+from ml_intern.tools.mcp.config import parse_servers
+from ml_intern.tools.mcp.hub import McpHub
 from ml_intern.tools.registry import create_builtin_tools
 
 log = logging.getLogger(__name__)
@@ -63,6 +64,7 @@ class Wired:
         llm: The way to models.
         catalog: What is known about models.
         session_log: The log of the running session.
+        mcp: The MCP servers; they are connected to once the agent is ready.
         warnings: Sentences for a person: odd configuration, ignored files.
         model_problem: Why the configured model cannot be used as things stand, or empty.
         suggestion: A prompt to begin with, in the practice session.
@@ -76,13 +78,15 @@ class Wired:
     llm: LLMClient
     catalog: Catalog
     session_log: SessionLog
+    mcp: McpHub
     warnings: tuple[str, ...] = ()
     model_problem: str = ""
     suggestion: str = ""
     earlier: tuple[EventBase, ...] = ()
 
     async def aclose(self) -> None:
-        """Closes connections and the log. The agent must have been shut down."""
+        """Closes connections, ends MCP servers, and closes the log. The agent must have been shut down."""
+        await self.mcp.aclose()
         await self.llm.aclose()
         self.session_log.close()
 
@@ -151,6 +155,7 @@ def assemble(
     """
     if settings.tool_runtime == "sandbox":
         raise ConfigError("Sandbox tools are not part of this version; leave out --sandbox-tools and tool_runtime.")
+    servers = parse_servers(settings.mcpServers)
     catalog = Catalog(settings, env, config_path("models.json"), places.config / "models.json")
     llm = LLMClient(settings, env, catalog)
     child_env = without_secrets(env, keep=settings.tools.pass_env)
@@ -158,42 +163,21 @@ def assemble(
         [*create_builtin_tools(LocalBackend(places.jobs, child_env), secrets=env), *extra_tools],
         parallel=settings.tools.parallel,
     )
-    template = config_path("prompts", "system.md").read_text(encoding="utf-8")
-
-    project = find_project(workspace)
-
-    def prompt() -> str:
-        text = system_prompt(
-            template, router.names, workspace=workspace, headless=headless, runtime=settings.tool_runtime
-        )
-        return f"{text}\n\n{as_context(project)}" if project.text and is_trusted(places.config, project.root) else text
-
-    def trust_project() -> str:
-        trust(places.config, project.root)
-        return as_context(project) if project.text else ""
-
-    if project.text and not is_trusted(places.config, project.root):
-        names = " and ".join(path.name for path in project.files)
-        warnings = (
-            *warnings,
-            f"{project.root} has instructions for agents ({names}); they are not read until you /trust it.",
-        )
-
-    events = EventStream("")
-    session = Session(
+    briefing = Briefing(
+        config_path("prompts", "system.md").read_text(encoding="utf-8"),
+        lambda: router.names,
         workspace=workspace,
-        model=settings.model_name,
-        context=ContextManager(prompt(), TokenCounter(), on_change=events.emit),
-        policy=Policy(settings.approvals),
-        budget=Budget(settings.max_cost_usd),
-        effort=settings.reasoning_effort,
-        mode=settings.mode,
-        stream=settings.stream,
+        config=places.config,
+        headless=headless,
+        runtime=settings.tool_runtime,
     )
+    warnings = tuple(filter(None, (*warnings, *catalog.warnings, briefing.hint)))
+    events = EventStream("")
+    session = _new_session(settings, workspace, briefing, events)
     events.session_id = session.id
 
-    def tell(text: str) -> None:
-        events.emit(Notice(text=text, level="warning"))
+    def tell(text: str, bad: bool = True) -> None:
+        events.emit(Notice(text=text, level="warning" if bad else "info"))
 
     redactor = Redactor.from_env(env)
     session_log = SessionLog(places.sessions, redactor, __version__, on_problem=tell)
@@ -207,17 +191,19 @@ def assemble(
     host = ToolHost(router, settings, child_env, lambda session_id: places.cache / "outputs" / session_id)
     runner = TurnRunner(session, llm, catalog, host, events, pending, settings)
     model_problem = _problem_with(llm, settings.model_name)
+    mcp = McpHub(servers, router, env=env, workspace=workspace, tell=tell)
     agent = Agent(
         runner,
         events,
         pending,
-        system_prompt=prompt,
+        system_prompt=briefing.system_prompt,
         try_model=partial(probe, llm),
         preload=llm.preload,
-        trust_project=trust_project,
+        trust_project=briefing.trust,
+        on_ready=mcp.start,
         default_cap_usd=None if settings.max_cost_usd is None and cap_lifted else UNWATCHED_CAP_USD,
         tool_count=len(router.names),
-        notes=(*warnings, *catalog.warnings),
+        notes=warnings,
     )
     return Wired(
         agent=agent,
@@ -227,10 +213,24 @@ def assemble(
         llm=llm,
         catalog=catalog,
         session_log=session_log,
-        warnings=(*warnings, *catalog.warnings),
+        mcp=mcp,
+        warnings=warnings,
         model_problem=model_problem,
         suggestion=suggestion,
         earlier=() if saved is None else tuple(saved.events),
+    )
+
+
+def _new_session(settings: Settings, workspace: Path, briefing: Briefing, events: EventStream) -> Session:
+    return Session(
+        workspace=workspace,
+        model=settings.model_name,
+        context=ContextManager(briefing.system_prompt(), TokenCounter(), on_change=events.emit),
+        policy=Policy(settings.approvals),
+        budget=Budget(settings.max_cost_usd),
+        effort=settings.reasoning_effort,
+        mode=settings.mode,
+        stream=settings.stream,
     )
 
 

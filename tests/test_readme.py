@@ -15,6 +15,7 @@ from ml_intern.core.llm.model_file import read_model_file
 from ml_intern.core.places import find_places
 from ml_intern.core.settings import Settings
 from ml_intern.core.tools.spec import SessionState, ToolContext, ToolSpec
+from ml_intern.tools.mcp.config import parse_servers
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -65,6 +66,11 @@ def test_configurations_of_the_readme_load(tmp_path: Path) -> None:
         settings = load_config(places, {"DOCS_TOKEN": "x"}).settings
         for key, value in json.loads(block).items():
             assert getattr(settings, key) != getattr(Settings(), key), f"{key}: {value} changes nothing"
+
+
+def test_servers_of_the_readme_could_be_connected_to() -> None:
+    (block,) = [block for block in blocks("json") if '"mcpServers"' in block]
+    assert set(parse_servers(json.loads(block)["mcpServers"])) == {"time", "docs"}
 
 
 def test_model_file_of_the_readme_is_understood(tmp_path: Path) -> None:

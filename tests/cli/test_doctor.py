@@ -95,3 +95,18 @@ def test_nothing_is_written_and_nothing_is_sent_to_a_model(program: Program, ser
     assert server.requests == []
     assert list(program.home.iterdir()) == []
     assert list(program.workdir.iterdir()) == []
+
+
+def test_servers_are_listed_and_not_started_and_a_wrong_entry_is_a_problem(program: Program, tmp_path: Path) -> None:
+    trace = tmp_path / "started"
+    notes = {"command": "touch", "args": [str(trace)]}
+    program.configure(mcpServers={"notes": notes, "docs": {"url": "http://127.0.0.1:9/x", "disabled": True}})
+    done = program.run("doctor", *MODEL)
+    assert done.code == 0
+    assert "MCP notes             the program touch, not started by doctor" in done.stdout
+    assert "MCP docs              disabled" in done.stdout
+    assert not trace.exists()
+    program.configure(mcpServers={"notes": {**notes, "arg": []}})
+    done = program.run("doctor", *MODEL)
+    assert done.code == 1
+    assert "mcpServers.notes: unknown key arg; the nearest known one is args." in done.stdout

@@ -104,7 +104,9 @@ class Server:
             return
         self.token = params.get("_meta", {}).get("progressToken")
         result = self.tools[name](**arguments)
-        self.answer(number, result if isinstance(result, dict) else {"content": [{"type": "text", "text": str(result)}]})
+        self.answer(
+            number, result if isinstance(result, dict) else {"content": [{"type": "text", "text": str(result)}]}
+        )
 
     # ------------------------------------------------------------------------------------------------- tools
 
@@ -112,7 +114,7 @@ class Server:
         return text
 
     def tool_environment(self) -> str:
-        return json.dumps({"env": dict(os.environ), "cwd": os.getcwd(), "pid": os.getpid(), "argv": sys.argv})
+        return json.dumps({"env": dict(os.environ), "cwd": str(Path.cwd()), "pid": os.getpid(), "argv": sys.argv})
 
     def tool_slow(self, text: str = "60") -> str:
         time.sleep(float(text))
@@ -185,6 +187,9 @@ def main(conduct: list[str]) -> None:
         if Path(conduct[1]).exists():
             sys.exit("it has been here before")
         Path(conduct[1]).touch()
+    if conduct[:1] == ["after"]:  # starts when somebody makes the file
+        while not Path(conduct[1]).exists():
+            time.sleep(0.01)
     if conduct[:1] == ["family"]:
         child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
         Path(conduct[1]).write_text(f"{os.getpid()} {child.pid}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -43,6 +44,7 @@ class Message:
     kind: Kind = "plain"
     reasoning: str = ""
     provider: dict[str, Any] = field(default_factory=dict)
+    _encoded: list[str] = field(default_factory=list, init=False, repr=False, compare=False)
 
     @property
     def is_prompt(self) -> bool:
@@ -61,6 +63,12 @@ class Message:
         if self.role == "tool":
             message["tool_call_id"] = self.tool_call_id
         return message
+
+    def encoded(self) -> str:
+        """`wire` as JSON text. Made once: a message is sent with every request that follows it."""
+        if not self._encoded:
+            self._encoded.append(json.dumps(self.wire(), ensure_ascii=False))
+        return self._encoded[0]
 
     def record(self) -> dict[str, Any]:
         """The message as the session log keeps it: everything, without empty fields."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from typing import Any
@@ -30,6 +31,18 @@ def build_body(request: Request, route: Route) -> dict[str, Any]:
         body["max_completion_tokens" if route.is_public_openai else "max_tokens"] = request.max_tokens
     _add_cache_hints(body, request, route)
     return body
+
+
+def encode_body(request: Request, route: Route) -> bytes:
+    """The request body as JSON in UTF-8. What was sent before is not encoded again."""
+    body = build_body(request, route)
+    sent = zip(request.messages, body.pop("messages"), strict=True)
+    messages = ", ".join(
+        message.encoded() if wire == message.wire() else json.dumps(wire, ensure_ascii=False) for message, wire in sent
+    )
+    rest = json.dumps(body, ensure_ascii=False)
+    # A lone surrogate cannot be sent; it comes from undecodable tool output and means nothing to a model.
+    return f'{{"messages": [{messages}], {rest[1:]}'.encode("utf-8", "replace")
 
 
 def build_headers(request: Request, route: Route) -> dict[str, str]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from ml_intern.core.llm.errors import LLMError, from_exception, from_status, from_stream_error, stream_cut, timed_out
 from ml_intern.core.llm.http_pool import HttpPool
-from ml_intern.core.llm.params import build_body, build_headers
+from ml_intern.core.llm.params import build_headers, encode_body
 from ml_intern.core.llm.routing import Route
 from ml_intern.core.llm.sse import SSEParser
 from ml_intern.core.llm.types import Chunk, Request
@@ -70,8 +70,7 @@ class WireTransport:
 
     async def _open(self, request: Request) -> httpx.Response:
         """Sends the request and waits for the headers."""
-        # A lone surrogate cannot be sent; it comes from undecodable tool output and means nothing to a model.
-        content = json.dumps(build_body(request, self._route), ensure_ascii=False).encode("utf-8", "replace")
+        content = encode_body(request, self._route)
         headers = {"Content-Type": "application/json", **build_headers(request, self._route)}
         if self._route.api_key:
             headers["Authorization"] = f"Bearer {self._route.api_key}"

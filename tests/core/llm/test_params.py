@@ -1,9 +1,12 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+
+import pytest
 
 from ml_intern.core.context.messages import Message, ToolCall
-from ml_intern.core.llm.params import build_body
+from ml_intern.core.llm.params import build_body, encode_body
 from ml_intern.core.llm.routing import resolve
 from ml_intern.core.llm.types import Request
 from ml_intern.core.settings import Settings
@@ -76,3 +79,24 @@ def test_the_reply_limit_has_the_name_that_the_server_knows() -> None:
 def test_without_tools_nothing_is_said_of_them() -> None:
     built = build_body(Request("vllm/x", (SYSTEM, PROMPT), stream=False), resolve("vllm/x", ENV, Settings()))
     assert built.keys() == {"model", "messages"}
+
+
+@pytest.mark.parametrize("model", ["vllm/x", "anthropic/claude-opus-4.8:fal-ai", "deepseek-ai/DeepSeek-V4-Pro"])
+def test_the_encoded_body_says_the_same_each_time_it_is_sent(model: str) -> None:
+    thought = Message("assistant", 'ünï "quoted"\n', reasoning="hm", provider={"origin": model})
+    request = Request(model, (SYSTEM, PROMPT, CALL, RESULT, thought, PROMPT), TOOLS)
+    route = resolve(model, {**ENV, "LOCAL_LLM_BASE_URL": "http://127.0.0.1:1"}, Settings())
+    expected = json.loads(json.dumps(build_body(request, route)))
+    assert json.loads(encode_body(request, route)) == expected
+    assert json.loads(encode_body(request, route)) == expected
+
+
+def test_a_changed_copy_of_a_message_is_encoded_as_it_is() -> None:
+    assert json.loads(PROMPT.encoded()) == PROMPT.wire()
+    assert json.loads(replace(PROMPT, content="other").encoded())["content"] == "other"
+
+
+def test_a_lone_surrogate_does_not_stand_in_the_way() -> None:
+    request = Request("vllm/x", (Message("user", "a\ud800b"),))
+    route = resolve("vllm/x", {"LOCAL_LLM_BASE_URL": "http://127.0.0.1:1"}, Settings())
+    assert json.loads(encode_body(request, route))["messages"][0]["content"] == "a?b"

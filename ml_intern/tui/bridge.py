@@ -174,7 +174,10 @@ def _error(event: Any) -> messages.AgentMessage:
 
 
 def _compacted(event: Any) -> messages.AgentMessage:
-    text = f"Context compacted: {event.old_tokens:,} tokens are now {event.new_tokens:,}."
+    if event.new_tokens < event.old_tokens:
+        text = f"Context compacted: {event.old_tokens:,} tokens are now {event.new_tokens:,}."
+    else:
+        text = f"The model found the conversation too long; its {event.old_tokens:,} tokens are sent once more."
     return messages.Noticed(text, "info", event)
 
 

@@ -7,10 +7,11 @@ from typing import Literal, Protocol
 
 from pydantic_core import PydanticSerializationError
 
+from ml_intern.core.plain_text import plain
 from ml_intern.core.protocol import EventBase
 from ml_intern.core.redact import Redactor
 from ml_intern.headless.outcome import Outcome
-from ml_intern.headless.streams import Stream, plain
+from ml_intern.headless.streams import Stream
 
 
 class Output(Protocol):

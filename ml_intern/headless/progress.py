@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from ml_intern.core.plain_text import plain
 from ml_intern.core.protocol import (
     AssistantMessage,
     Compacted,
@@ -19,7 +20,7 @@ from ml_intern.core.protocol import (
 )
 from ml_intern.core.redact import Redactor
 from ml_intern.headless.outcome import Outcome
-from ml_intern.headless.streams import Stream, plain
+from ml_intern.headless.streams import Stream
 
 _WIDTH = 100
 _TELLING = ("command", "path", "query", "operation", "url", "pattern", "repo_id", "script", "prompt")

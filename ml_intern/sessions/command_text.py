@@ -10,10 +10,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, TextIO
 
+from ml_intern.core.plain_text import plain
 from ml_intern.core.redact import Redactor
 from ml_intern.sessions.index import Found
 from ml_intern.sessions.summary import Summary, milliseconds
-from ml_intern.sessions.text import fit, one_line, plain
+from ml_intern.sessions.text import fit, one_line
 
 _ID_LENGTH = 8
 _NARROWEST_TITLE = 20

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
-from ml_intern.sessions.text import one_line, plain
+from ml_intern.core.plain_text import plain
+from ml_intern.sessions.text import one_line
 
 Status = Literal["completed", "error", "interrupted", "limit", "running"]
 DocKind = Literal["prompt", "answer", "command", "output", "title"]

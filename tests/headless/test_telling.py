@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from ml_intern.core.plain_text import plain
 from ml_intern.core.protocol import (
     AssistantMessage,
     ErrorEvent,
@@ -22,7 +23,7 @@ from ml_intern.core.protocol import (
 from ml_intern.core.redact import Redactor
 from ml_intern.headless.outcome import Outcome
 from ml_intern.headless.progress import Progress, one_line, summary_of
-from ml_intern.headless.streams import Stream, plain
+from ml_intern.headless.streams import Stream
 
 
 def complete(reason: Any) -> TurnComplete:

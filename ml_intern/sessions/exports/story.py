@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from ml_intern.core.plain_text import plain
 from ml_intern.sessions.conversation import Conversation
 from ml_intern.sessions.summary import string
-from ml_intern.sessions.text import plain
 
 LONGEST_OUTPUT = 20_000
 _SCRIPTS = {"command": "bash", "script": "python", "content": "", "code": "python"}

@@ -37,6 +37,7 @@ from ml_intern.core.tools.spec import ToolSpec
 from ml_intern.core.turn import TurnRunner
 from ml_intern.options import Options
 from ml_intern.resources import config_path
+from ml_intern.services.hub import HubClient
 from ml_intern.sessions.find import sessions_by_prefix
 from ml_intern.sessions.lock import SessionInUseError
 from ml_intern.sessions.log import SessionLog
@@ -44,7 +45,7 @@ from ml_intern.sessions.restore import SavedSession, latest_session, restore, ti
 from ml_intern.tools.jobs.local import LocalBackend
 from ml_intern.tools.mcp.config import parse_servers
 from ml_intern.tools.mcp.hub import McpHub
-from ml_intern.tools.registry import create_builtin_tools
+from ml_intern.tools.registry import Services, create_builtin_tools
 
 log = logging.getLogger(__name__)
 
@@ -64,6 +65,7 @@ class Wired:
         llm: The way to models.
         catalog: What is known about models.
         session_log: The log of the running session.
+        services: What the tools share, for screens that show the same.
         mcp: The MCP servers; they are connected to once the agent is ready.
         warnings: Sentences for a person: odd configuration, ignored files.
         model_problem: Why the configured model cannot be used as things stand, or empty.
@@ -78,6 +80,7 @@ class Wired:
     llm: LLMClient
     catalog: Catalog
     session_log: SessionLog
+    services: Services
     mcp: McpHub
     warnings: tuple[str, ...] = ()
     model_problem: str = ""
@@ -159,10 +162,8 @@ def assemble(
     catalog = Catalog(settings, env, config_path("models.json"), places.config / "models.json")
     llm = LLMClient(settings, env, catalog)
     child_env = without_secrets(env, keep=settings.tools.pass_env)
-    router = ToolRouter(
-        [*create_builtin_tools(LocalBackend(places.jobs, child_env), secrets=env), *extra_tools],
-        parallel=settings.tools.parallel,
-    )
+    services = Services(jobs=LocalBackend(places.jobs, child_env), hub=HubClient(env), env=env)
+    router = ToolRouter([*create_builtin_tools(services), *extra_tools], parallel=settings.tools.parallel)
     briefing = Briefing(
         config_path("prompts", "system.md").read_text(encoding="utf-8"),
         lambda: router.names,
@@ -213,6 +214,7 @@ def assemble(
         llm=llm,
         catalog=catalog,
         session_log=session_log,
+        services=services,
         mcp=mcp,
         warnings=warnings,
         model_problem=model_problem,

@@ -56,8 +56,44 @@ class ToolSettings(_Section):
 class JobSettings(_Section):
     """Compute jobs."""
 
-    backend: Literal["auto", "local"] = "auto"
+    backend: Literal["auto", "local", "hub", "slurm"] = "auto"
+    """Where jobs run. `auto`: on the Hub with a token, else on this machine."""
     default_timeout: str = "30m"
+    namespace: str = ""
+    """User or organisation that pays for jobs where a call names none; empty for the token's owner."""
+    max_wait_for_start_s: Annotated[float, Field(gt=0)] = 1800.0
+    """A job that is still waiting for hardware after this long is no longer watched by the call that started it."""
+    require_saving: bool = True
+    """Whether a rented training job that saves its model nowhere is refused."""
+    local_cpu_slots: Annotated[int, Field(ge=1)] = 2
+    """Local jobs without a GPU that run at the same time; further ones wait."""
+    local_memory_gb: Annotated[float, Field(gt=0)] | None = None
+    """Memory a local job may use; `null`: all there is."""
+
+
+class SandboxSettings(_Section):
+    """Rented sandboxes, where bash, read, write and edit act when `tool_runtime` is `sandbox`."""
+
+    flavor: str = "cpu-basic"
+    image: str = "python:3.12"
+    idle_timeout_s: Annotated[int, Field(ge=60)] = 1800
+    """A sandbox in which nothing runs is shut down after this long."""
+    start_timeout_s: Annotated[float, Field(gt=0)] = 180.0
+    namespace: str = ""
+    """User or organisation that pays; empty for the token's owner."""
+    forward_hf_token: bool = False
+    """Whether programs in the sandbox may use the Hugging Face token."""
+    workdir: str = "/app"
+    """Where commands start and relative paths begin."""
+
+
+class HubSettings(_Section):
+    """Repositories on the Hub."""
+
+    private: bool = True
+    """Whether new repositories are private unless a call says otherwise."""
+    collect_artifacts: bool = False
+    """Whether what a session publishes is gathered in a private collection."""
 
 
 class ApprovalRules(_Section):
@@ -108,6 +144,8 @@ class Settings(_Section):
     context: ContextSettings = ContextSettings()
     tools: ToolSettings = ToolSettings()
     jobs: JobSettings = JobSettings()
+    sandbox: SandboxSettings = SandboxSettings()
+    hub: HubSettings = HubSettings()
     money: MoneySettings = MoneySettings()
     ui: UISettings = UISettings()
     mcpServers: dict[str, dict[str, Any]] = Field(default_factory=dict)  # noqa: N815 - the key MCP clients agree on

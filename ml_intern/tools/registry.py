@@ -3,27 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
+from ml_intern.core.jobs import JobsBackend
 from ml_intern.core.tools.spec import ToolSpec
+from ml_intern.services.hub import HubClient
 from ml_intern.tools.edit import create_edit_tool
 from ml_intern.tools.files import create_file_tools
-from ml_intern.tools.jobs.backend import JobsBackend
 from ml_intern.tools.jobs.tool import create_jobs_tool
 from ml_intern.tools.plan import create_plan_tool
 from ml_intern.tools.shell import create_bash_tool
 
 
-def create_builtin_tools(jobs: JobsBackend, *, secrets: Mapping[str, str] | None = None) -> list[ToolSpec]:
-    """All tools that come with the program.
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What the built-in tools share.
 
-    Args:
+    Attributes:
         jobs: Where compute jobs run.
-        secrets: Where the values of secrets come from that a job names; the children's environment by default.
+        hub: The way to the Hub.
+        env: Environment of the run, secrets included: values of the secrets that a job names come from here.
     """
+
+    jobs: JobsBackend
+    hub: HubClient
+    env: Mapping[str, str]
+
+
+def create_builtin_tools(services: Services) -> list[ToolSpec]:
+    """All tools that come with the program."""
     return [
         create_bash_tool(),
         *create_file_tools(),
         create_edit_tool(),
         create_plan_tool(),
-        create_jobs_tool(jobs, secrets=secrets),
+        create_jobs_tool(services.jobs, secrets=services.env),
     ]

@@ -6,13 +6,14 @@ from pathlib import Path
 import pytest
 
 from ml_intern.core.tools.spec import ToolSpec
+from ml_intern.services.hub import HubClient
 from ml_intern.tools.jobs.local import LocalBackend
-from ml_intern.tools.registry import create_builtin_tools
+from ml_intern.tools.registry import Services, create_builtin_tools
 
 
 @pytest.fixture
 def tools(tmp_path: Path) -> list[ToolSpec]:
-    return create_builtin_tools(LocalBackend(tmp_path, {}))
+    return create_builtin_tools(Services(LocalBackend(tmp_path, {}), HubClient({}), {}))
 
 
 def test_the_local_tools_come_first_and_in_order(tools: list[ToolSpec]) -> None:

@@ -6,7 +6,7 @@ import ast
 import re
 import warnings
 
-from ml_intern.tools.jobs.backend import duration_text
+from ml_intern.core.jobs import duration_text
 from ml_intern.tools.jobs.prepare import PreparedJob
 
 Check = tuple[bool, str]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from functools import cache
 
+from ml_intern.core.jobs import Flavor
 from ml_intern.resources import config_path
-from ml_intern.tools.jobs.backend import Flavor
 
 
 @cache

@@ -16,7 +16,16 @@ from pathlib import Path
 
 from ml_intern.core.approvals.effects import Cost
 from ml_intern.core.child_env import without_secrets
-from ml_intern.tools.jobs.backend import Flavor, JobInfo, JobRef, JobsError, JobSpec, duration_text
+from ml_intern.core.jobs import (
+    Flavor,
+    JobInfo,
+    JobLoad,
+    JobRef,
+    JobSchedules,
+    JobsError,
+    JobSpec,
+    duration_text,
+)
 from ml_intern.tools.jobs.hardware import hub_flavor_names
 from ml_intern.tools.jobs.local_files import JobDirectory
 from ml_intern.tools.jobs.log_lines import GrowingLog, last_lines
@@ -55,6 +64,7 @@ class LocalBackend:
         "and every hardware_flavor means this machine."
     )
     poll_s = 0.2
+    schedules: JobSchedules | None = None
 
     def __init__(self, root: Path, env: Mapping[str, str] | None = None, *, grace_s: float = GRACE_S) -> None:
         self._root = root
@@ -118,6 +128,19 @@ class LocalBackend:
         """The last lines of the log."""
         directory = await asyncio.to_thread(JobDirectory.find, self._root, job)
         return await asyncio.to_thread(last_lines, directory.log_path, lines)
+
+    async def follow_load(self, job: JobRef) -> AsyncIterator[JobLoad]:  # noqa: ARG002 - nobody measures it here
+        """Nothing: the machine's own tools show how busy it is."""
+        nothing: tuple[JobLoad, ...] = ()
+        for load in nothing:
+            yield load
+
+    async def set_labels(self, job: JobRef, labels: Mapping[str, str]) -> JobInfo:  # noqa: ARG002 - one shape for all
+        """Not possible: a local job keeps the labels it was submitted with."""
+        raise JobsError(f"Job {job.id} runs on this machine, where labels are set once and for all at its start.")
+
+    async def refresh(self) -> None:
+        """Nothing to ask for."""
 
     def flavors(self) -> tuple[Flavor, ...]:
         """This machine."""

@@ -23,7 +23,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from ml_intern.tools.jobs.backend import JobInfo, JobRef, JobsError, UnknownJobError
+from ml_intern.core.jobs import JobInfo, JobRef, JobsError, UnknownJobError
 from ml_intern.tools.processes import group_alive, kill_group, terminate_group
 
 _ID = re.compile(r"local-[0-9a-f]{8,32}")

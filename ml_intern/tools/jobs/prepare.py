@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ml_intern.core.approvals.effects import Cost
+from ml_intern.core.jobs import Flavor, JobsBackend, JobsError, JobSpec, parse_duration
 from ml_intern.core.llm.routing import find_hf_token
 from ml_intern.core.secret_values import is_secret
 from ml_intern.core.tools.spec import ToolContext
-from ml_intern.tools.jobs.backend import Flavor, JobsBackend, JobsError, JobSpec, parse_duration
 from ml_intern.tools.jobs.params import JobsParams
 
 MAX_SCRIPT_BYTES = 1_000_000

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from ml_intern.core.display import DisplayBlock, JobCard, LogBlock, TableBlock, TextBlock
-from ml_intern.tools.jobs.backend import Flavor, JobInfo, duration_text
+from ml_intern.core.jobs import Flavor, JobInfo, duration_text
 from ml_intern.tools.jobs.prepare import PreparedJob
 
 MAX_LISTED = 50

@@ -7,9 +7,9 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
 from ml_intern.core.approvals.effects import READS_ONLY, Assessment, Effect
+from ml_intern.core.jobs import Flavor, JobInfo, JobRef, JobsBackend, JobsError, duration_text
 from ml_intern.core.tools.spec import ToolContext, ToolResult, ToolSpec
 from ml_intern.tools.jobs import report
-from ml_intern.tools.jobs.backend import Flavor, JobInfo, JobRef, JobsBackend, JobsError, duration_text
 from ml_intern.tools.jobs.checks import preflight
 from ml_intern.tools.jobs.hardware import is_cpu_flavor
 from ml_intern.tools.jobs.params import JobsParams

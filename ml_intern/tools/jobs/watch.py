@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from ml_intern.tools.jobs.backend import JobInfo, JobRef, JobsBackend, JobsError, JobSpec
+from ml_intern.core.jobs import JobInfo, JobRef, JobsBackend, JobsError, JobSpec
 
 SHOW_EVERY_S = 0.1
 SHOWN_AT_ONCE = 40

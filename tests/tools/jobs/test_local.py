@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from ml_intern.tools.jobs.backend import JobInfo, JobRef, JobsError, JobSpec, UnknownJobError
+from ml_intern.core.jobs import JobInfo, JobRef, JobsError, JobSpec, UnknownJobError
 from ml_intern.tools.jobs.local import LocalBackend
 from tests.tools.jobs.support import PATIENCE_S, Gate, is_running, until
 
@@ -156,7 +156,7 @@ async def test_a_job_that_has_ended_stays_as_it_is_when_cancelled(backend: Local
 SUBMITTER = """
 import asyncio, sys
 from pathlib import Path
-from ml_intern.tools.jobs.backend import JobSpec
+from ml_intern.core.jobs import JobSpec
 from ml_intern.tools.jobs.local import LocalBackend
 
 async def main():

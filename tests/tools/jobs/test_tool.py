@@ -11,9 +11,9 @@ from pydantic import ValidationError
 
 from ml_intern.core.approvals.effects import Effect
 from ml_intern.core.display import JobCard, LogBlock, TextBlock
+from ml_intern.core.jobs import JobInfo, JobRef, JobsError, JobSpec
 from ml_intern.core.settings import Settings
 from ml_intern.core.tools.spec import ToolSpec
-from ml_intern.tools.jobs.backend import JobInfo, JobRef, JobsError, JobSpec
 from ml_intern.tools.jobs.local import LocalBackend
 from ml_intern.tools.jobs.params import JobsParams
 from ml_intern.tools.jobs.tool import create_jobs_tool

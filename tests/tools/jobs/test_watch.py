@@ -1,13 +1,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
 
 import pytest
 
 from ml_intern.core.approvals.effects import Cost
-from ml_intern.tools.jobs.backend import Flavor, JobInfo, JobRef, JobsError, JobSpec, Stage, parse_duration
+from ml_intern.core.jobs import (
+    Flavor,
+    JobInfo,
+    JobLoad,
+    JobRef,
+    JobSchedules,
+    JobsError,
+    JobSpec,
+    Stage,
+    parse_duration,
+)
 from ml_intern.tools.jobs.watch import LiveLog, follow
 
 LINES = tuple(f"line {number}" for number in range(9))
@@ -19,6 +29,7 @@ class FarAway:
     name = "far"
     about = "Far away."
     poll_s = 0.001
+    schedules: JobSchedules | None = None
 
     def __init__(self, stages: list[Stage]) -> None:
         self.stages = stages
@@ -48,6 +59,17 @@ class FarAway:
 
     async def tail_logs(self, job: JobRef, lines: int) -> tuple[str, ...]:
         return ()
+
+    async def follow_load(self, job: JobRef) -> AsyncIterator[JobLoad]:
+        nothing: tuple[JobLoad, ...] = ()
+        for load in nothing:
+            yield load
+
+    async def set_labels(self, job: JobRef, labels: Mapping[str, str]) -> JobInfo:
+        raise NotImplementedError
+
+    async def refresh(self) -> None:
+        pass
 
     def flavors(self) -> tuple[Flavor, ...]:
         return ()

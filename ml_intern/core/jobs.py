@@ -1,7 +1,7 @@
 """What a place that runs jobs must offer, and the plain data that goes in and out of it.
 
-The tool speaks this protocol only, so a job looks the same whether this machine, the Hugging Face Hub or a cluster
-runs it. Names of stages are those of the Hub.
+The tool and the screens speak this protocol only, so a job looks the same whether this machine, the Hugging Face Hub
+or a cluster runs it. Names of stages are those of the Hub.
 """
 
 from __future__ import annotations
@@ -27,6 +27,18 @@ class JobsError(Exception):
 
 class UnknownJobError(JobsError):
     """The backend has no job of this id."""
+
+
+class NoCreditError(JobsError):
+    """The account that would pay has no credit left. No further paid attempt makes sense until somebody tops it up.
+
+    Attributes:
+        namespace: The user or organisation whose credit is used up.
+    """
+
+    def __init__(self, message: str, namespace: str = "") -> None:
+        super().__init__(message)
+        self.namespace = namespace
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +85,23 @@ class Flavor:
 
 
 @dataclass(frozen=True, slots=True)
+class Volume:
+    """Storage that a job finds as a directory.
+
+    Attributes:
+        kind: What it is.
+        source: Id of the bucket or repository.
+        mount_path: Absolute path in the job.
+        read_only: Whether the job may only read it.
+    """
+
+    kind: Literal["bucket", "model", "dataset", "space"]
+    source: str
+    mount_path: str
+    read_only: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class JobSpec:
     """Everything that defines a job.
 
@@ -92,6 +121,7 @@ class JobSpec:
         name: Short title for people.
         labels: For finding it again.
         workdir: Directory it works in, for backends that share this machine's files.
+        volumes: Storage to mount, for backends that have any.
     """
 
     kind: Literal["script", "command"]
@@ -109,6 +139,7 @@ class JobSpec:
     name: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
     workdir: Path | None = None
+    volumes: tuple[Volume, ...] = ()
 
     @property
     def needs_uv(self) -> bool:
@@ -140,6 +171,7 @@ class JobInfo:
         log_path: Where this machine keeps the whole log, if it does.
         workdir: Directory it works in, if that is on this machine.
         labels: Its labels.
+        billed_s: Seconds that are paid for, where the backend tells; the time it has run otherwise.
     """
 
     ref: JobRef
@@ -158,6 +190,7 @@ class JobInfo:
     log_path: str = ""
     workdir: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
+    billed_s: float | None = None
 
     @property
     def active(self) -> bool:
@@ -175,6 +208,92 @@ class JobInfo:
         return _seconds(self.started_at, self.finished_at)
 
 
+@dataclass(frozen=True, slots=True)
+class GpuLoad:
+    """One accelerator at one moment; None is unknown."""
+
+    name: str
+    utilisation: float | None = None
+    """Percent."""
+    used_gb: float | None = None
+    total_gb: float | None = None
+    temperature_c: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class JobLoad:
+    """How busy a running job is at one moment; None is unknown."""
+
+    cpu: float | None = None
+    """Percent of all its CPUs."""
+    used_gb: float | None = None
+    total_gb: float | None = None
+    gpus: tuple[GpuLoad, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduledJob:
+    """A job that runs again and again.
+
+    Attributes:
+        ref: Id and namespace of the schedule (not of one of its runs).
+        schedule: Cron expression or `@daily` and the like.
+        suspended: Whether it rests.
+        flavor: Hardware of each run.
+        timeout_s: Seconds each run may take, None when unknown.
+        command: What runs, for people.
+        image: Container image.
+        created_at: When it was set up.
+        last_run_at: When its newest run was started.
+        last_job_id: That run's id, or empty.
+        next_run_at: When the next run is due.
+    """
+
+    ref: JobRef
+    schedule: str
+    suspended: bool = False
+    flavor: str = ""
+    timeout_s: float | None = None
+    command: str = ""
+    image: str = ""
+    created_at: datetime | None = None
+    last_run_at: datetime | None = None
+    last_job_id: str = ""
+    next_run_at: datetime | None = None
+
+
+class JobSchedules(Protocol):
+    """Schedules of a backend that keeps any. Every method raises `JobsError`."""
+
+    async def create(self, spec: JobSpec, schedule: str, *, suspend: bool = False) -> ScheduledJob:
+        """Sets up a schedule. Callers shield it, as `submit`."""
+        ...
+
+    async def list(self, namespace: str = "") -> tuple[ScheduledJob, ...]:
+        """All schedules of a namespace, the newest first."""
+        ...
+
+    async def inspect(self, job: JobRef) -> ScheduledJob:
+        """A schedule as it stands now."""
+        ...
+
+    async def delete(self, job: JobRef) -> None:
+        """Ends a schedule for good; runs that are under way go on."""
+        ...
+
+    async def suspend(self, job: JobRef) -> None:
+        """Lets a schedule rest."""
+        ...
+
+    async def resume(self, job: JobRef) -> None:
+        """Wakes a schedule."""
+        ...
+
+    async def trigger(self, job: JobRef) -> JobInfo:
+        """Starts a run now, beside the schedule."""
+        ...
+
+
 class JobsBackend(Protocol):
     """A place that runs jobs. Every method that may wait is cancellable and raises `JobsError`.
 
@@ -187,6 +306,11 @@ class JobsBackend(Protocol):
     name: str
     about: str
     poll_s: float
+
+    @property
+    def schedules(self) -> JobSchedules | None:
+        """The schedules, or None where there are none."""
+        ...
 
     async def submit(self, spec: JobSpec) -> JobInfo:
         """Starts a job. Callers shield it: cancelling it half-way could lose the id of a job that exists."""
@@ -213,6 +337,18 @@ class JobsBackend(Protocol):
 
     async def tail_logs(self, job: JobRef, lines: int) -> tuple[str, ...]:
         """The last lines that are in the log now, without waiting for more."""
+        ...
+
+    def follow_load(self, job: JobRef) -> AsyncIterator[JobLoad]:
+        """How busy a running job is, about once a second, until it has ended. Ends at once where nobody can tell."""
+        ...
+
+    async def set_labels(self, job: JobRef, labels: Mapping[str, str]) -> JobInfo:
+        """Replaces the labels of a job."""
+        ...
+
+    async def refresh(self) -> None:
+        """Asks for hardware and prices as they are today, for `flavors`. Keeps what it has on failure."""
         ...
 
     def flavors(self) -> tuple[Flavor, ...]:

@@ -14,6 +14,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from ml_intern.core.llm.types import RawToolCall
+from ml_intern.core.tools.fetched import as_data
 from ml_intern.core.tools.output import cap_output
 from ml_intern.core.tools.spec import ToolContext, ToolResult, ToolSpec
 
@@ -135,7 +136,8 @@ class ToolRouter:
                 log.exception("tool %s failed", prepared.name)
                 return ToolResult(f"ERROR: {prepared.name} failed: {_describe(error)}", ok=False)
         limit = int(context.settings.context.tool_output_chars * prepared.spec.output_scale)
-        return await cap_output(result, limit, context.spill_dir, f"{prepared.name}-{prepared.call_id}")
+        result = await cap_output(result, limit, context.spill_dir, f"{prepared.name}-{prepared.call_id}")
+        return as_data(result, prepared.name) if prepared.spec.fetches else result
 
     def _unknown(self, name: str) -> str:
         near = difflib.get_close_matches(name, self._specs, n=3, cutoff=0.5)

@@ -18,6 +18,7 @@ from ml_intern.core.display import DisplayBlock
 
 if TYPE_CHECKING:
     from ml_intern.core.approvals.effects import Assessment
+    from ml_intern.core.rent import Rent
     from ml_intern.core.settings import Settings
 
 State = TypeVar("State")
@@ -57,10 +58,10 @@ class SessionState:
     def __init__(self) -> None:
         self._items: dict[type, Any] = {}
 
-    def get(self, kind: type[State]) -> State:
-        """The session's one object of this kind, made at first use (`kind` must need no arguments)."""
+    def get(self, kind: type[State], make: Callable[[], State] | None = None) -> State:
+        """The session's one object of this kind, made at first use: by `make`, else by the kind without arguments."""
         if kind not in self._items:
-            self._items[kind] = kind()
+            self._items[kind] = (make or kind)()
         return self._items[kind]  # type: ignore[no-any-return]  # keyed by its own type, which a dict cannot express
 
     async def release(self) -> None:
@@ -88,6 +89,8 @@ class ToolContext:
         emit: Sends an event of the tool's own (`plan_update`, for example).
         pay_as: Names the job that the call has started or follows. It is paid for once, under this name: a later call
             that learns what it has really cost corrects what an earlier one could only estimate.
+        rent: Opens the account of something that is paid for by the hour and goes on after the call: its name, its
+            price (None when unknown) and the tool.
     """
 
     call_id: str
@@ -101,7 +104,18 @@ class ToolContext:
     set_state: Callable[..., None]
     emit: Callable[[Any], None]
     pay_as: Callable[[str], None] = lambda _: None
+    rent: Callable[[str, float | None, str], Rent] = lambda ref, usd_per_hour, what: _unpaid(ref, usd_per_hour, what)
     cancelled: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+def _unpaid(ref: str, usd_per_hour: float | None, what: str) -> Rent:
+    """An account that nobody looks at, for calls outside a session."""
+    from ml_intern.core.approvals.budget import Budget
+    from ml_intern.core.rent import Rent
+
+    rent = Rent(Budget(), lambda _: None, ref, what, usd_per_hour)
+    rent.reserve_hour()
+    return rent
 
 
 Handler = Callable[[Any, ToolContext], Awaitable[ToolResult]]
@@ -121,6 +135,7 @@ class ToolSpec:
         assess: Tells what a call would do, before it is done. None means: only reads.
         exclusive: A key; two calls with the same key never run at the same time (two writes to one file, for example).
         output_scale: How many times as long as other tools' its output may be before it is cut in the middle.
+        fetches: Its output is text from outside (pages, papers, data sets): the model gets it marked as data.
     """
 
     name: str
@@ -130,6 +145,7 @@ class ToolSpec:
     assess: Assessor | None = None
     exclusive: Callable[[Any], str | None] | None = None
     output_scale: float = 1.0
+    fetches: bool = False
 
     def schema(self) -> dict[str, Any]:
         """The JSON schema of the parameters as sent to the model."""

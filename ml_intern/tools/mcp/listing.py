@@ -147,7 +147,7 @@ def spec_of(name: str, server: str, tool: ListedTool, call: Call) -> ToolSpec:
         return _assess(server, tool, arguments)
 
     description = tool.description or f"The tool {clean(tool.name)} of the MCP server {server}."
-    return ToolSpec(name, description, tool.schema, run, assess)
+    return ToolSpec(name, description, tool.schema, run, assess, fetches=True)
 
 
 def _assess(server: str, tool: ListedTool, arguments: dict[str, Any]) -> Assessment:

@@ -6,6 +6,7 @@ import asyncio
 import os
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -16,7 +17,7 @@ from ml_intern.core.tools.spec import ToolResult, ToolSpec
 from ml_intern.tools.mcp.config import parse_servers
 from ml_intern.tools.mcp.hub import McpHub, ServerStatus
 from ml_intern.tools.mcp.server import Patience
-from tests.support.tools import Bench
+from tests.support.tools import Bench, within_marks
 
 QUICK = Patience(connect_s=10.0, reconnect_s=5.0, attempts=2, backoff_s=0.02, relist_s=0.02)
 
@@ -97,8 +98,10 @@ class McpBench:
         return call
 
     async def call(self, name: str, **arguments: Any) -> ToolResult:
-        """Calls a tool as a turn does."""
-        return await self.router.run(self.prepared(name, **arguments), self.bench.context())
+        """Calls a tool as a turn does; gives what the server said, without the marks that say so."""
+        prepared = self.prepared(name, **arguments)
+        result = await self.router.run(prepared, self.bench.context())
+        return replace(result, text=within_marks(result.text)) if prepared.spec.fetches else result
 
     def assess(self, name: str, **arguments: Any) -> Assessment:
         """What a call would do."""

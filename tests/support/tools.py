@@ -86,3 +86,12 @@ def validated(spec: ToolSpec, arguments: dict[str, Any]) -> BaseModel:
     """The arguments as the tool's own model."""
     assert isinstance(spec.parameters, type)
     return spec.parameters.model_validate(arguments)
+
+
+def within_marks(text: str) -> str:
+    """What stands between the marks of fetched text; the assertion fails when there are none."""
+    opening, _, rest = text.partition("\n")
+    inside, _, closing = rest.rpartition("\n")
+    assert opening.startswith("<fetched by="), text
+    assert closing.startswith("</fetched mark="), text
+    return inside

@@ -15,6 +15,7 @@ from tests.support.llm_server import ScriptedLLM, call, silent_before_headers, t
 from tests.support.mcp_bench import program
 from tests.support.processes import alive, gone
 from tests.support.program import MODEL, Program
+from tests.support.tools import within_marks
 
 pytestmark = pytest.mark.xdist_group("mcp")
 
@@ -42,7 +43,7 @@ async def test_a_turn_that_begins_before_the_servers_are_there_has_the_other_too
         assert "bash" in names[0]
         assert not [name for name in names[0] if name.startswith("notes__")]
         assert "notes__echo" in names[1]
-        assert agent.tool_results(3) == ["hi"]
+        assert [within_marks(result) for result in agent.tool_results(3)] == ["hi"]
 
 
 async def test_what_does_not_only_read_is_asked_about_with_its_arguments(tmp_path: Path) -> None:
@@ -59,7 +60,7 @@ async def test_what_does_not_only_read_is_asked_about_with_its_arguments(tmp_pat
         assert item.reason == "the MCP server notes does not say that this only reads"
         agent.decide(ApprovalDecision(tool_call_id=item.tool_call_id, approved=True))
         assert isinstance(await agent.ended(), TurnComplete)
-        assert [output.output for output in agent.all(ToolOutput)] == ["a", "awake"]
+        assert [within_marks(output.output) for output in agent.all(ToolOutput)] == ["a", "awake"]
 
 
 async def test_a_rule_may_allow_all_tools_of_a_server(tmp_path: Path) -> None:
@@ -70,7 +71,7 @@ async def test_a_rule_may_allow_all_tools_of_a_server(tmp_path: Path) -> None:
     ):
         await connected(agent)
         await agent.prompt("go")
-        assert agent.last(ToolOutput).output == "awake"
+        assert within_marks(agent.last(ToolOutput).output) == "awake"
         assert agent.all(ApprovalRequired) == []
 
 

@@ -10,7 +10,7 @@ import pytest
 from ml_intern.core.approvals.effects import Effect
 from ml_intern.core.display import TextBlock
 from ml_intern.core.settings import ContextSettings
-from ml_intern.core.tools.spec import ToolContext, ToolResult
+from ml_intern.core.tools.spec import ToolContext
 from ml_intern.tools.mcp.server import Patience
 from tests.support.harness import tool
 from tests.support.mcp_bench import QUICK, McpBench, program
@@ -31,8 +31,9 @@ async def test_tools_arrive_in_the_router_and_answer(tmp_path: Path) -> None:
         assert wire["notes__echo"]["description"] == "Does echo."
         assert wire["notes__echo"]["parameters"]["properties"] == {"text": {"type": "string"}}
 
-        assert await mcp.call("notes__echo", text="hello") == ToolResult("hello")
-        assert await mcp.call("notes__fail") == ToolResult("the disk is full", ok=False)
+        said, failed = await mcp.call("notes__echo", text="hello"), await mcp.call("notes__fail")
+        assert (said.text, said.ok) == ("hello", True)
+        assert (failed.text, failed.ok) == ("the disk is full", False)
         assert (await mcp.call("notes__structured")).text == '{"rows": 3}'
         assert (await mcp.call("notes__both")).text == '{"rows": 3}'
         assert (await mcp.call("notes__echo", text="")).text == "(no output)"

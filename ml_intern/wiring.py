@@ -37,6 +37,7 @@ from ml_intern.core.tools.spec import ToolSpec
 from ml_intern.core.turn import TurnRunner
 from ml_intern.options import Options
 from ml_intern.resources import config_path
+from ml_intern.services.http import HttpService
 from ml_intern.services.hub import HubClient
 from ml_intern.sessions.find import sessions_by_prefix
 from ml_intern.sessions.lock import SessionInUseError
@@ -90,6 +91,7 @@ class Wired:
     async def aclose(self) -> None:
         """Closes connections, ends MCP servers, and closes the log. The agent must have been shut down."""
         await self.mcp.aclose()
+        await self.services.http.aclose()
         await self.llm.aclose()
         self.session_log.close()
 
@@ -162,7 +164,9 @@ def assemble(
     catalog = Catalog(settings, env, config_path("models.json"), places.config / "models.json")
     llm = LLMClient(settings, env, catalog)
     child_env = without_secrets(env, keep=settings.tools.pass_env)
-    services = Services(jobs=LocalBackend(places.jobs, child_env), hub=HubClient(env), env=env)
+    services = Services(
+        jobs=LocalBackend(places.jobs, child_env), hub=HubClient(env), http=HttpService(places.cache / "http"), env=env
+    )
     router = ToolRouter([*create_builtin_tools(services), *extra_tools], parallel=settings.tools.parallel)
     briefing = Briefing(
         config_path("prompts", "system.md").read_text(encoding="utf-8"),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from urllib.parse import quote
 
 from ml_intern.core.llm.routing import find_hf_token
+from ml_intern.services.endpoints import Endpoints
 from ml_intern.services.threads import in_thread, stream_in_thread
 
 if TYPE_CHECKING:
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
     from huggingface_hub import HfApi
 
 T = TypeVar("T")
-
-DEFAULT_ENDPOINT = "https://huggingface.co"
 
 HubProblem = Literal[
     "no_token", "token", "forbidden", "gated", "no_repo", "no_revision", "no_file", "missing", "exists", "billing",
@@ -78,7 +77,7 @@ class HubClient:
 
     def __init__(self, env: Mapping[str, str]) -> None:
         self._env = env
-        self.endpoint = (env.get("HF_ENDPOINT") or DEFAULT_ENDPOINT).rstrip("/")
+        self.endpoint = Endpoints(env).url("hub")
         self._api: HfApi | None = None
         self._account: Account | None = None
         self._asking = asyncio.Lock()

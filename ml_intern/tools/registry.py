@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from ml_intern.core.jobs import JobsBackend
 from ml_intern.core.tools.spec import ToolSpec
+from ml_intern.services.http import HttpService
 from ml_intern.services.hub import HubClient
 from ml_intern.tools.edit import create_edit_tool
 from ml_intern.tools.files import create_file_tools
@@ -22,11 +23,13 @@ class Services:
     Attributes:
         jobs: Where compute jobs run.
         hub: The way to the Hub.
+        http: Fetches from all other services.
         env: Environment of the run, secrets included: values of the secrets that a job names come from here.
     """
 
     jobs: JobsBackend
     hub: HubClient
+    http: HttpService
     env: Mapping[str, str]
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from ml_intern.core.tools.spec import ToolSpec
+from ml_intern.services.http import HttpService
 from ml_intern.services.hub import HubClient
 from ml_intern.tools.jobs.local import LocalBackend
 from ml_intern.tools.registry import Services, create_builtin_tools
@@ -13,7 +14,7 @@ from ml_intern.tools.registry import Services, create_builtin_tools
 
 @pytest.fixture
 def tools(tmp_path: Path) -> list[ToolSpec]:
-    return create_builtin_tools(Services(LocalBackend(tmp_path, {}), HubClient({}), {}))
+    return create_builtin_tools(Services(LocalBackend(tmp_path, {}), HubClient({}), HttpService(tmp_path / "http"), {}))
 
 
 def test_the_local_tools_come_first_and_in_order(tools: list[ToolSpec]) -> None:

@@ -13,7 +13,12 @@ import pytest
 import ml_intern
 
 PACKAGE = Path(ml_intern.__file__).parent
-HEAVY = frozenset({"textual", "rich", "litellm", "openai", "mcp", "huggingface_hub", "tiktoken", "httpx"})
+HEAVY = frozenset(
+    {
+        *("textual", "rich", "litellm", "openai", "mcp", "huggingface_hub", "tiktoken", "httpx"),
+        *("hishel", "lxml", "pypdf", "trafilatura"),
+    }
+)
 
 LINES_OF_A_FILE = 400
 LINES_OF_A_FUNCTION = 60

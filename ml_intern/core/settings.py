@@ -96,6 +96,14 @@ class HubSettings(_Section):
     """Whether what a session publishes is gathered in a private collection."""
 
 
+class WebSettings(_Section):
+    """Pages of the web."""
+
+    allow_private: bool = False
+    """Whether web_fetch may read addresses of this machine and of private networks."""
+    timeout_s: Annotated[float, Field(gt=0, le=120)] = 30.0
+
+
 class ApprovalRules(_Section):
     """Standing answers. `tool` or `tool(pattern)`; deny beats ask beats allow."""
 
@@ -146,6 +154,7 @@ class Settings(_Section):
     jobs: JobSettings = JobSettings()
     sandbox: SandboxSettings = SandboxSettings()
     hub: HubSettings = HubSettings()
+    web: WebSettings = WebSettings()
     money: MoneySettings = MoneySettings()
     ui: UISettings = UISettings()
     mcpServers: dict[str, dict[str, Any]] = Field(default_factory=dict)  # noqa: N815 - the key MCP clients agree on

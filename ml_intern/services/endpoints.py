@@ -58,6 +58,11 @@ class Endpoints:
             said["Authorization"] = f"Bearer {token}"
         return said
 
+    def is_stand_in(self, url: str) -> bool:
+        """Whether an address is one that the environment names for a service."""
+        named = (self.env.get(variable, "").strip() for variable, _ in _VARIABLES.values())
+        return any(_place(url) == _place(base) for base in named if base)
+
     def may_see_hf_token(self, url: str) -> bool:
         """Whether an address is Hugging Face's, or a stand-in that the environment names for it."""
         place = _place(url)

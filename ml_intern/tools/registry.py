@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from ml_intern.core.jobs import JobsBackend
 from ml_intern.core.tools.spec import ToolSpec
+from ml_intern.services.endpoints import Endpoints
 from ml_intern.services.http import HttpService
 from ml_intern.services.hub import HubClient
 from ml_intern.tools.edit import create_edit_tool
@@ -14,6 +15,8 @@ from ml_intern.tools.files import create_file_tools
 from ml_intern.tools.jobs.tool import create_jobs_tool
 from ml_intern.tools.plan import create_plan_tool
 from ml_intern.tools.shell import create_bash_tool
+from ml_intern.tools.web.fetch import create_web_fetch
+from ml_intern.tools.web.search import create_web_search
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +38,13 @@ class Services:
 
 def create_builtin_tools(services: Services) -> list[ToolSpec]:
     """All tools that come with the program."""
+    endpoints = Endpoints(services.env)
     return [
         create_bash_tool(),
         *create_file_tools(),
         create_edit_tool(),
         create_plan_tool(),
         create_jobs_tool(services.jobs, secrets=services.env),
+        create_web_search(services.http, endpoints),
+        create_web_fetch(services.http, endpoints),
     ]

@@ -1,0 +1,1 @@
+"""Tools for the web: searching it and reading pages of it."""

@@ -17,21 +17,26 @@ def tools(tmp_path: Path) -> list[ToolSpec]:
     return create_builtin_tools(Services(LocalBackend(tmp_path, {}), HubClient({}), HttpService(tmp_path / "http"), {}))
 
 
-def test_the_local_tools_come_first_and_in_order(tools: list[ToolSpec]) -> None:
-    assert [spec.name for spec in tools] == ["bash", "read", "write", "edit", "plan_tool", "hf_jobs"]
+REQUIRED = {
+    "bash": ["command"],
+    "read": ["path"],
+    "write": ["path", "content"],
+    "edit": ["path", "old_str", "new_str"],
+    "plan_tool": ["todos"],
+    "hf_jobs": ["operation"],
+    "web_search": ["query"],
+    "web_fetch": ["url"],
+}
+
+
+def test_the_tools_for_files_and_commands_come_first(tools: list[ToolSpec]) -> None:
+    assert [spec.name for spec in tools][:6] == ["bash", "read", "write", "edit", "plan_tool", "hf_jobs"]
 
 
 def test_every_schema_is_closed_and_names_what_is_required(tools: list[ToolSpec]) -> None:
-    required = {spec.name: spec.schema().get("required") for spec in tools}
+    schemas = {spec.name: spec.schema() for spec in tools}
 
-    assert required == {
-        "bash": ["command"],
-        "read": ["path"],
-        "write": ["path", "content"],
-        "edit": ["path", "old_str", "new_str"],
-        "plan_tool": ["todos"],
-        "hf_jobs": ["operation"],
-    }
+    assert {name: schemas[name].get("required") for name in REQUIRED} == REQUIRED
     for spec in tools:
-        assert spec.schema()["additionalProperties"] is False
+        assert schemas[spec.name]["additionalProperties"] is False
         assert "$ref" not in json.dumps(spec.wire())

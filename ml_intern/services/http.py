@@ -303,11 +303,13 @@ class HttpService:
 
 
 _PERSONAL = frozenset({"authorization", "cookie", "x-api-key"})
+_TELLING = _PERSONAL | {"accept"}
+"""Headers that an answer depends on."""
 
 
 def _caching(request: Fetch, method: str, url: str, headers: Mapping[str, str]) -> dict[str, Any]:
     """How the cache treats one request; answers to somebody who has signed in are that somebody's alone."""
-    said_who = "|".join(f"{name}={headers[name]}" for name in sorted(headers) if name.lower() in _PERSONAL)
+    said_who = "|".join(f"{name}={headers[name]}" for name in sorted(headers) if name.lower() in _TELLING)
     key = hashlib.sha256(f"{method} {url} {said_who}".encode("utf-8", "surrogatepass")).hexdigest()
     if request.ttl_s is None:
         return {"key": f"rfc-{key}"}

@@ -136,6 +136,7 @@ class HubClient:
         os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
         os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
         os.environ.setdefault("HF_HUB_DISABLE_EXPERIMENTAL_WARNING", "1")
+        os.environ.setdefault("HF_HUB_VERBOSITY", "error")  # its warnings would go to the terminal
         from huggingface_hub import HfApi
 
         token = self.token

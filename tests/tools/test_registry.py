@@ -24,6 +24,9 @@ REQUIRED = {
     "edit": ["path", "old_str", "new_str"],
     "plan_tool": ["todos"],
     "hf_jobs": ["operation"],
+    "github_find_examples": ["repo"],
+    "github_list_repos": ["owner"],
+    "github_read_file": ["repo"],
     "web_search": ["query"],
     "web_fetch": ["url"],
 }

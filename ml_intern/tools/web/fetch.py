@@ -13,11 +13,12 @@ from pydantic import Field
 from ml_intern.core.approvals.effects import Assessment, Effect
 from ml_intern.core.display import TextBlock
 from ml_intern.core.redact import Redactor
-from ml_intern.core.tools.spec import Params, ToolContext, ToolResult, ToolSpec
+from ml_intern.core.tools.spec import ToolContext, ToolResult, ToolSpec
 from ml_intern.services.endpoints import Endpoints
 from ml_intern.services.http import Fetch, FetchError, HttpService, host_of
 from ml_intern.services.pages import Page, UnreadableError, readable
 from ml_intern.services.threads import in_thread
+from ml_intern.tools.paging import PageParams, part
 
 FRESH_S = 900.0
 KEPT_PAGES = 16
@@ -34,15 +35,10 @@ pages come in parts: go on with `offset`. `find` jumps to the first place where 
 Hugging Face libraries, papers and GitHub files the tools made for them are better."""
 
 
-class FetchParams(Params):
+class FetchParams(PageParams):
     """What a call of `web_fetch` may say."""
 
     url: Annotated[str, Field(min_length=1, description="Address, beginning with https:// or http://.")]
-    offset: Annotated[int, Field(ge=0, description="Character to begin at.")] = 0
-    limit: Annotated[int, Field(ge=500, le=20_000, description="Most characters to return.")] = 12_000
-    find: Annotated[
-        str, Field(description="Begin shortly before these words instead (letter case does not matter).")
-    ] = ""
 
 
 @dataclass(slots=True)
@@ -98,7 +94,9 @@ def create_web_fetch(http: HttpService, endpoints: Endpoints) -> ToolSpec:
             return ToolResult(f"ERROR: {error}", ok=False)
         pages.keep(url, final_url, page)
         context.state.get(SeenAddresses).note(page.text)
-        return _part(params, final_url, page)
+        kind = f"{page.kind}, {page.about}" if page.about else page.kind
+        head = (final_url, page.title) if page.title else (final_url,)
+        return part(page.text, params, where=final_url, head=head, kind=kind)
 
     return ToolSpec("web_fetch", _DESCRIPTION, FetchParams, handle, assess=assess, fetches=True)
 
@@ -125,24 +123,3 @@ async def _read(http: HttpService, endpoints: Endpoints, url: str, context: Tool
         reason = answer.reason()
         raise UnreadableError(f"{url} answered {answer.status}{f': {reason}' if reason else ''}.")
     return answer.url, await in_thread(lambda: readable(answer), name="page")
-
-
-def _part(params: FetchParams, url: str, page: Page) -> ToolResult:
-    total = len(page.text)
-    start = params.offset
-    if params.find:
-        found = page.text.lower().find(params.find.lower(), start)
-        if found < 0:
-            return ToolResult(f"ERROR: {url} does not say {params.find!r} after character {start:,}.", ok=False)
-        start = max(0, page.text.rfind("\n", 0, max(0, found - 300)) + 1)
-    if start >= total:
-        return ToolResult(f"ERROR: {url} has {total:,} characters; there is nothing from {start:,} on.", ok=False)
-    end = min(total, start + params.limit)
-    head = [url]
-    if page.title:
-        head.append(page.title)
-    size = f"{page.kind}, {page.about + ', ' if page.about else ''}{total:,} characters"
-    whole = start == 0 and end == total
-    head.append(size if whole else f"{size}; here {start:,} to {end:,}")
-    rest = f"\n\n[{total - end:,} characters more: go on with offset={end}]" if end < total else ""
-    return ToolResult("\n".join(head) + "\n\n" + page.text[start:end] + rest)

@@ -1,0 +1,173 @@
+"""Papers: the Hub's pages about them, arXiv's and ar5iv's texts, Semantic Scholar's citations."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+from ml_intern.services.endpoints import Endpoints
+from ml_intern.services.http import Answer, Fetch, FetchError, HttpService, Progress
+from ml_intern.services.paper_html import PaperText, parse_paper
+from ml_intern.services.threads import in_thread
+
+HUB_S = 900.0
+TEXT_S = 30 * 86_400.0
+CITATIONS_S = 86_400.0
+KEPT_TEXTS = 8
+MAX_HTML_BYTES = 40_000_000
+SEARCH_SPACING_S = 1.0
+OTHER_SPACING_S = 0.1
+
+LISTED = "title,externalIds,year,citationCount,tldr,venue,publicationDate"
+CITED = "title,externalIds,year,citationCount,influentialCitationCount,contexts,intents,isInfluential"
+
+_NEW_ID = re.compile(r"(?<!\d)(\d{4}\.\d{4,5})(?:v\d+)?(?!\d)")
+_OLD_ID = re.compile(r"\b([a-z-]+(?:\.[A-Z]{2})?/\d{7})(?:v\d+)?\b")
+
+
+class PaperError(Exception):
+    """A paper or an answer about it could not be had; the text says why.
+
+    Attributes:
+        missing: Whether the service says that there is no such paper.
+    """
+
+    def __init__(self, message: str, *, missing: bool = False) -> None:
+        super().__init__(message)
+        self.missing = missing
+
+
+@dataclass(frozen=True, slots=True)
+class ReadPaper:
+    """The text of a paper and the page it came from."""
+
+    url: str
+    paper: PaperText
+
+
+def paper_id(text: str) -> str:
+    """The bare arXiv id in a text: of `arXiv:2305.18290v2`, of an address, of the id itself.
+
+    Raises:
+        PaperError: There is none in it.
+    """
+    found = _NEW_ID.search(text) or _OLD_ID.search(text)
+    if found is None:
+        raise PaperError(f"{text!r} holds no arXiv id; one looks like 2305.18290.")
+    return found[1]
+
+
+class Papers:
+    """A client of the services that know papers.
+
+    Args:
+        http: Fetches.
+        endpoints: Where the services are.
+        clock: Monotonic seconds.
+    """
+
+    def __init__(self, http: HttpService, endpoints: Endpoints, clock: Callable[[], float] = time.monotonic) -> None:
+        self._http = http
+        self._endpoints = endpoints
+        self._clock = clock
+        self._texts: OrderedDict[str, ReadPaper] = OrderedDict()
+        self._pacing = {True: asyncio.Lock(), False: asyncio.Lock()}
+        self._asked_at: dict[bool, float] = {}
+
+    # ------------------------------------------------------------------------------------------------- the Hub
+
+    async def hub(self, path: str, params: Mapping[str, str | int] | None, progress: Progress) -> Any:
+        """An answer of the Hub's API.
+
+        Raises:
+            PaperError: It refused, or cannot be reached.
+        """
+        url = self._endpoints.url("hub", f"api/{path}")
+        return await self._json(Fetch(url, params=params, ttl_s=HUB_S, timeout_s=15.0, progress=progress))
+
+    # ------------------------------------------------------------------------------------------------ its text
+
+    async def read(self, arxiv_id: str, progress: Progress) -> ReadPaper | None:
+        """The text of a paper from arXiv or ar5iv, or None when neither has it as a page.
+
+        Raises:
+            PaperError: Neither could be asked.
+        """
+        if arxiv_id in self._texts:
+            self._texts.move_to_end(arxiv_id)
+            return self._texts[arxiv_id]
+        failures = []
+        for service in ("arxiv", "ar5iv"):
+            url = self._endpoints.url("arxiv" if service == "arxiv" else "ar5iv", f"html/{quote(arxiv_id)}")
+            progress(f"reading {url}")
+            try:
+                answer = await self._http.fetch(
+                    Fetch(url, ttl_s=TEXT_S, max_bytes=MAX_HTML_BYTES, attempts=2, progress=progress)
+                )
+            except FetchError as error:
+                failures.append(str(error))
+                continue
+            found = await in_thread(lambda: _paper_in(answer), name="paper")  # noqa: B023 - awaited at once
+            if found is not None:
+                self._texts[arxiv_id] = ReadPaper(answer.url, found)
+                while len(self._texts) > KEPT_TEXTS:
+                    self._texts.popitem(last=False)
+                return self._texts[arxiv_id]
+        if len(failures) == 2:
+            raise PaperError(" ".join(failures))
+        return None
+
+    # ---------------------------------------------------------------------------------------- Semantic Scholar
+
+    async def scholar(self, path: str, params: Mapping[str, str | int], progress: Progress) -> Any:
+        """An answer of Semantic Scholar.
+
+        Raises:
+            PaperError: It refused, has no such paper, or cannot be reached.
+        """
+        return await self._scholar(path, progress, params=params, ttl_s=CITATIONS_S)
+
+    async def scholar_post(
+        self, path: str, params: Mapping[str, str | int], body: Mapping[str, Any], progress: Progress
+    ) -> Any:
+        """An answer of Semantic Scholar to a question with a body. Raises as `scholar`."""
+        return await self._scholar(path, progress, method="POST", params=params, json=dict(body))
+
+    async def _scholar(self, path: str, progress: Progress, **options: Any) -> Any:
+        key = self._endpoints.env.get("S2_API_KEY", "").strip()
+        url = self._endpoints.url("semantic_scholar", path)
+        headers = {"x-api-key": key} if key else {}
+        if key:
+            await self._pace("search" in path)
+        return await self._json(Fetch(url, headers=headers, timeout_s=20.0, progress=progress, **options))
+
+    async def _pace(self, searches: bool) -> None:
+        """Keeps the distance between requests that a key promises."""
+        spacing = SEARCH_SPACING_S if searches else OTHER_SPACING_S
+        async with self._pacing[searches]:
+            wait = self._asked_at.get(searches, float("-inf")) + spacing - self._clock()
+            if wait > 0:
+                await asyncio.sleep(wait)
+            self._asked_at[searches] = self._clock()
+
+    async def _json(self, request: Fetch) -> Any:
+        try:
+            answer = await self._http.fetch(request)
+            if answer.ok:
+                return answer.json()
+        except FetchError as error:
+            raise PaperError(str(error)) from error
+        host = "Semantic Scholar" if "/graph/" in request.url or "/recommendations/" in request.url else "The Hub"
+        reason = answer.reason()
+        said = f"{host} answered {answer.status}{f': {reason}' if reason else ''}."
+        raise PaperError(said, missing=answer.status == 404)
+
+
+def _paper_in(answer: Answer) -> PaperText | None:
+    return parse_paper(answer.text) if answer.ok else None

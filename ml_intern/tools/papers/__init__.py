@@ -1,0 +1,1 @@
+"""The tool that finds and reads papers."""

@@ -1,0 +1,107 @@
+"""Columns of a data set: what type each has, in words, and whether it holds chats."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+CHAT_KEYS = (("role", "content"), ("from", "value"))
+_FEW_LABELS = 5
+_MEDIA = frozenset({"Image", "Audio", "Video", "Pdf", "Translation", "TranslationVariableLanguages"})
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column.
+
+    Attributes:
+        name: Its name.
+        kind: Its type in words: `string`, `list of {role: string, content: string}`, `label (neg, pos)`.
+        feature: The type as the viewer describes it.
+    """
+
+    name: str
+    kind: str
+    feature: Any
+
+    @property
+    def is_text(self) -> bool:
+        """Whether it holds strings."""
+        return self.kind in ("string", "large_string")
+
+    @property
+    def is_label(self) -> bool:
+        """Whether it holds classes."""
+        return self.kind.startswith("label ")
+
+    @property
+    def chat_keys(self) -> tuple[str, str] | None:
+        """Names of speaker and words in its messages, or None when it holds no chats."""
+        inner = element_of(self.feature)
+        if not isinstance(inner, Mapping):
+            return None
+        return next((keys for keys in CHAT_KEYS if all(key in inner for key in keys)), None)
+
+    @property
+    def holds_words(self) -> bool:
+        """Whether a trainer can read it as text: strings, or chats with roles."""
+        return self.is_text or self.chat_keys == CHAT_KEYS[0]
+
+
+def columns(features: Any) -> list[Column]:
+    """The columns of `features` as the viewer gives them: a mapping, or a list of `{name, type}`."""
+    if isinstance(features, Mapping):
+        pairs = list(features.items())
+    else:
+        pairs = [(item.get("name"), item.get("type")) for item in features or () if isinstance(item, Mapping)]
+    return [Column(str(name), kind_of(feature), feature) for name, feature in pairs if name is not None]
+
+
+def kind_of(feature: Any) -> str:
+    """A type in words."""
+    if isinstance(feature, Sequence) and not isinstance(feature, str):
+        return f"list of {kind_of(feature[0])}" if feature else "list"
+    if not isinstance(feature, Mapping):
+        return str(feature)
+    named = feature.get("_type")
+    if named == "Value" or ("dtype" in feature and named is None and isinstance(feature["dtype"], str)):
+        return str(feature.get("dtype", "?"))
+    if named == "ClassLabel":
+        names = [str(name) for name in feature.get("names") or ()]
+        few = 0 < len(names) <= _FEW_LABELS
+        return (
+            f"label ({', '.join(names)})" if few else f"label ({len(names) or feature.get('num_classes', '?')} classes)"
+        )
+    if named in ("Sequence", "List", "LargeList"):
+        return f"list of {kind_of(feature.get('feature'))}"
+    if named in _MEDIA:
+        return str(named).lower()
+    if isinstance(named, str) and named.startswith("Array"):
+        shape = "×".join("?" if size is None else str(size) for size in feature.get("shape") or ())
+        return f"array {shape} of {feature.get('dtype', '?')}"
+    if isinstance(named, str):
+        return named
+    return "{" + ", ".join(f"{name}: {kind_of(inner)}" for name, inner in feature.items()) + "}"
+
+
+def element_of(feature: Any) -> Any:
+    """What a list holds, whichever way the list is described; None for other types."""
+    if isinstance(feature, Sequence) and not isinstance(feature, str):
+        return feature[0] if feature else None
+    if isinstance(feature, Mapping) and feature.get("_type") in ("Sequence", "List", "LargeList"):
+        return feature.get("feature")
+    return None
+
+
+def cell(value: Any, limit: int = 150) -> str:
+    """A value of a row in one line."""
+    if isinstance(value, str):
+        text = value
+    elif isinstance(value, Mapping) and isinstance(value.get("src"), str):
+        text = f"(media {value.get('width', '')}x{value.get('height', '')})".replace("(media x)", "(media)")
+    else:
+        text = json.dumps(value, ensure_ascii=False, default=str)
+    line = " ".join(text.split()) if text.strip() else repr(text)
+    return line if len(line) <= limit else line[:limit] + " …"

@@ -1,0 +1,324 @@
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from ml_intern.core.display import TableBlock
+from ml_intern.core.tools.spec import ToolResult
+from ml_intern.services.endpoints import Endpoints
+from ml_intern.services.http import HttpService
+from ml_intern.tools.datasets.features import Column, kind_of
+from ml_intern.tools.datasets.sample import bars
+from ml_intern.tools.datasets.tool import create_inspect_dataset
+from ml_intern.tools.datasets.verdicts import verdicts
+from ml_intern.tools.known_datasets import KnownDatasets
+from tests.support.tools import Bench, validated
+from tests.support.web import WebServer
+
+STRING = {"dtype": "string", "_type": "Value"}
+CHAT = [{"role": STRING, "content": STRING}]
+
+
+class Viewer:
+    """The viewer's API and the Hub's card over one described data set."""
+
+    def __init__(self, web: WebServer) -> None:
+        self.web = web
+        self.splits = [("default", "train", 1000), ("default", "test", 100)]
+        self.features: dict[str, Any] = {"text": STRING, "label": {"_type": "ClassLabel", "names": ["neg", "pos"]}}
+        self.rows: list[dict[str, Any]] = [{"text": f"text {n}", "label": n % 2} for n in range(20)]
+        self.statistics: list[dict[str, Any]] = []
+        self.card: dict[str, Any] = {
+            "id": "mia/notes",
+            "gated": False,
+            "downloads": 1234,
+            "tags": ["license:mit"],
+            "lastModified": "2026-01-02T00",
+        }
+        self.valid: dict[str, Any] = {"viewer": True, "preview": True, "statistics": True, "search": False}
+        self.failing: dict[str, tuple[int, str, str]] = {}
+        web.handlers["/*"] = self._answer
+
+    async def _answer(self, request: Request) -> Response:
+        path = request.url.path.strip("/")
+        name = "card" if path.startswith("api/datasets/") else path
+        if name in self.failing:
+            status, code, reason = self.failing[name]
+            return JSONResponse({"error": reason}, status, headers={"X-Error-Code": code})
+        return JSONResponse(self._body(name, request.query_params))
+
+    def _body(self, name: str, asked: Mapping[str, str]) -> dict[str, Any]:
+        match name:
+            case "card":
+                return self.card
+            case "is-valid":
+                return self.valid
+            case "splits":
+                return {"splits": [{"config": config, "split": split} for config, split, _ in self.splits]}
+            case "size":
+                sizes = [
+                    {"config": config, "split": split, "num_rows": rows, "num_bytes_parquet_files": rows * 100}
+                    for config, split, rows in self.splits
+                ]
+                return {"size": {"splits": sizes}}
+            case "first-rows":
+                features = [{"name": column, "type": feature} for column, feature in self.features.items()]
+                return {"features": features, "rows": [{"row": row, "truncated_cells": []} for row in self.rows]}
+            case "statistics":
+                return {"statistics": self.statistics}
+            case "info":
+                return {"dataset_info": {"features": self.features}}
+            case "parquet":
+                return {"parquet_files": [{"config": asked.get("config"), "size": 1_500_000}]}
+        raise AssertionError(name)
+
+
+class Desk:
+    """The tool in one session."""
+
+    def __init__(self, place: Path, web: WebServer) -> None:
+        env = {"HF_ENDPOINT": web.url, "HF_DATASETS_SERVER_URL": web.url, "HF_TOKEN": "hf_secret"}
+        self.http = HttpService(place / "cache", backoff_s=0.01)
+        self.tool = create_inspect_dataset(self.http, Endpoints(env))
+        self.bench = Bench.at(place)
+
+    async def __call__(self, **arguments: object) -> ToolResult:
+        return await self.bench.run(self.tool, **{"dataset": "mia/notes", **arguments})
+
+
+@pytest.fixture
+def viewer() -> Iterator[Viewer]:
+    with WebServer() as web:
+        yield Viewer(web)
+
+
+@pytest.fixture
+async def inspect(tmp_path: Path, viewer: Viewer) -> AsyncIterator[Desk]:
+    desk = Desk(tmp_path, viewer.web)
+    yield desk
+    await desk.http.aclose()
+
+
+# ------------------------------------------------------------------------------------------------------- the account
+
+
+async def test_splits_rows_sizes_licence_and_columns_are_told(inspect: Desk, viewer: Viewer) -> None:
+    viewer.statistics = [
+        {"column_name": "text", "column_type": "string_text", "column_statistics": {
+            "nan_count": 10, "nan_proportion": 0.01, "min": 3, "max": 900, "mean": 120.55, "median": 90,
+            "histogram": {"hist": [1, 8, 0, 4], "bin_edges": [0, 1, 2, 3, 4]}}},
+        {"column_name": "label", "column_type": "class_label", "column_statistics": {
+            "nan_count": 0, "nan_proportion": 0, "frequencies": {"neg": 750, "pos": 250}}},
+    ]  # fmt: skip
+    result = await inspect()
+    assert result.ok
+    text = result.text
+    assert "licence mit · not gated · 1,234 downloads · changed 2026-01-02" in text
+    assert "Viewer: viewer, preview, statistics" in text
+    assert "- default/train: 1,000 rows, 100.0 KB (looked into)\n- default/test: 100 rows, 10.0 KB" in text
+    assert "- text: string  [10 missing (1.0 %); 3 to 900 characters, mean 120.5, median 90; |▂█ ▅|]" in text
+    assert "- label: label (neg, pos)  [none missing; neg 75 %, pos 25 %]" in text
+    assert "classification: fits (label is a class, text is text)" in text
+    assert "DPO: does not fit (needs chosen and rejected (and prompt))" in text
+    assert "Parquet: 1 files, 1.5 MB" in text
+
+
+async def test_rows_are_shown_with_short_cells(inspect: Desk, viewer: Viewer) -> None:
+    viewer.rows[0]["text"] = "long " * 100
+    result = await inspect(sample_rows=50)
+    assert result.text.count("Row ") == 10
+    line = next(line for line in result.text.splitlines() if line.startswith("- text: long"))
+    assert len(line) <= 8 + 150 + 2
+    assert (await inspect(sample_rows=0)).text.count("Row ") == 0
+
+
+async def test_a_person_sees_tables(inspect: Desk) -> None:
+    display = (await inspect()).display
+    assert all(isinstance(block, TableBlock) for block in display)
+    fits, schema, rows = [block for block in display if isinstance(block, TableBlock)]
+    assert fits.title == "mia/notes · default/train · 1,000 rows"
+    assert [row[0] for row in schema.rows] == ["text", "label"]
+    assert (rows.columns, len(rows.rows)) == (("text", "label"), 20)
+
+
+async def test_repeated_rows_and_empty_cells_are_counted(inspect: Desk, viewer: Viewer) -> None:
+    viewer.rows = [{"text": "same", "label": 1}] * 3 + [{"text": "", "label": 0}, {"text": None, "label": 0}]
+    text = (await inspect()).text
+    assert "In the first 5 rows: 2 repeat others" in text
+    assert "- text: string  [2 of 5 looked at are empty]" in text
+
+
+@pytest.mark.parametrize(
+    "feature", [CHAT, {"_type": "List", "feature": CHAT[0]}, {"_type": "Sequence", "feature": CHAT[0]}]
+)
+async def test_chats_are_understood_however_they_are_described(feature: Any, inspect: Desk, viewer: Viewer) -> None:
+    viewer.features = {"messages": feature}
+    call = [{"function": {"name": "f"}}]
+    viewer.rows = [
+        {"messages": [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "", "tool_calls": call}]},
+        {"messages": [{"role": "user", "content": ""}]},
+    ]
+    text = (await inspect()).text
+    assert "- messages: list of {role: string, content: string}" in text
+    assert "messages: 2 chats of 1 to 2 messages; user 2, assistant 1" in text
+    assert "messages: 1 messages say nothing" in text
+    assert "messages: messages also have tool_calls" in text
+    assert "SFT: fits (messages with role and content)" in text
+    assert "GRPO: fits after a change (rename messages to prompt)" in text
+
+
+async def test_what_a_session_knows_of_a_data_set_is_kept_for_its_jobs(inspect: Desk) -> None:
+    await inspect()
+    known = inspect.bench.state.get(KnownDatasets).find("mia/notes")
+    assert known is not None
+    assert (known.columns, known.rows) == (frozenset({"text", "label"}), 1000)
+
+
+# ---------------------------------------------------------------------------------------------- which config and split
+
+
+async def test_a_config_without_a_split_gets_its_own_split(inspect: Desk, viewer: Viewer) -> None:
+    viewer.splits = [("a", "train", 1), ("b", "test", 2)]
+    assert "- b/test: 2 rows, 200 B (looked into)" in (await inspect(config="b")).text
+    assert [item.query for item in viewer.web.asked if item.path == "/first-rows"] == [
+        "dataset=mia%2Fnotes&config=b&split=test"
+    ]
+    assert "a/train: 1 rows, 100 B (looked into)" in (await inspect()).text
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"config": "c"}, "no config 'c'; its configs: default"),
+        ({"split": "dev"}, "no split 'dev'; its splits: train, test"),
+    ],
+)
+async def test_a_config_or_split_that_is_not_there_is_refused(wrong: dict[str, str], said: str, inspect: Desk) -> None:
+    result = await inspect(**wrong)
+    assert not result.ok
+    assert said in result.text
+
+
+# ----------------------------------------------------------------------------------------------------------- failures
+
+
+@pytest.mark.parametrize(
+    ("status", "reason", "said"),
+    [
+        (404, "The dataset does not exist.", "Check the name with hub_search"),
+        (401, "The dataset does not exist, or is not accessible without authentication.", "ask for access at"),
+        (403, "The dataset is gated.", "ask for access at"),
+        (501, "The dataset viewer is disabled.", "still being worked on"),
+        (500, "DatasetGenerationError: bad file", "bad file"),
+    ],
+)
+async def test_a_data_set_that_cannot_be_seen_is_a_failure_with_the_reason(
+    status: int, reason: str, said: str, inspect: Desk, viewer: Viewer
+) -> None:
+    for path in ("splits", "is-valid", "size"):
+        viewer.failing[path] = (status, "SomeCode", reason)
+    result = await inspect()
+    assert not result.ok
+    assert reason.rstrip(".") in result.text
+    assert said in result.text
+
+
+async def test_a_data_set_that_the_viewer_calls_invalid_is_a_failure(inspect: Desk, viewer: Viewer) -> None:
+    viewer.valid = {"viewer": False, "preview": False}
+    assert not (await inspect()).ok
+
+
+async def test_what_is_not_ready_is_named_and_the_rest_is_told(inspect: Desk, viewer: Viewer) -> None:
+    viewer.failing["statistics"] = (500, "ResponseNotReady", "The server is busier than usual.")
+    viewer.failing["card"] = (503, "", "down")
+    result = await inspect()
+    assert result.ok
+    assert "Missing here, its statistics: are still being worked out" in result.text
+    assert "Licence and gating could not be found out." in result.text
+    assert "- text: string" in result.text
+
+
+async def test_columns_come_from_the_description_when_no_rows_can_be_had(inspect: Desk, viewer: Viewer) -> None:
+    viewer.failing["first-rows"] = (500, "StreamingRowsError", "cannot stream")
+    result = await inspect()
+    assert "- label: label (neg, pos)" in result.text
+    assert "Missing here, its rows: cannot stream" in result.text
+
+
+async def test_the_token_is_shown_to_both_services(inspect: Desk, viewer: Viewer) -> None:
+    await inspect()
+    assert {item.headers.get("authorization") for item in viewer.web.asked} == {"Bearer hf_secret"}
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"dataset": ""}, {"dataset": "a/b/c"}, {"dataset": "../x"}, {"dataset": "a", "sample_rows": "many"}]
+)
+def test_wrong_arguments_are_refused(wrong: dict[str, object], inspect: Desk) -> None:
+    with pytest.raises(ValueError, match=r"dataset|sample_rows"):
+        validated(inspect.tool, wrong)
+
+
+def test_a_number_of_rows_may_be_left_out_in_every_way(inspect: Desk) -> None:
+    shown = [
+        validated(inspect.tool, {"dataset": "a", "sample_rows": value}).model_dump()["sample_rows"]
+        for value in (None, "5", -3, 99)
+    ]
+    assert shown == [3, 5, 0, 10]
+
+
+# -------------------------------------------------------------------------------------------------------------- types
+
+
+@pytest.mark.parametrize(
+    ("feature", "kind"),
+    [
+        ({"_type": "Value", "dtype": "int64"}, "int64"),
+        ({"_type": "ClassLabel", "names": [str(n) for n in range(9)]}, "label (9 classes)"),
+        ({"_type": "LargeList", "feature": {"_type": "Value", "dtype": "float32"}}, "list of float32"),
+        ({"a": {"_type": "Value", "dtype": "bool"}, "b": [STRING]}, "{a: bool, b: list of string}"),
+        ({"_type": "Image"}, "image"),
+        ({"_type": "Array2D", "shape": [None, 3], "dtype": "uint8"}, "array ?×3 of uint8"),
+        ([], "list"),
+        (None, "None"),
+    ],
+)
+def test_types_are_put_into_words(feature: Any, kind: str) -> None:
+    assert kind_of(feature) == kind
+
+
+def fit(method: str, rows: list[dict[str, Any]] | None = None, **features: Any) -> bool | None:
+    known = [Column(name, kind_of(feature), feature) for name, feature in features.items()]
+    return next(verdict.fits for verdict in verdicts(known, rows or []) if verdict.method == method)
+
+
+def test_each_way_of_training_has_its_columns() -> None:
+    label = {"_type": "ClassLabel", "names": ["a", "b"]}
+    number = {"_type": "Value", "dtype": "int64"}
+    assert fit("SFT", messages=CHAT) is True
+    assert fit("SFT", conversations=[{"from": STRING, "value": STRING}]) is None
+    assert fit("SFT", prompt=STRING, completion=CHAT) is True
+    assert fit("SFT", instruction=STRING, output=STRING) is None
+    assert fit("SFT", tokens=[number]) is False
+    assert fit("DPO", prompt=STRING, chosen=STRING, rejected=STRING) is True
+    assert fit("DPO", chosen=CHAT, rejected=CHAT) is True
+    assert fit("DPO", prompt=STRING, chosen=STRING) is False
+    assert fit("GRPO", prompt=CHAT) is True
+    assert fit("GRPO", question=STRING) is None
+    assert fit("classification", text=STRING, label=label) is True
+    assert fit("classification", text=STRING, label=number) is None
+    assert fit("classification", label=label) is False
+
+
+def test_columns_that_are_empty_in_all_rows_do_not_fit() -> None:
+    assert fit("SFT", [{"text": ""}, {"text": None}], text=STRING) is False
+    assert fit("SFT", [{"text": ""}, {"text": "x"}], text=STRING) is True
+
+
+def test_bars_keep_small_counts_visible_and_zeros_blank() -> None:
+    assert bars([0, 1, 1000]) == " ▁█"
+    assert bars([]) == bars([0, 0]) == ""

@@ -6,6 +6,8 @@ A damaged or foreign file is put aside and begun anew, since everything in it ca
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import itertools
 import logging
 import re
 import sqlite3
@@ -29,9 +31,11 @@ CREATE TABLE IF NOT EXISTS pages (
 CREATE INDEX IF NOT EXISTS pages_in_order ON pages (collection, position);
 CREATE INDEX IF NOT EXISTS pages_by_url ON pages (url);
 CREATE VIRTUAL TABLE IF NOT EXISTS passages USING fts5 (
-  title, heading, names, body, page UNINDEXED, collection UNINDEXED, tokenize = "porter unicode61");
+  title, heading, names, body, place, tokenize = "porter unicode61");
+INSERT INTO passages (passages, rank) VALUES ('rank', 'bm25(8.0, 5.0, 4.0, 1.0, 0.0)');
 """
-_WEIGHTS = "8.0, 5.0, 4.0, 1.0"
+PASSAGES_A_PAGE = 1000
+"""The row of a passage is that of its page times this, plus its number: so both find each other without an index."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +118,8 @@ class SearchIndex:
             known = db.execute("SELECT id, url FROM pages WHERE collection = ?", (collection,)).fetchall()
             for page_id, url in known:
                 if url not in kept:
-                    db.execute("DELETE FROM passages WHERE page = ?", (page_id,))
+                    first = page_id * PASSAGES_A_PAGE
+                    db.execute("DELETE FROM passages WHERE rowid BETWEEN ? AND ?", (first, first + PASSAGES_A_PAGE - 1))
                     db.execute("DELETE FROM pages WHERE id = ?", (page_id,))
             db.execute("INSERT OR REPLACE INTO collections VALUES (?, ?, ?)", (collection, self._clock(), about))
 
@@ -131,19 +136,16 @@ class SearchIndex:
             )
             if before == text:
                 return
-            db.execute("DELETE FROM passages WHERE page = ?", (page_id,))
+            first = page_id * PASSAGES_A_PAGE
+            if before is not None:
+                db.execute("DELETE FROM passages WHERE rowid BETWEEN ? AND ?", (first, first + PASSAGES_A_PAGE - 1))
+            place, named = _place(collection), f"{title} {split_names(title)}"
+            cut = itertools.islice(passages(text), PASSAGES_A_PAGE)
             db.executemany(
-                "INSERT INTO passages (title, heading, names, body, page, collection) VALUES (?, ?, ?, ?, ?, ?)",
+                "INSERT INTO passages (rowid, title, heading, names, body, place) VALUES (?, ?, ?, ?, ?, ?)",
                 (
-                    (
-                        f"{title} {split_names(title)}",
-                        heading,
-                        split_names(f"{heading} {body}"),
-                        body,
-                        page_id,
-                        collection,
-                    )
-                    for heading, body in passages(text)
+                    (first + number, named, heading, split_names(f"{heading} {body}"), body, place)
+                    for number, (heading, body) in enumerate(cut)
                 ),
             )
 
@@ -189,24 +191,26 @@ class SearchIndex:
         return StoredPage(*row) if row else None
 
     def search(self, collections: Iterable[str], query: str, limit: int) -> list[Found]:
-        """Pages that answer a query, the best first, each once with its best passage."""
-        match = match_of(query)
-        names = tuple(collections)
-        if not match or not names:
+        """Pages that answer a query, the best first, each once with its best passage.
+
+        Passages with all words come before those with some of them.
+        """
+        words = words_of(query)
+        place = " OR ".join(f'"{_place(name)}"' for name in collections)
+        if not words or not place:
             return []
-        marks = ", ".join("?" * len(names))
+        best: dict[int, tuple[int, float, str]] = {}
         with self._open() as db:
-            rows = db.execute(
-                f"SELECT p.url, p.title, p.section, f.heading, snippet(passages, 3, '', '', ' … ', {_SNIPPET_WORDS}), "  # noqa: S608 - only question marks and constants of ours
-                f"-bm25(passages, {_WEIGHTS}) AS score, f.page FROM passages f JOIN pages p ON p.id = f.page "
-                f"WHERE passages MATCH ? AND f.collection IN ({marks}) ORDER BY score DESC LIMIT ?",
-                (match, *names, limit * 6),
-            ).fetchall()
-        best: dict[int, Found] = {}
-        for url, title, section, heading, snippet, score, page_id in rows:
-            shown = _ANCHOR.sub("", heading).strip()
-            best.setdefault(page_id, Found(url, title, section, shown, " ".join(snippet.split()), float(score)))
-        return list(best.values())[:limit]
+            for joined in (" AND ".join(words), " OR ".join(words)):
+                match = f"place : ({place}) AND ({joined})"
+                rows = db.execute(
+                    "SELECT rowid, rank FROM passages WHERE passages MATCH ? ORDER BY rank LIMIT ?", (match, limit * 4)
+                )
+                for rowid, rank in rows.fetchall():
+                    best.setdefault(rowid // PASSAGES_A_PAGE, (rowid, -rank, match))
+                if len(best) >= limit or len(words) == 1:
+                    break
+            return [_found(db, *hit) for hit in itertools.islice(best.values(), limit)]
 
     def close(self) -> None:
         """Closes the file; it is opened again when it is needed."""
@@ -289,15 +293,34 @@ def split_names(text: str) -> str:
     return " ".join(parts)
 
 
-def match_of(query: str) -> str:
-    """A query of a person or a model as an FTS5 expression in which nothing has a meaning of its own.
+def words_of(query: str) -> list[str]:
+    """The words of a query as FTS5 expressions in which nothing has a meaning of its own.
 
-    Every word may match; those that are names also match by their parts.
+    A name matches as it is and by its parts.
     """
     words: dict[str, None] = {}
     for word in _WORD.findall(query):
-        words.setdefault(word.lower())
-        for piece in _CAMEL.split(word):
-            if len(piece) > 1:
-                words.setdefault(piece.lower())
-    return " OR ".join('"' + word.replace('"', '""') + '"' for word in words)
+        forms = [word.lower()]
+        pieces = [piece.lower() for piece in _CAMEL.split(word) if len(piece) > 1]
+        if len(pieces) > 1:
+            forms.append(" AND ".join(f'"{piece}"' for piece in pieces))
+            words.setdefault(f'("{forms[0]}" OR ({forms[1]}))')
+        else:
+            words.setdefault(f'"{forms[0]}"')
+    return list(words)
+
+
+def _found(db: sqlite3.Connection, rowid: int, score: float, match: str) -> Found:
+    """A hit with what is shown of it. Snippets are cut only from the few that are."""
+    page_id = rowid // PASSAGES_A_PAGE
+    url, title, section = db.execute("SELECT url, title, section FROM pages WHERE id = ?", (page_id,)).fetchone()
+    heading, snippet = db.execute(
+        "SELECT heading, snippet(passages, 3, '', '', ' … ', ?) FROM passages WHERE passages MATCH ? AND rowid = ?",
+        (_SNIPPET_WORDS, match, rowid),
+    ).fetchone()
+    return Found(url, title, section, _ANCHOR.sub("", heading).strip(), " ".join(snippet.split()), score)
+
+
+def _place(collection: str) -> str:
+    """The word that stands for a collection in each of its passages; no text holds it."""
+    return "in" + hashlib.sha256(collection.encode()).hexdigest()[:16]

@@ -25,4 +25,25 @@ class Area(Protocol):
 
 def create(hub: StandInHub) -> dict[str, Area]:
     """All areas, by name."""
-    return {}
+    from tests.support.hub.buckets import Buckets
+    from tests.support.hub.collections import Collections
+    from tests.support.hub.hardware import HardwareList
+    from tests.support.hub.jobs import Jobs
+    from tests.support.hub.repos import Repos
+    from tests.support.hub.repos_store import Store
+    from tests.support.hub.sandboxes import Sandboxes
+    from tests.support.hub.schedules import Schedules
+
+    hardware = HardwareList()
+    store = Store(hub.root)
+    buckets = Buckets(hub, store)
+    jobs = Jobs(hub, hardware)
+    return {
+        "hardware": hardware,
+        "jobs": jobs,
+        "schedules": Schedules(hub, jobs),
+        "sandboxes": Sandboxes(hub, jobs),
+        "buckets": buckets,
+        "collections": Collections(hub, store),
+        "repos": Repos(hub, hardware, store, buckets),
+    }

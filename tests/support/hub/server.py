@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self, cast
 
 import uvicorn
 from starlette.applications import Starlette
@@ -18,6 +18,15 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+if TYPE_CHECKING:
+    from tests.support.hub.buckets import Buckets
+    from tests.support.hub.collections import Collections
+    from tests.support.hub.jobs import Jobs
+    from tests.support.hub.repos import Repos
+    from tests.support.hub.sandboxes import Sandboxes
+    from tests.support.hub.schedules import Schedules
+    from tests.support.hub.spaces import Spaces
 
 TOKEN = "hf_" + "standin" * 5  # the shape of a real one, so that redaction sees it
 
@@ -105,6 +114,41 @@ class StandInHub:
         """A token that is accepted."""
         return next(iter(self.tokens))
 
+    @property
+    def jobs(self) -> Jobs:
+        """Its jobs, once it has started."""
+        return cast("Jobs", self.areas["jobs"])
+
+    @property
+    def schedules(self) -> Schedules:
+        """Its scheduled jobs, once it has started."""
+        return cast("Schedules", self.areas["schedules"])
+
+    @property
+    def sandboxes(self) -> Sandboxes:
+        """Its sandboxes, once it has started."""
+        return cast("Sandboxes", self.areas["sandboxes"])
+
+    @property
+    def repos(self) -> Repos:
+        """Its repositories, once it has started."""
+        return cast("Repos", self.areas["repos"])
+
+    @property
+    def spaces(self) -> Spaces:
+        """What its Spaces have beyond a repository, once it has started."""
+        return self.repos.spaces
+
+    @property
+    def collections(self) -> Collections:
+        """Its collections, once it has started."""
+        return cast("Collections", self.areas["collections"])
+
+    @property
+    def buckets(self) -> Buckets:
+        """Its buckets, once it has started."""
+        return cast("Buckets", self.areas["buckets"])
+
     def env(self) -> dict[str, str]:
         """What a program's environment needs to talk to this server instead of the Hub."""
         return {
@@ -164,7 +208,8 @@ class StandInHub:
     def start(self) -> None:
         """Serves until `stop`."""
         self.root.mkdir(parents=True, exist_ok=True)
-        listener = socket.socket()
+        # With the protocol named, asyncio turns Nagle's algorithm off, which would cost 40 ms an answer.
+        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(("127.0.0.1", self.port))
         self.port = listener.getsockname()[1]
@@ -265,7 +310,7 @@ class _Recorder:
 
 async def _refuse(request: Request, failure: Exception) -> Response:
     assert isinstance(failure, HubFailure)
-    headers = {"X-Error-Message": failure.message}
+    headers = {"X-Error-Message": failure.message.encode("ascii", "replace").decode()}
     if failure.code:
         headers["X-Error-Code"] = failure.code
     return JSONResponse({"error": failure.message}, failure.status, headers=headers)

@@ -22,7 +22,7 @@ def title_sequence(text: str) -> str:
 
 def has_terminal() -> bool:
     """Whether keys come from a terminal that is still there."""
-    if os.name != "posix":
+    if os.name != "posix" or "TEXTUAL_DRIVER" in os.environ:  # there, a page in a browser is the terminal
         return True
     import termios
 

@@ -58,7 +58,7 @@ class WebServer:
         return [item.path for item in self.asked]
 
     def __enter__(self) -> Self:
-        listener = socket.socket()
+        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)  # else answers wait 40 ms
         listener.bind(("127.0.0.1", self.port))
         self.port = listener.getsockname()[1]
         routes: list[BaseRoute] = [

@@ -1,7 +1,7 @@
 """What program text given on a command line would do, judged by the calls it names (Python, Perl, Ruby, JavaScript).
 
-A program in a file is ordinary work and is not looked at; one that is handed to an interpreter inside a command is
-read like the command itself.
+One that is handed to an interpreter inside a command is read like the command itself. A program in a file is ordinary
+work; of that, only what leaves the machine, touches secrets or removes whole trees is looked for.
 """
 
 from __future__ import annotations
@@ -40,6 +40,11 @@ _PUBLISHING = re.compile(
     r"|\b(?:requests|httpx|session|client)\.(?:post|put|patch|delete)\s*\(|\bmethod\s*[:=]\s*['\"](?:POST|PUT|PATCH|DELETE)"
     r"|\burlopen\([^)]*data\s*=|\bsmtplib\b|\bsocket\.(?:socket|create_connection)|\bftplib\b|\bparamiko\b|\bhttp\.server\b"
 )
+_NETWORK = re.compile(
+    r"\b(?:urllib\.request|urllib3|urlopen|urlretrieve|requests|httpx|aiohttp|http\.client|pycurl|websockets?)\b"
+    r"|(?<![.\w])fetch\s*\(|\bXMLHttpRequest\b|\bhttps?\.(?:get|request)\s*\(|\bNet::HTTP\b|\bLWP::|\bdgram\b"
+)
+_ADDRESS = re.compile(r"https?://([\w.\-\[\]:]+)")
 _OPENED = re.compile(
     r"\bopen\(\s*(?:os\.path\.expanduser\(\s*)?['\"]([^'\"]+)['\"]\)?\s*,\s*(?:mode\s*=\s*)?['\"][^'\"]*[wax+]"
 )
@@ -75,6 +80,15 @@ def judge_code(call: Call, code: str) -> None:
     _judge_publishing(call, code)
     paths = [*_OPENED.findall(code), *_PATH_WRITTEN.findall(code)]
     call.writes([Arg(_at_home(call, path)) for path in paths])
+
+
+def judge_program(call: Call, code: str) -> None:
+    """Adds what a program in a file would do beyond ordinary work."""
+    call.changes()
+    _judge_secrets(call, code)
+    _judge_publishing(call, code)
+    if _TREE_REMOVAL.search(code):
+        _judge_removals(call, code)
 
 
 def _strings(text: str) -> list[str]:
@@ -121,6 +135,8 @@ def _judge_secrets(call: Call, code: str) -> None:
 def _judge_publishing(call: Call, code: str) -> None:
     if _PUBLISHING.search(code):
         call.publishes("sends something from within a program")
+    elif _NETWORK.search(code) and not _stays_here(code):
+        call.publishes("talks to other machines from within a program")
     if re.search(r"\bdelete_(?:repo|bucket|collection|inference_endpoint)\s*\(", code):
         call.found.add(Effect.CATASTROPHIC, "deletes a repository")
     if re.search(r"\bdelete_(?:file|files|folder|branch|tag)\s*\(|\bpermanently_delete", code):
@@ -130,3 +146,9 @@ def _judge_publishing(call: Call, code: str) -> None:
         call.found.add(Effect.COMPUTE, "starts compute from within a program")
     if re.search(r"\bcreate_scheduled_(?:uv_)?job\s*\(", code):
         call.found.add(Effect.SCHEDULE, "sets up a scheduled job from within a program")
+
+
+def _stays_here(code: str) -> bool:
+    """Whether every address that a program names is on this machine; one that names none may go anywhere."""
+    hosts = [host.rpartition(":")[0] or host for host in _ADDRESS.findall(code)]
+    return bool(hosts) and all(host in {"localhost", "127.0.0.1", "[::1]"} for host in hosts)

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from ml_intern.core.approvals.shell.call import Call
-from ml_intern.core.approvals.shell.code import judge_code
+from ml_intern.core.approvals.shell.code import judge_code, judge_program
 from ml_intern.core.approvals.shell.expand import SOMETHING, Arg
 from ml_intern.core.approvals.shell.files import Rule
 
@@ -131,6 +131,18 @@ def _program_file(call: Call, program: Arg) -> None:
             call.found.unreadable(f"{program.shown}, which it has just downloaded")
         elif text := call.scope.scripts.get(place):
             judge_code(call, text)
+        elif (text := _program_text(place)) is not None:
+            judge_program(call, text)
+
+
+def _program_text(place: Path) -> str | None:
+    """The text of a program in a file; None where there is none to read."""
+    try:
+        if not place.is_file() or place.stat().st_size > _SCRIPT_BYTES:
+            return None
+        return place.read_text(encoding="utf-8")
+    except (OSError, ValueError):
+        return None
 
 
 def _python(call: Call) -> None:

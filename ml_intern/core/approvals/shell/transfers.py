@@ -26,6 +26,27 @@ def _only_local(call: Call) -> bool:
     return bool(found) and all(found)
 
 
+PLAIN_QUERY = 60
+"""A longer query in an address is more than a question."""
+
+
+def _says_something(call: Call) -> bool:
+    """Whether an address (or a header) carries what a command prints, or a long text of its own, to another machine."""
+    if _only_local(call):
+        return False
+    if any(not arg.known for arg in call.args):
+        return True
+    return any(len(text.partition("?")[2]) > PLAIN_QUERY for text in call.texts if "//" in text)
+
+
+def _looks_up(call: Call) -> None:
+    """Programs that ask about a name: harmless, unless the name is made of something else."""
+    if any(not arg.known for arg in call.args):
+        call.publishes(f"sends data inside a name ({call.name})")
+    else:
+        call.reads()
+
+
 _CURL_VALUED = (
     "-H",
     "--header",
@@ -54,6 +75,8 @@ def _curl(call: Call) -> None:
             call.changes()
         else:
             call.publishes("sends data to a server")
+    elif _says_something(call):
+        call.publishes("sends data inside an address")
     else:
         call.reads()
     if {"K"} & letters or call.has("--config"):
@@ -90,6 +113,8 @@ def _wget(call: Call) -> None:
     sends = any(text.startswith(("--post", "--body", "--method")) for text in call.texts)
     if sends and not _only_local(call):
         call.publishes("sends data to a server")
+    elif _says_something(call):
+        call.publishes("sends data inside an address")
     targets = [*call.value("-O", "--output-document"), *call.bundled_value("O")]
     if any(target.text == "-" for target in targets) or call.has("--spider"):
         call.reads()
@@ -135,6 +160,7 @@ def _rclone(call: Call) -> None:
 
 
 RULES: dict[str, Rule] = {
+    **dict.fromkeys(("ping", "ping6", "dig", "nslookup", "host", "drill", "whois", "traceroute", "getent"), _looks_up),
     "curl": _curl,
     "wget": _wget,
     **dict.fromkeys(("http", "https", "xh"), _httpie),

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -236,7 +235,7 @@ SOURCES: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 @pytest.fixture
-async def sources(victim: Victim) -> AsyncIterator[Victim]:
+def sources(victim: Victim) -> Victim:
     result = f"<div class='result'><a class='result__a' href='https://x.example/'>{ORDER}</a></div>"
     section = f"<section class='ltx_section'><h2 class='ltx_title'>1 A</h2><p>{ORDER}</p></section>"
     victim.web.handlers |= {
@@ -246,7 +245,6 @@ async def sources(victim: Victim) -> AsyncIterator[Victim]:
         "/repos/*": hostile_github,
         "/*": hostile_viewer,
     }
-    await asyncio.sleep(0)
     return victim
 
 

@@ -11,14 +11,18 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 from ml_intern.core.approvals.effects import Cost
 
-Stage = Literal["SCHEDULING", "RUNNING", "COMPLETED", "ERROR", "CANCELED", "DELETED"]
+Stage = str
+"""`SCHEDULING`, `RUNNING`, one of `ENDED_STAGES`, or a stage that a service has invented since."""
 
 ACTIVE_STAGES: frozenset[str] = frozenset({"SCHEDULING", "RUNNING"})
-"""A job in any other stage has ended for good."""
+"""Stages of a job that waits or runs, as services can be asked for them."""
+
+ENDED_STAGES: frozenset[str] = frozenset({"COMPLETED", "ERROR", "CANCELED", "DELETED"})
+"""A job in one of these has ended for good. In any other, known or not, it may still run and cost."""
 
 
 class JobsError(Exception):
@@ -27,6 +31,14 @@ class JobsError(Exception):
 
 class UnknownJobError(JobsError):
     """The backend has no job of this id."""
+
+
+class UnreachableError(JobsError):
+    """The backend did not answer, or not sensibly. Jobs are not affected by that, and asking again makes sense."""
+
+
+class UnsureError(JobsError):
+    """Nobody knows whether a job was created: the answer was lost, and the backend cannot be asked."""
 
 
 class NoCreditError(JobsError):
@@ -83,6 +95,20 @@ class Flavor:
         """Whether it is more than CPUs."""
         return bool(self.accelerator)
 
+    @property
+    def accelerators(self) -> int:
+        """How many accelerators it has."""
+        number = re.match(r"(\d+)x ", self.accelerator)
+        return int(number[1]) if number else int(self.has_accelerator)
+
+    @property
+    def hardware(self) -> str:
+        """What it is, for people: `4× L4 24 GB` (memory of each), or CPUs and memory where it has no accelerator."""
+        if self.has_accelerator:
+            name = re.sub(r"^(\d+)x ", r"\1× ", self.accelerator)
+            return f"{name} {self.vram_gb / self.accelerators:.0f} GB" if self.vram_gb else name
+        return ", ".join(filter(None, (f"{self.cpu} vCPU" if self.cpu else "", self.ram)))
+
 
 @dataclass(frozen=True, slots=True)
 class Volume:
@@ -108,6 +134,7 @@ class JobSpec:
     Attributes:
         kind: `script` runs Python source, `command` an argument vector.
         script: The source itself, never a path.
+        url: Address the job fetches its script from, where it has no `script`.
         command: Program and arguments, passed on without a shell.
         dependencies: Requirements of the script, for example `transformers>=4.50`.
         python: Version of Python for the script, or empty for the backend's own.
@@ -126,6 +153,7 @@ class JobSpec:
 
     kind: Literal["script", "command"]
     script: str = ""
+    url: str = ""
     command: tuple[str, ...] = ()
     dependencies: tuple[str, ...] = ()
     python: str = ""
@@ -194,8 +222,8 @@ class JobInfo:
 
     @property
     def active(self) -> bool:
-        """Whether it waits or runs."""
-        return self.stage in ACTIVE_STAGES
+        """Whether it waits or runs, as far as anybody knows."""
+        return self.stage not in ENDED_STAGES
 
     @property
     def waited_s(self) -> float | None:
@@ -260,6 +288,23 @@ class ScheduledJob:
     last_run_at: datetime | None = None
     last_job_id: str = ""
     next_run_at: datetime | None = None
+
+
+@runtime_checkable
+class PaidJobs(Protocol):
+    """What a backend offers in addition where jobs are paid for by accounts."""
+
+    async def payer(self, flavor: Flavor, namespace: str = "") -> str:
+        """The account that pays for a job on this hardware; empty where nobody pays.
+
+        Args:
+            flavor: Hardware of this backend.
+            namespace: The user or organisation that is asked for; empty for the default.
+
+        Raises:
+            JobsError: This person may not let it pay, or nobody can be asked; the text names those who may.
+        """
+        ...
 
 
 class JobSchedules(Protocol):

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import difflib
+import contextlib
 import os
+import platform
 import secrets
-import shlex
 import shutil
 import subprocess
 import sys
@@ -14,6 +14,7 @@ import time
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 
+import ml_intern
 from ml_intern.core.approvals.effects import Cost
 from ml_intern.core.child_env import without_secrets
 from ml_intern.core.jobs import (
@@ -24,66 +25,96 @@ from ml_intern.core.jobs import (
     JobSchedules,
     JobsError,
     JobSpec,
+    UnknownJobError,
     duration_text,
 )
-from ml_intern.tools.jobs.hardware import hub_flavor_names
-from ml_intern.tools.jobs.local_files import JobDirectory
+from ml_intern.tools.jobs.gpus import VISIBLE_VARIABLES, Gpus
+from ml_intern.tools.jobs.local_files import JobDirectory, prune
+from ml_intern.tools.jobs.local_flavors import local_flavor, machine_flavors, needs_gpu
+from ml_intern.tools.jobs.local_load import LoadMeter
+from ml_intern.tools.jobs.local_program import arguments, environment, shown_as
 from ml_intern.tools.jobs.log_lines import GrowingLog, last_lines
 from ml_intern.tools.processes import spawn_options
 
 GRACE_S = 3.0
 """Seconds between asking a job to end and ending it."""
 
-_RUNNER = Path(__file__).with_name("runner.py")  # never imported here: it exists on POSIX alone
+LOG_BYTES = 256_000_000
+KEPT_JOBS = 200
+LOAD_EVERY_S = 1.0
+
+# Never imported here: it exists on POSIX alone. Its package comes last in the path: nothing replaces a standard module.
+_RUNNER = (
+    f"import sys; sys.path.append({str(Path(ml_intern.__file__).parents[1])!r}); "
+    "from ml_intern.tools.jobs.runner import main; main()"
+)
 _FIRST_WAIT_S = 0.05
 _LONGEST_WAIT_S = 0.15
 
-_QUIET = {
-    "PYTHONUNBUFFERED": "1",
-    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
-    "TQDM_DISABLE": "1",
-    "TRANSFORMERS_VERBOSITY": "warning",
-    "UV_NO_PROGRESS": "1",
-}
-"""Defaults that keep progress bars out of logs; whatever the job sets itself wins."""
-
 
 class LocalBackend:
-    """Runs jobs on this machine.
+    """Runs jobs on this machine: as many at the same time as it has GPUs, and a few that need none.
 
     Args:
-        root: Where jobs are kept, one directory each.
+        root: Where jobs are kept, one directory each, and the queue that all apps share which use this directory.
         env: Environment jobs start from, without its secrets; the process's own by default.
         grace_s: Seconds between asking a job to end and ending it.
+        cpu_slots: How many jobs without a GPU run at the same time.
+        memory_gb: Memory a job may use, in GB; None for all there is.
+        log_bytes: Length of a log on disk beyond which only its end is kept.
+        keep: How many jobs stay on disk; of those that have ended, older ones are removed.
     """
 
     name = "local"
     about = (
         "Jobs run on this machine, as background processes in the session's workspace; nothing is rented and nothing "
-        "leaves the machine. A job survives the app. Files it writes stay where it wrote them. `image` has no effect, "
-        "and every hardware_flavor means this machine."
+        "leaves the machine. A job survives the app. Files it writes stay where it wrote them. `image` has no effect. "
+        "hardware_flavor `local` means its CPUs, `local-gpu` one of its GPUs, `local-gpu:2` two; names of rented "
+        "hardware mean the nearest of these. Jobs wait for one another where there are more than GPUs."
     )
     poll_s = 0.2
     schedules: JobSchedules | None = None
 
-    def __init__(self, root: Path, env: Mapping[str, str] | None = None, *, grace_s: float = GRACE_S) -> None:
+    def __init__(
+        self,
+        root: Path,
+        env: Mapping[str, str] | None = None,
+        *,
+        grace_s: float = GRACE_S,
+        cpu_slots: int = 2,
+        memory_gb: float | None = None,
+        log_bytes: int = LOG_BYTES,
+        keep: int = KEPT_JOBS,
+    ) -> None:
         self._root = root
         self._env = os.environ if env is None else env
         self._grace_s = grace_s
+        self._cpu_slots = cpu_slots
+        self._memory_gb = memory_gb
+        self._log_bytes = log_bytes
+        self._keep = keep
+        self._gpus = Gpus(self._env)
 
     async def submit(self, spec: JobSpec) -> JobInfo:
         """Starts a job in a directory of its own."""
-        return await asyncio.to_thread(self._submit, spec)
+        info = await asyncio.to_thread(self._submit, spec)
+        await asyncio.to_thread(prune, self._root, self._keep)
+        return info
 
     async def inspect(self, job: JobRef) -> JobInfo:
         """The job as it stands now."""
-        return await asyncio.to_thread(lambda: JobDirectory.find(self._root, job).info())
+        return await asyncio.to_thread(self._inspect, job)
 
     async def list_jobs(self, namespace: str = "") -> tuple[JobInfo, ...]:  # noqa: ARG002 - one machine, one namespace
         """All jobs on this machine, the newest first."""
 
         def every() -> tuple[JobInfo, ...]:
-            jobs = [directory.info() for directory in JobDirectory.every(self._root)]
+            jobs = []
+            for directory in JobDirectory.every(self._root):
+                with contextlib.suppress(UnknownJobError):  # removed between two looks
+                    jobs.append(directory.info())
+            if any(needs_gpu(job.flavor) for job in jobs):
+                self._gpus.get()  # as in `_inspect`
             return tuple(
                 sorted(jobs, key=lambda job: job.created_at.timestamp() if job.created_at else 0, reverse=True)
             )
@@ -129,31 +160,36 @@ class LocalBackend:
         directory = await asyncio.to_thread(JobDirectory.find, self._root, job)
         return await asyncio.to_thread(last_lines, directory.log_path, lines)
 
-    async def follow_load(self, job: JobRef) -> AsyncIterator[JobLoad]:  # noqa: ARG002 - nobody measures it here
-        """Nothing: the machine's own tools show how busy it is."""
-        nothing: tuple[JobLoad, ...] = ()
-        for load in nothing:
-            yield load
+    async def follow_load(self, job: JobRef) -> AsyncIterator[JobLoad]:
+        """How busy a job is, once a second, from its start to its end."""
+        directory = await asyncio.to_thread(JobDirectory.find, self._root, job)
+        meter = LoadMeter(directory, self._gpus, self._memory_gb)
+        while (await asyncio.to_thread(directory.info)).active:
+            if load := await asyncio.to_thread(meter.read):
+                yield load
+            await asyncio.sleep(LOAD_EVERY_S)
 
-    async def set_labels(self, job: JobRef, labels: Mapping[str, str]) -> JobInfo:  # noqa: ARG002 - one shape for all
-        """Not possible: a local job keeps the labels it was submitted with."""
-        raise JobsError(f"Job {job.id} runs on this machine, where labels are set once and for all at its start.")
+    async def set_labels(self, job: JobRef, labels: Mapping[str, str]) -> JobInfo:
+        """Replaces the labels of a job."""
+        directory = await asyncio.to_thread(JobDirectory.find, self._root, job)
+        await asyncio.to_thread(directory.relabel, labels)
+        return await asyncio.to_thread(directory.info)
 
     async def refresh(self) -> None:
-        """Nothing to ask for."""
+        """Looks for GPUs."""
+        self._gpus.forget()
+        await asyncio.to_thread(self._gpus.get)
 
     def flavors(self) -> tuple[Flavor, ...]:
-        """This machine."""
-        return (self._machine("local"),)
+        """This machine with as many of its GPUs as are known by now."""
+        return machine_flavors(self._gpus.known, self._memory_gb)
 
     def find_flavor(self, name: str) -> Flavor:
-        """This machine, whatever known name is asked for: scripts written for the Hub run unchanged."""
-        known = ("local", *hub_flavor_names())
-        if name and name not in known:
-            near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
-            hint = f"Did you mean {' or '.join(near)}?" if near else f"Valid: {', '.join(known)}."
-            raise JobsError(f"There is no hardware flavor {name!r}. {hint} All of them run on this machine here.")
-        return self._machine(name or "local")
+        """What a name means on this machine: scripts written for the Hub run unchanged.
+
+        Looks for GPUs the first time a name depends on them, which may take a moment.
+        """
+        return local_flavor(name, self._gpus.get() if needs_gpu(name) else (), self._memory_gb)
 
     def estimate(self, flavor: Flavor, timeout_s: float) -> Cost:  # noqa: ARG002 - free, however long
         """Nothing: the machine is the person's own."""
@@ -167,14 +203,15 @@ class LocalBackend:
             raise JobsError(f"The directory {workdir} the job should work in does not exist.")
         directory = self._new_directory()
         try:
-            env = self._environment(spec, directory)
-            argv = self._argv(spec, directory, env)
+            base = without_secrets(self._env)
+            env = {**base, **environment(spec, base, directory.path.name)}
+            argv = arguments(spec, directory.script_path, env)
             lock = directory.lock_for_runner()
         except JobsError:
             shutil.rmtree(directory.path, ignore_errors=True)
             raise
         try:
-            if spec.kind == "script":
+            if spec.script:
                 directory.script_path.write_text(spec.script, encoding="utf-8", newline="")
             directory.publish(self._record(spec, argv, workdir))
             self._launch(directory, lock, env)
@@ -183,6 +220,12 @@ class LocalBackend:
         finally:
             os.close(lock)
         return directory.info()
+
+    def _inspect(self, job: JobRef) -> JobInfo:
+        info = JobDirectory.find(self._root, job).info()
+        if needs_gpu(info.flavor):
+            self._gpus.get()  # here, in a thread: whoever has the job in hand asks for its flavor next
+        return info
 
     def _new_directory(self) -> JobDirectory:
         path = self._root / f"local-{secrets.token_hex(4)}"
@@ -203,43 +246,35 @@ class LocalBackend:
             "grace_s": self._grace_s,
             "created_at": time.time(),
             "kind": spec.kind,
-            "shown_as": spec.name or ("script.py" if spec.kind == "script" else shlex.join(spec.command)),
+            "shown_as": spec.name or shown_as(spec),
             "name": spec.name,
             "flavor": spec.flavor,
+            **self._need(spec.flavor),
+            "memory_bytes": int(self._memory_gb * 1e9) if self._memory_gb else 0,
+            "log_bytes": self._log_bytes,
+            "uses_uv": spec.needs_uv or bool(spec.url),
             "labels": dict(spec.labels),
             "dependencies": list(spec.dependencies),
             "env_names": sorted(spec.env),
             "secret_names": sorted(spec.secrets),
         }
 
-    def _environment(self, spec: JobSpec, directory: JobDirectory) -> dict[str, str]:
-        """The job's environment: this one without its secrets, and what the job asks for by name."""
-        env = without_secrets(self._env)
-        own = {"JOB_ID": directory.path.name}
-        if spec.kind == "script" and spec.workdir:
-            # Modules that lie beside the original script are found as if it ran there.
-            own["PYTHONPATH"] = os.pathsep.join(filter(None, (str(spec.workdir), env.get("PYTHONPATH"))))
-        return {**env, **_QUIET, **own, **spec.env, **spec.secrets}
-
-    def _argv(self, spec: JobSpec, directory: JobDirectory, env: Mapping[str, str]) -> list[str]:
-        if spec.kind == "command":
-            return list(spec.command)
-        tail = [str(directory.script_path), *spec.script_args]
-        if not spec.needs_uv:
-            return [_python(env), "-u", *tail]
-        uv = shutil.which("uv", path=env.get("PATH"))
-        if uv is None:
-            raise JobsError(
-                "Dependencies or another Python version need `uv`, which is not on the PATH. Install it with "
-                "`python3 -m pip install uv`, or submit the script without `dependencies` and `python`."
-            )
-        version = [f"--python={spec.python}"] if spec.python else []
-        # The project the workspace may belong to is not the job's business.
-        return [uv, "run", "--no-project", *(f"--with={name}" for name in spec.dependencies), *version, *tail]
+    def _need(self, flavor: str) -> dict[str, object]:
+        """What a job waits for in the queue of this machine."""
+        gpus = self._gpus.get() if needs_gpu(flavor) else ()
+        count = local_flavor(flavor, gpus, self._memory_gb).accelerators
+        places = [gpu.index for gpu in gpus] if count else [str(slot) for slot in range(self._cpu_slots)]
+        return {
+            "queue": str(self._root / "queue" / platform.node()),  # a home may be shared by machines; GPUs are not
+            "need": "gpu" if count else "cpu",
+            "need_count": count or 1,
+            "need_from": places,
+            "gpu_variables": VISIBLE_VARIABLES[gpus[0].kind if gpus else "cuda"],
+        }
 
     def _launch(self, directory: JobDirectory, lock: int, env: Mapping[str, str]) -> None:
         # Isolated and without site packages: nothing in the workspace or the environment can stand in for its modules.
-        argv = [sys.executable, "-I", "-S", str(_RUNNER), str(directory.path), str(lock)]
+        argv = [sys.executable, "-I", "-S", "-c", _RUNNER, str(directory.path), str(lock)]
         with (directory.path / "runner.log").open("ab") as log:
             # Returns when the job has begun, or could not: the runner goes on in a child of its own.
             subprocess.run(
@@ -253,25 +288,3 @@ class LocalBackend:
                 check=False,
                 **spawn_options(),
             )
-
-    @staticmethod
-    def _machine(name: str) -> Flavor:
-        label = "this machine" if name == "local" else f"this machine instead of {name}; nothing is rented"
-        return Flavor(name, label, cpu=os.cpu_count() or 0, ram=_ram(), usd_per_hour=0.0, runs_on="local")
-
-
-def _python(env: Mapping[str, str]) -> str:
-    """The Python of the person's active environment, where their packages are; else the one that runs the app."""
-    if active := env.get("VIRTUAL_ENV"):
-        python = Path(active, "bin", "python")
-        if os.access(python, os.X_OK):
-            return str(python)
-    return sys.executable
-
-
-def _ram() -> str:
-    try:
-        size = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (ValueError, OSError):
-        return ""
-    return f"{size / 1e9:.0f} GB"

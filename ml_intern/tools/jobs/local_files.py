@@ -15,15 +15,17 @@ import contextlib
 import json
 import os
 import re
+import shutil
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from ml_intern.core.jobs import JobInfo, JobRef, JobsError, UnknownJobError
+from ml_intern.tools.jobs.local_processes import boot_id
 from ml_intern.tools.processes import group_alive, kill_group, terminate_group
 
 _ID = re.compile(r"local-[0-9a-f]{8,32}")
@@ -74,10 +76,25 @@ class JobDirectory:
         """Writes what the job is, which makes it visible."""
         _write(self.path / "job.json", job)
 
+    def record(self) -> dict[str, Any]:
+        """What was submitted.
+
+        Raises:
+            UnknownJobError: It was removed a moment ago.
+        """
+        try:
+            return _read(self.path / "job.json")
+        except FileNotFoundError:
+            raise UnknownJobError(f"Job {self.path.name} was removed: it had ended long ago.") from None
+
     def info(self) -> JobInfo:
-        """The job as it stands. One whose runner has died is settled first: it never counts as running for ever."""
-        job = _read(self.path / "job.json")
-        status = self._status()
+        """The job as it stands. One whose runner has died is settled first: it never counts as running for ever.
+
+        Raises:
+            UnknownJobError: It was removed a moment ago.
+        """
+        job = self.record()
+        status = self.status()
         if _active(status) and not self._locked("lock"):
             status = self._settle()
         return JobInfo(
@@ -98,20 +115,39 @@ class JobDirectory:
             labels=job.get("labels", {}),
         )
 
+    def status(self) -> dict[str, Any]:
+        """What the runner last wrote; empty before it has written anything."""
+        try:
+            return _read(self.path / "status.json")
+        except FileNotFoundError:
+            return {}
+
+    def relabel(self, labels: Mapping[str, str]) -> None:
+        """Replaces its labels."""
+        _write(self.path / "job.json", {**self.record(), "labels": dict(labels)})
+
+    def remove(self) -> None:
+        """Removes it with everything in it. Not for a job that is active."""
+        # It vanishes at once for everybody who looks, and then file by file.
+        hidden = self.path.with_name(f".{self.path.name}")
+        with contextlib.suppress(OSError):
+            self.path.rename(hidden)
+            shutil.rmtree(hidden, ignore_errors=True)
+
     def request_stop(self) -> bool:
         """Asks the runner to stop the job. Returns whether the job was active."""
         if not self.info().active:
             return False
         (self.path / "cancel").touch(mode=0o600)
         # Either its process id is known by now, or the runner is still starting and will find the file.
-        if (pid := self._status().get("runner_pid")) and self._locked("lock"):
+        if (pid := self.status().get("runner_pid")) and self._locked("lock"):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGTERM)
         return True
 
     def force_stop(self) -> None:
         """Ends a runner that does not react, and what it watched. Nothing to do for one that has ended."""
-        if not (pid := self._status().get("runner_pid")) or not self._locked("lock"):
+        if not (pid := self.status().get("runner_pid")) or not self._locked("lock"):
             return
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
@@ -126,14 +162,14 @@ class JobDirectory:
         descriptor = os.open(self.path / "settle.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             _lock(descriptor)  # nobody holds it for long: others do the same at most
-            status = self._status()
+            status = self.status()
             if not _active(status):  # it ended between two looks, or somebody else was first
                 return status
             self._stop_orphans(status)
             cancelled = (self.path / "cancel").exists()
             status |= {
                 "stage": "CANCELED" if cancelled else "ERROR",
-                "message": "Cancelled." if cancelled else _LOST if "runner_pid" in status else _NEVER_STARTED,
+                "message": "Cancelled." if cancelled else _why_lost(status),
                 "finished_at": time.time(),
             }
             _write(self.path / "status.json", status)
@@ -162,15 +198,56 @@ class JobDirectory:
         finally:
             os.close(descriptor)
 
-    def _status(self) -> dict[str, Any]:
-        try:
-            return _read(self.path / "status.json")
-        except FileNotFoundError:
-            return {}
+
+def prune(root: Path, keep: int, recent_s: float = 86_400.0) -> int:
+    """Removes jobs that have ended, the oldest first, until `keep` are left.
+
+    Args:
+        root: Where the jobs are.
+        keep: How many directories may stay.
+        recent_s: A job submitted less than these seconds ago stays in any case.
+
+    Returns:
+        How many were removed.
+    """
+    _sweep(root, recent_s)
+    removed = 0
+    for directory in _oldest_first(root)[: -keep or None]:
+        with contextlib.suppress(UnknownJobError):  # another app does the same
+            if not directory.info().active and time.time() - directory.record()["created_at"] >= recent_s:
+                directory.remove()
+                removed += 1
+    return removed
 
 
-_LOST = "The process that watched this job ended unexpectedly; whatever was left of the job was stopped."
-_NEVER_STARTED = "It never started: the app ended while it was being submitted."
+def _sweep(root: Path, recent_s: float) -> None:
+    """Removes what was left of submissions and removals that broke off."""
+    with contextlib.suppress(FileNotFoundError), os.scandir(root) as entries:
+        for entry in entries:
+            half_made = _ID.fullmatch(entry.name) and not Path(entry.path, "job.json").exists()
+            half_removed = _ID.fullmatch(entry.name.removeprefix(".")) and entry.name.startswith(".")
+            if (half_made or half_removed) and time.time() - entry.stat().st_mtime >= recent_s:
+                shutil.rmtree(entry.path, ignore_errors=True)
+
+
+def _oldest_first(root: Path) -> list[JobDirectory]:
+    found = []
+    for directory in JobDirectory.every(root):
+        with contextlib.suppress(FileNotFoundError):
+            found.append((directory.path.stat().st_ctime, directory))
+    return [directory for _, directory in sorted(found, key=lambda pair: pair[0])]
+
+
+def _why_lost(status: dict[str, Any]) -> str:
+    if "runner_pid" not in status:
+        return "It never started: the app ended while it was being submitted."
+    if status.get("boot") and status["boot"] != boot_id():
+        end = "the machine was restarted"
+    else:
+        end = "the process that watched this job ended unexpectedly (it was killed, for example)"
+    if "work_pid" not in status:
+        return f"It never started: {end} while the job waited. Submit it again."
+    return f"{end[:1].upper()}{end[1:]}; whatever was left of the job was stopped."
 
 
 def _active(status: dict[str, Any]) -> bool:

@@ -13,7 +13,12 @@ _TAIL_BYTES = 1_048_576
 
 def clean_line(raw: bytes) -> str:
     """One line as text: without control sequences, a redrawn progress bar as it last looked, capped."""
-    text = clean(raw.decode("utf-8", errors="replace").rstrip("\r"))
+    return clean_text(raw.decode("utf-8", errors="replace"))
+
+
+def clean_text(line: str) -> str:
+    """The same for a line that is text already."""
+    text = clean(line.rstrip("\r"))
     if len(text) > MAX_LINE_CHARS:
         return f"{text[:MAX_LINE_CHARS]}… ({len(text) - MAX_LINE_CHARS:,} more characters)"
     return text

@@ -9,17 +9,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ml_intern.core import labels
 from ml_intern.core.approvals.effects import Cost
-from ml_intern.core.jobs import Flavor, JobsBackend, JobsError, JobSpec, parse_duration
+from ml_intern.core.jobs import Flavor, JobsBackend, JobsError, JobSpec, Volume, parse_duration
 from ml_intern.core.llm.routing import find_hf_token
 from ml_intern.core.secret_values import is_secret
 from ml_intern.core.tools.spec import ToolContext
-from ml_intern.tools.jobs.params import JobsParams
+from ml_intern.tools.jobs.params import JobsParams, VolumeParams
 
 MAX_SCRIPT_BYTES = 1_000_000
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_TOKEN_NAMES = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
+TOKEN_NAMES = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
+
+Check = tuple[bool, str]
+"""A finding of the pre-flight: whether it is a good one, and what it says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +36,8 @@ class PreparedJob:
         cost: What it costs at most.
         path: The file its script was read from, if it was one.
         default_timeout: Whether nobody chose its timeout.
+        findings: What was found out about it elsewhere.
+        trackio_space: Space that its metrics go to, or empty.
     """
 
     spec: JobSpec
@@ -39,11 +45,18 @@ class PreparedJob:
     cost: Cost
     path: str = ""
     default_timeout: bool = False
+    findings: tuple[Check, ...] = ()
+    trackio_space: str = ""
 
     @property
     def text(self) -> str:
-        """The script or the command line."""
-        return self.spec.script if self.spec.kind == "script" else shlex.join(self.spec.command)
+        """The script, its address, or the command line."""
+        return self.spec.script or self.spec.url or shlex.join(self.spec.command)
+
+    @property
+    def is_rented(self) -> bool:
+        """Whether it runs on hardware of others."""
+        return not self.flavor.runs_on
 
 
 @dataclass(slots=True)
@@ -54,7 +67,11 @@ class AssessedRuns:
 
 
 def prepare(
-    params: JobsParams, backend: JobsBackend, context: ToolContext, secrets: Mapping[str, str] | None = None
+    params: JobsParams,
+    backend: JobsBackend,
+    context: ToolContext,
+    secrets: Mapping[str, str] | None = None,
+    read: str | None = None,
 ) -> PreparedJob:
     """Checks the parameters of a `run` and reads its script. Blocks shortly: call it in a thread.
 
@@ -63,6 +80,7 @@ def prepare(
         backend: Where it would run.
         context: The call's context.
         secrets: Where the values of named secrets come from; the environment by default.
+        read: The text of the script, where its path is one that is not on this machine.
 
     Raises:
         JobsError: They do not make a job.
@@ -73,10 +91,13 @@ def prepare(
         raise JobsError("`dependencies`, `python` and `script_args` belong to a `script`, not to a `command`.")
     timeout_s = parse_duration(params.timeout or context.settings.jobs.default_timeout)
     flavor = backend.find_flavor(params.hardware_flavor)
-    script, path = _script(params.script, context.workspace) if params.script else ("", "")
+    script, path, url = _source(params, context.workspace, flavor, read)
+    sources = context.env if secrets is None else secrets
+    _keep_token_out(params, script, sources)
     spec = JobSpec(
         kind="script" if params.script else "command",
         script=script,
+        url=url,
         command=tuple(params.command or ()),
         dependencies=tuple(params.dependencies),
         python=params.python,
@@ -85,13 +106,34 @@ def prepare(
         flavor=flavor.name,
         timeout_s=timeout_s,
         env=_env(params),
-        secrets=_secrets(params.secrets, context.env if secrets is None else secrets),
+        secrets=_secrets(params.secrets, sources),
         namespace=params.namespace,
         name=params.name or (Path(path).name if path else ""),
-        labels={"session": context.session_id},
+        labels={**params.labels, **labels.of_session(context.session_id)},
         workdir=context.workspace,
+        volumes=tuple(_volume(volume) for volume in params.volumes),
     )
-    return PreparedJob(spec, flavor, backend.estimate(flavor, timeout_s), path, default_timeout=not params.timeout)
+    return PreparedJob(
+        spec,
+        flavor,
+        backend.estimate(flavor, timeout_s),
+        path,
+        default_timeout=not params.timeout,
+        trackio_space=params.trackio_space_id,
+    )
+
+
+def _source(params: JobsParams, workspace: Path, flavor: Flavor, read: str | None) -> tuple[str, str, str]:
+    """The script, the file it came from, and the address it is to be fetched from; what does not apply is empty."""
+    if not params.script:
+        return "", "", ""
+    if read is not None:
+        return _within_limit(read), params.script, ""
+    if not is_url(params.script):
+        return *_script(params.script, workspace), ""
+    if flavor.runs_on:
+        raise JobsError("A script cannot be given as an address here: download it and pass its path, or its source.")
+    return "", "", params.script.strip()
 
 
 def looks_like_path(script: str) -> bool:
@@ -110,8 +152,6 @@ def is_url(script: str) -> bool:
 
 def _script(script: str, workspace: Path) -> tuple[str, str]:
     """Source of the script and the file it came from, if any."""
-    if is_url(script):
-        raise JobsError("A script cannot be given as an address here: download it and pass its path, or its source.")
     if not looks_like_path(script):
         return _within_limit(script), ""
     path = (workspace / Path(script).expanduser()).resolve()
@@ -126,6 +166,20 @@ def _script(script: str, workspace: Path) -> tuple[str, str]:
     if not text.strip():
         raise JobsError(f"The script {path} is empty.")
     return _within_limit(text), str(path)
+
+
+def _volume(volume: VolumeParams) -> Volume:
+    if not volume.mount_path.startswith("/"):
+        raise JobsError(f"The mount_path {volume.mount_path!r} of a volume must be absolute, for example /data.")
+    return Volume(volume.type, volume.source, volume.mount_path, volume.read_only or volume.type != "bucket")
+
+
+def _keep_token_out(params: JobsParams, script: str, source: Mapping[str, str]) -> None:
+    """A job's source, arguments and labels can be read by many; secrets go another way."""
+    token = find_hf_token(source)
+    texts = (script, params.script or "", *(params.command or ()), *params.script_args, *params.labels.values())
+    if token and any(token in text for text in (*texts, *params.env.values())):
+        raise JobsError("The job holds the Hugging Face token in plain text: name HF_TOKEN in `secrets` instead.")
 
 
 def _within_limit(text: str) -> str:
@@ -154,7 +208,7 @@ def _secrets(names: list[str], source: Mapping[str, str]) -> dict[str, str]:
         if not _NAME.fullmatch(name):
             raise JobsError("`secrets` takes names of environment variables, never values.")
         value = source.get(name) or os.environ.get(name)
-        if name in _TOKEN_NAMES:
+        if name in TOKEN_NAMES:
             value = find_hf_token(source) or find_hf_token(os.environ)
         if not value:
             raise JobsError(f"The secret {name} is not set: export it, or run the job without it.")

@@ -34,7 +34,13 @@ class Seen:
 
 
 def make_context(
-    workspace: Path, *, settings: Settings | None = None, env: Mapping[str, str] | None = None
+    workspace: Path,
+    *,
+    settings: Settings | None = None,
+    env: Mapping[str, str] | None = None,
+    session: str = "session-1",
+    call_id: str = "call_1",
+    state: SessionState | None = None,
 ) -> tuple[ToolContext, Seen]:
     seen = Seen()
 
@@ -46,13 +52,13 @@ def make_context(
         seen.states.append(state)
 
     context = ToolContext(
-        call_id="call_1",
-        session_id="session-1",
+        call_id=call_id,
+        session_id=session,
         workspace=workspace,
         spill_dir=workspace / "spill",
         settings=settings or Settings(),
         env=dict(os.environ) if env is None else env,
-        state=SessionState(),
+        state=state or SessionState(),
         log=show,
         set_state=set_state,
         emit=lambda event: None,

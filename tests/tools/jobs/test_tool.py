@@ -10,7 +10,7 @@ import pytest
 from pydantic import ValidationError
 
 from ml_intern.core.approvals.effects import Effect
-from ml_intern.core.display import JobCard, LogBlock, TextBlock
+from ml_intern.core.display import CurveBlock, JobCard, LogBlock, TextBlock
 from ml_intern.core.jobs import JobInfo, JobRef, JobsError, JobSpec
 from ml_intern.core.settings import Settings
 from ml_intern.core.tools.spec import ToolSpec
@@ -58,7 +58,7 @@ async def test_run_follows_the_job_and_tells_how_it_ended(tool: ToolSpec, worksp
     assert seen.states[-1] == "completed"
     assert result.cost_usd == 0.0
     shown = {type(block) for block in result.display}
-    assert shown == {JobCard, LogBlock}
+    assert shown == {JobCard, CurveBlock, LogBlock}
 
 
 async def test_run_reports_a_failed_job_as_failed(tool: ToolSpec, workspace: Path) -> None:
@@ -217,9 +217,10 @@ async def test_secrets_are_named_in_the_dialog_and_count_as_credentials(tool: To
         ("logs", Effect.READ),
         ("inspect", Effect.READ),
         ("scheduled ps", Effect.READ),
-        ("cancel", Effect.CHANGE),
-        ("scheduled run", Effect.SCHEDULE),
-        ("Scheduled  Delete", Effect.SCHEDULE),
+        ("wait", Effect.READ),
+        ("metrics", Effect.READ),
+        ("labels", Effect.READ),
+        ("Scheduled  Inspect", Effect.READ),
     ],
 )
 async def test_each_operation_says_what_it_does(
@@ -227,6 +228,21 @@ async def test_each_operation_says_what_it_does(
 ) -> None:
     context, _ = make_context(workspace)
     assert (await assess(tool, context, operation=operation)).effects == {effect}
+
+
+async def test_stopping_ones_own_job_is_a_change_and_another_one_is_destroyed(
+    tool: ToolSpec, workspace: Path, tmp_path: Path
+) -> None:
+    gate = Gate(tmp_path)
+    context, _ = make_context(workspace)
+    name = job_id((await call(tool, context, operation="run", script=gate.python, detach=True)).text)
+    assert (await assess(tool, context, operation="cancel", job_id=name)).effects == {Effect.CHANGE}
+    elsewhere, _ = make_context(workspace, session="another")
+    assessment = await assess(tool, elsewhere, operation="cancel", job_id=name)
+    assert assessment.effects == {Effect.DESTROY}
+    assert "did not start" in assessment.reasons[0]
+    resumed, _ = make_context(workspace)
+    assert (await assess(tool, resumed, operation="cancel", job_id=name)).effects == {Effect.CHANGE}
 
 
 async def test_schedules_are_refused_in_words(tool: ToolSpec, workspace: Path) -> None:
@@ -335,11 +351,18 @@ async def test_an_interrupt_during_submission_stops_the_job_that_comes_of_it(wor
 
 
 class LostSight(LocalBackend):
-    """Loses its connection once a job runs."""
+    """Loses a job once it runs."""
+
+    lost = False
 
     async def follow_logs(self, job: JobRef, skip: int = 0) -> AsyncIterator[str]:
         yield "the first line"
-        raise JobsError("The connection was lost.")
+        self.lost = True
+
+    async def inspect(self, job: JobRef) -> JobInfo:
+        if self.lost:
+            raise JobsError("The connection was lost.")
+        return await super().inspect(job)
 
 
 async def test_a_job_that_cannot_be_followed_is_still_named(workspace: Path, tmp_path: Path) -> None:

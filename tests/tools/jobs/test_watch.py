@@ -18,7 +18,7 @@ from ml_intern.core.jobs import (
     Stage,
     parse_duration,
 )
-from ml_intern.tools.jobs.watch import LiveLog, follow
+from ml_intern.tools.jobs.watch import Follower, LiveLog, Sight
 
 LINES = tuple(f"line {number}" for number in range(9))
 
@@ -85,9 +85,8 @@ async def test_a_log_that_breaks_off_is_taken_up_again_and_each_line_comes_once(
     backend = FarAway(["SCHEDULING", "SCHEDULING", "SCHEDULING", "RUNNING", "RUNNING", "RUNNING", "COMPLETED"])
     lines: list[str] = []
     stages: list[str] = []
-    ended = await asyncio.wait_for(
-        follow(backend, backend.job, lines.append, lambda info: stages.append(info.stage)), 10
-    )
+    sight = Sight(lines.append, lambda info, _load: stages.append(info.stage))
+    ended = await asyncio.wait_for(Follower(backend, backend.job, sight).run(), 10)
     assert lines == list(LINES)
     assert ended.stage == "COMPLETED"
     assert stages[-1] == "COMPLETED"
@@ -96,14 +95,14 @@ async def test_a_log_that_breaks_off_is_taken_up_again_and_each_line_comes_once(
 async def test_a_quiet_log_is_not_an_end_while_the_job_waits_to_be_scheduled() -> None:
     stages: list[Stage] = ["SCHEDULING"] * 20
     backend = FarAway([*stages, "CANCELED"])
-    ended = await asyncio.wait_for(follow(backend, backend.job, lambda line: None, lambda info: None), 10)
+    ended = await asyncio.wait_for(Follower(backend, backend.job, Sight()).run(), 10)
     assert ended.stage == "CANCELED"
     assert backend.streams >= 20
 
 
 async def test_every_question_names_the_namespace() -> None:
     backend = FarAway(["RUNNING", "COMPLETED"])
-    await asyncio.wait_for(follow(backend, backend.job, lambda line: None, lambda info: None), 10)
+    await asyncio.wait_for(Follower(backend, backend.job, Sight()).run(), 10)
     assert {job.namespace for job in backend.asked} == {"an-org"}
 
 

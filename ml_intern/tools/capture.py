@@ -32,6 +32,9 @@ class BoundedText:
     Args:
         limit: Characters kept in memory.
         spill: The file; it is made only when it is needed.
+
+    Attributes:
+        place: Where whoever reads the text finds the file; empty when they cannot.
     """
 
     def __init__(self, limit: int, spill: Path) -> None:
@@ -43,6 +46,7 @@ class BoundedText:
         self._tail: deque[str] = deque()
         self._tail_length = 0
         self._path = spill
+        self.place = str(spill)
         self._file: TextIO | None = None
         self._kept = 0
         self._failed = False
@@ -116,10 +120,10 @@ class BoundedText:
         self.close()
 
     def _whereabouts(self) -> str:
-        if not self._kept:
+        if not self._kept or not self.place:
             return " It could not be kept on disk."
         part = "all of it is" if self._kept >= self.total else f"the first {self._kept:,} are"
-        return f" The command has run; {part} in {self._path}: page through it with read."
+        return f" The command has run; {part} in {self.place}: page through it with read."
 
 
 class LiveText:
@@ -150,16 +154,13 @@ class LiveText:
         return "\n".join([f"… {skipped:,} more lines", *lines] if skipped else lines)
 
 
-class OutputCapture:
-    """Reads one end of a pipe until everybody has closed the other one.
-
-    A background process may hold the pipe long after the command has ended. It is read on, so that the process is
-    not stopped by a broken pipe, and what it prints goes to the file.
+class CommandOutput:
+    """Output of a command from wherever it comes, taken in by one thread and looked at by another.
 
     Args:
         limit: Characters kept in memory.
         spill: Where longer output is kept whole.
-        notify: Called from the reading thread when there is something new to show, or the end.
+        notify: Called from the taking thread when there is something new to show, or the end.
     """
 
     def __init__(self, limit: int, spill: Path, notify: Callable[[], None]) -> None:
@@ -167,22 +168,80 @@ class OutputCapture:
         self._live = LiveText()
         self._notify = notify
         self._lock = threading.Lock()
-        self._received = 0
         self._ended = threading.Event()
-
-    def start(self, descriptor: int) -> None:
-        """Begins to read; the descriptor is closed at the end."""
-        threading.Thread(target=self._read, args=(descriptor,), name="command-output", daemon=True).start()
 
     @property
     def ended(self) -> bool:
-        """Whether nobody holds the pipe any more."""
+        """Whether nothing more comes."""
         return self._ended.is_set()
 
     def take_live(self) -> tuple[str, str]:
         """The lines since the last call, and the line that has not ended yet."""
         with self._lock:
             return self._live.take(), self._live.partial
+
+    def keep_whole(self) -> None:
+        """Makes sure that what is still to come can be found in the file."""
+        with self._lock:
+            self._kept.keep_whole()
+
+    def result(self) -> tuple[str, Path | None]:
+        """What was printed, within the limit, and the file that holds all of it, if there is one."""
+        with self._lock:
+            partial = "" if self.ended else self._live.partial[-_LIVE_CHARS:]
+            return self._kept.text() + partial, self._kept.path
+
+    def moved(self, place: str) -> None:
+        """The file is to be found elsewhere by whoever reads the result; nowhere, when `place` is empty."""
+        with self._lock:
+            self._kept.place = place
+
+    def _take(self, text: str, partial: str) -> None:
+        with self._lock:
+            self._kept.add(text)
+            self._live.add(text)
+            self._live.partial = partial
+        self._notify()
+
+    def _end(self, rest: str) -> None:
+        self._take(rest, "")
+        with self._lock:
+            self._kept.close()
+        self._ended.set()
+        self._notify()
+
+
+class PiecesCapture(CommandOutput):
+    """Takes the output of a command as pieces of text, from several streams that are interleaved line by line."""
+
+    def __init__(self, limit: int, spill: Path, notify: Callable[[], None]) -> None:
+        super().__init__(limit, spill, notify)
+        self._streams: dict[str, TerminalText] = {}
+
+    def feed(self, stream: str, data: str) -> None:
+        """Takes the next piece of a stream."""
+        terminal = self._streams.setdefault(stream, TerminalText())
+        self._take(terminal.feed(data.encode("utf-8", "replace")), terminal.partial)
+
+    def finish(self) -> None:
+        """Nothing more comes."""
+        self._end("".join(terminal.finish() for terminal in self._streams.values()))
+
+
+class OutputCapture(CommandOutput):
+    """Reads one end of a pipe until everybody has closed the other one.
+
+    A background process may hold the pipe long after the command has ended. It is read on, so that the process is
+    not stopped by a broken pipe, and what it prints goes to the file.
+    """
+
+    def __init__(self, limit: int, spill: Path, notify: Callable[[], None]) -> None:
+        super().__init__(limit, spill, notify)
+        self._received = 0
+
+    def start(self, descriptor: int) -> None:
+        """Begins to read; the descriptor is closed at the end."""
+        threading.Thread(target=self._read, args=(descriptor,), name="command-output", daemon=True).start()
 
     async def drain(self, patience_s: float = 0.5) -> None:
         """Waits until all that was written so far has been read: the end, or a moment in which nothing comes."""
@@ -197,17 +256,6 @@ class OutputCapture:
             elif time.monotonic() - quiet_since > 0.06:
                 return
 
-    def keep_whole(self) -> None:
-        """Makes sure that what is still to come can be found in the file."""
-        with self._lock:
-            self._kept.keep_whole()
-
-    def result(self) -> tuple[str, Path | None]:
-        """What was printed, within the limit, and the file that holds all of it, if there is one."""
-        with self._lock:
-            partial = "" if self.ended else self._live.partial[-_LIVE_CHARS:]
-            return self._kept.text() + partial, self._kept.path
-
     def _read(self, descriptor: int) -> None:
         terminal = TerminalText()
         try:
@@ -218,15 +266,4 @@ class OutputCapture:
             log.warning("output of a command could not be read to its end: %s", error)
         finally:
             os.close(descriptor)
-            self._take(terminal.finish(), "")
-            with self._lock:
-                self._kept.close()
-            self._ended.set()
-            self._notify()
-
-    def _take(self, text: str, partial: str) -> None:
-        with self._lock:
-            self._kept.add(text)
-            self._live.add(text)
-            self._live.partial = partial
-        self._notify()
+            self._end(terminal.finish())

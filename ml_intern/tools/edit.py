@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Literal
 
 from pydantic import Field
@@ -88,20 +88,34 @@ async def edit_file(params: EditParams, context: ToolContext) -> ToolResult:
 
 
 def _edit(path: Path, params: EditParams, context: ToolContext) -> ToolResult:
-    if params.mode == "replace" and params.old_str == params.new_str:
-        raise FileError("old_str and new_str are the same, so there is nothing to change.")
+    check_params(params)
     data = load(path)
     context.state.get(ReadFiles).require_fresh(path)
     old, form = decode(data, path)
     edited = apply(old, params, path)
     change_file(path, encode(edited.text, form), context)
+    return done(path, old, edited)
+
+
+def check_params(params: EditParams) -> None:
+    """Refuses a change that would change nothing, before anything is looked at.
+
+    Raises:
+        FileError: It would.
+    """
+    if params.mode == "replace" and params.old_str == params.new_str:
+        raise FileError("old_str and new_str are the same, so there is nothing to change.")
+
+
+def done(path: PurePath, old: str, edited: Edited) -> ToolResult:
+    """The result of a change that was made."""
     places = "1 place" if edited.places == 1 else f"{edited.places} places"
     note = f" (old_str was found {NOTES[edited.level]})" if edited.level != EXACT else ""
     text = with_advice(f"Edited {path} at {places}{note}.", path, edited.text)
     return ToolResult(text, display=(diff_block(path, old, edited.text),))
 
 
-def apply(text: str, params: EditParams, path: Path) -> Edited:
+def apply(text: str, params: EditParams, path: PurePath) -> Edited:
     """Makes the change in a text.
 
     Raises:
@@ -118,7 +132,7 @@ def apply(text: str, params: EditParams, path: Path) -> Edited:
     return Edited(text, len(matches), found.level)
 
 
-def _chosen(text: str, found: Found, params: EditParams, path: Path) -> list[Match]:
+def _chosen(text: str, found: Found, params: EditParams, path: PurePath) -> list[Match]:
     if not found.matches:
         raise FileError(f"old_str was not found in {path}.{_why_not_found(text, params.old_str)}")
     if params.replace_all:

@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import os
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import BinaryIO
 
 from ml_intern.tools.text_files import MAX_EDIT_BYTES, FileError
@@ -34,6 +34,11 @@ class Fingerprint:
         with path.open("rb") as file:
             return cls.of(file)
 
+    @classmethod
+    def of_content(cls, data: bytes) -> Fingerprint:
+        """The fingerprint of a file by its content alone."""
+        return cls(0, len(data), hashlib.blake2b(data, digest_size=16).hexdigest())
+
     def same_file(self, other: Fingerprint) -> bool:
         """Whether nothing has changed between the two."""
         if self.digest and other.digest:
@@ -52,14 +57,14 @@ class ReadFiles:
     """Files this session has seen, so that nothing is overwritten unseen. Paths have their links followed."""
 
     def __init__(self) -> None:
-        self._seen: dict[Path, Fingerprint] = {}
-        self._locks: dict[Path, asyncio.Lock] = {}
+        self._seen: dict[PurePath, Fingerprint] = {}
+        self._locks: dict[PurePath, asyncio.Lock] = {}
 
-    def lock(self, path: Path) -> asyncio.Lock:
+    def lock(self, path: PurePath) -> asyncio.Lock:
         """Held by whoever changes the file: one path can be written in many ways."""
         return self._locks.setdefault(path, asyncio.Lock())
 
-    def remember(self, path: Path, fingerprint: Fingerprint) -> None:
+    def remember(self, path: PurePath, fingerprint: Fingerprint) -> None:
         """The session has seen the file like this."""
         self._seen[path] = fingerprint
 
@@ -69,12 +74,28 @@ class ReadFiles:
         Raises:
             FileError: It was not read in this session, or has changed since.
         """
-        seen = self._seen.get(path)
-        if seen is None:
-            raise FileError(f"{path} has not been read in this session. Read it first, so that nothing is lost unseen.")
+        seen = self._require_seen(path)
         try:
             now = Fingerprint.at(path)
         except OSError as error:
             raise FileError(f"{path} cannot be read: {error.strerror or error}.") from error
-        if not seen.same_file(now):
-            raise FileError(f"{path} has changed on disk since it was read. Read it again, then make the change.")
+        _require_same(path, seen, now)
+
+    def require_same(self, path: PurePath, now: Fingerprint) -> None:
+        """The same for a file that is not on this machine, as it is now.
+
+        Raises:
+            FileError: It was not read in this session, or has changed since.
+        """
+        _require_same(path, self._require_seen(path), now)
+
+    def _require_seen(self, path: PurePath) -> Fingerprint:
+        seen = self._seen.get(path)
+        if seen is None:
+            raise FileError(f"{path} has not been read in this session. Read it first, so that nothing is lost unseen.")
+        return seen
+
+
+def _require_same(path: PurePath, seen: Fingerprint, now: Fingerprint) -> None:
+    if not seen.same_file(now):
+        raise FileError(f"{path} has changed on disk since it was read. Read it again, then make the change.")

@@ -6,8 +6,8 @@ import asyncio
 import io
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
-from typing import TextIO, TypeVar
+from pathlib import Path, PurePath
+from typing import BinaryIO, TextIO, TypeVar
 
 from pydantic import Field
 
@@ -144,7 +144,7 @@ def assess_path(path: str, context: ToolContext, effects: set[Effect], verb: str
     return Assessment(frozenset(effects), tuple(reasons), subject=subject)
 
 
-def diff_block(path: Path, old: str, new: str) -> DiffBlock:
+def diff_block(path: PurePath, old: str, new: str) -> DiffBlock:
     """A change to show: the whole file while it is small, else the changed lines and some around them."""
     old, new = old.replace("\r\n", "\n"), new.replace("\r\n", "\n")
     if len(old) + len(new) <= _WHOLE_DIFF_CHARS:
@@ -174,7 +174,7 @@ def _clipped(lines: list[str]) -> str:
     return "".join(shown)
 
 
-def with_advice(text: str, path: Path, content: str) -> str:
+def with_advice(text: str, path: PurePath, content: str) -> str:
     """A result with what the author of the file should know."""
     found = python_checks.advice(path, content)
     return "\n".join([text, *(f"Note: {sentence}" for sentence in found)])
@@ -192,13 +192,18 @@ async def read_file(params: ReadParams, context: ToolContext) -> ToolResult:
     """Reads a part of a text file; memory use does not depend on the file's size."""
     try:
         path = locate(params.path, context.workspace)
-        budget = int(context.settings.context.tool_output_chars * READ_OUTPUT_SCALE)
-        limit = params.limit if params.limit > 0 else _DEFAULT_LINES
-        text, seen = await asyncio.to_thread(_read, path, max(1, params.offset), min(limit, _DEFAULT_LINES), budget)
+        text, seen = await asyncio.to_thread(_read, path, *read_range(params, context))
     except FileError as error:
         return failed(error)
     context.state.get(ReadFiles).remember(resolved(path), seen)
     return ToolResult(text)
+
+
+def read_range(params: ReadParams, context: ToolContext) -> tuple[int, int, int]:
+    """First line, number of lines and characters that a read may give."""
+    limit = params.limit if params.limit > 0 else _DEFAULT_LINES
+    budget = int(context.settings.context.tool_output_chars * READ_OUTPUT_SCALE)
+    return max(1, params.offset), min(limit, _DEFAULT_LINES), budget
 
 
 def _read(path: Path, offset: int, limit: int, budget: int) -> tuple[str, Fingerprint]:
@@ -206,17 +211,27 @@ def _read(path: Path, offset: int, limit: int, budget: int) -> tuple[str, Finger
     try:
         with path.open("rb") as file:
             seen = Fingerprint.of(file)
-            form = form_of(file.read(SNIFF_BYTES), path)
-            file.seek(len(form.mark))
-            with io.TextIOWrapper(file, encoding=form.encoding) as reader:
-                return _numbered(path, reader, offset, limit, budget), seen
-    except UnicodeDecodeError as error:
-        raise not_utf8(path, error) from error
+            return numbered(path, file, offset, limit, budget), seen
     except OSError as error:
         raise FileError(f"{path} cannot be read: {error.strerror or error}.") from error
 
 
-def _numbered(path: Path, reader: TextIO, offset: int, limit: int, budget: int) -> str:
+def numbered(path: PurePath, file: BinaryIO, offset: int, limit: int, budget: int) -> str:
+    """Lines of an open text file with their numbers, within a budget of characters. Closes the file.
+
+    Raises:
+        FileError: It is no text, or `offset` is past its end.
+    """
+    form = form_of(file.read(SNIFF_BYTES), path)
+    file.seek(len(form.mark))
+    try:
+        with io.TextIOWrapper(file, encoding=form.encoding) as reader:
+            return _numbered(path, reader, offset, limit, budget)
+    except UnicodeDecodeError as error:
+        raise not_utf8(path, error) from error
+
+
+def _numbered(path: PurePath, reader: TextIO, offset: int, limit: int, budget: int) -> str:
     for skipped in range(offset - 1):
         if _next_line(reader) is None:
             raise FileError(f"{path} has {_lines(skipped)}; offset {offset:,} is past its end.")
@@ -321,6 +336,18 @@ def _write(path: Path, content: str, context: ToolContext) -> ToolResult:
     else:
         data = encode(content, Form())
     change_file(path, data, context)
-    lines = len(content.splitlines())
-    text = f"{'Replaced' if replaced else 'Created'} {path} ({_lines(lines)}, {len(data):,} bytes)."
+    return written(path, old, content, len(data), replaced=replaced)
+
+
+def written(path: PurePath, old: str, content: str, size: int, *, replaced: bool) -> ToolResult:
+    """The result of a write that was done.
+
+    Args:
+        path: The file.
+        old: Its text before, empty when there was none.
+        content: Its text now.
+        size: Its bytes now.
+        replaced: Whether there was a file before.
+    """
+    text = f"{'Replaced' if replaced else 'Created'} {path} ({_lines(len(content.splitlines()))}, {size:,} bytes)."
     return ToolResult(with_advice(text, path, content), display=(diff_block(path, old, content),))

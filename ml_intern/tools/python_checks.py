@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import warnings
-from pathlib import Path
+from pathlib import PurePath
 
 _TRAINING_ARGUMENTS = frozenset(
     {
@@ -15,7 +15,7 @@ _TRAINING_ARGUMENTS = frozenset(
 _MAX_CHARS = 500_000
 
 
-def advice(path: Path, text: str) -> list[str]:
+def advice(path: PurePath, text: str) -> list[str]:
     """What the author of a Python file should know, one sentence each; empty for other files and for nothing to say."""
     if path.suffix != ".py" or len(text) > _MAX_CHARS:
         return []

@@ -17,7 +17,7 @@ from pydantic import Field
 
 from ml_intern.core.approvals.effects import Assessment
 from ml_intern.core.tools.spec import Params, ToolContext, ToolResult, ToolSpec
-from ml_intern.tools.capture import OutputCapture
+from ml_intern.tools.capture import CommandOutput, OutputCapture
 from ml_intern.tools.processes import group_alive, kill_group, spawn_options, terminate_group
 from ml_intern.tools.text_files import expand_home
 
@@ -32,7 +32,7 @@ _STOP_GRACE_S = 0.1
 """How long processes may tidy up after an interrupt; a person waits for it."""
 _TIMEOUT_GRACE_S = 1.0
 
-_NOT_INTERACTIVE = {
+NOT_INTERACTIVE = {
     "TERM": "dumb",
     "PAGER": "cat",
     "GIT_PAGER": "cat",
@@ -60,7 +60,7 @@ class BashParams(Params):
 
 
 @dataclass(frozen=True, slots=True)
-class _Ending:
+class Ending:
     """How a command ended: with an exit code, or None when its time was over."""
 
     code: int | None
@@ -119,13 +119,13 @@ async def run_command(params: BashParams, context: ToolContext) -> ToolResult:
         return ToolResult(f"ERROR: There is no directory {cwd}, so nothing was run. Check work_dir.", ok=False)
     changed = asyncio.Event()
     capture = OutputCapture(
-        context.settings.context.tool_output_chars, _spill_path(context), _waker(asyncio.get_running_loop(), changed)
+        context.settings.context.tool_output_chars, spill_path(context), waker(asyncio.get_running_loop(), changed)
     )
     try:
         process = await _start(params.command, cwd, context, capture)
     except (OSError, ValueError) as error:
         return ToolResult(f"ERROR: The command could not be started: {_cause(error)}", ok=False)
-    showing = asyncio.create_task(_show_live(capture, changed, context.log))
+    showing = asyncio.create_task(show_live(capture, changed, context.log))
     try:
         ending = await _wait(process, _timeout(params.timeout, context))
         await capture.drain()
@@ -134,7 +134,7 @@ async def run_command(params: BashParams, context: ToolContext) -> ToolResult:
         raise
     finally:
         showing.cancel()
-    _log_rest(capture, context.log)
+    log_rest(capture, context.log)
     return _result(params.command, process.pid, ending, capture, context)
 
 
@@ -152,11 +152,12 @@ def _timeout(wanted: int | None, context: ToolContext) -> int:
     return min(wanted, limits.bash_max_timeout_s)
 
 
-def _spill_path(context: ToolContext) -> Path:
+def spill_path(context: ToolContext) -> Path:
+    """Where the whole of a call's long output is kept."""
     return context.spill_dir / f"bash-{re.sub(r'[^A-Za-z0-9_-]', '_', context.call_id)[:60]}.txt"
 
 
-def _waker(loop: asyncio.AbstractEventLoop, changed: asyncio.Event) -> Callable[[], None]:
+def waker(loop: asyncio.AbstractEventLoop, changed: asyncio.Event) -> Callable[[], None]:
     """Sets the event from another thread; a background process may print when the loop is long closed."""
 
     def wake() -> None:
@@ -176,7 +177,7 @@ async def _start(command: str, cwd: Path, context: ToolContext, capture: OutputC
             "-c",
             command,
             cwd=cwd,
-            env={**context.env, **_NOT_INTERACTIVE},
+            env={**context.env, **NOT_INTERACTIVE},
             stdin=asyncio.subprocess.DEVNULL,
             stdout=writing,
             stderr=writing,
@@ -202,7 +203,7 @@ def _cause(error: OSError | ValueError) -> str:
 # ------------------------------------------------------------------------------------------- waiting and stopping
 
 
-async def _wait(process: asyncio.subprocess.Process, timeout_s: float) -> _Ending:
+async def _wait(process: asyncio.subprocess.Process, timeout_s: float) -> Ending:
     started = time.monotonic()
     try:
         async with asyncio.timeout(timeout_s):
@@ -210,7 +211,7 @@ async def _wait(process: asyncio.subprocess.Process, timeout_s: float) -> _Endin
     except TimeoutError:
         await _stop_group(process.pid, _TIMEOUT_GRACE_S, process)
         code = None
-    return _Ending(code, time.monotonic() - started)
+    return Ending(code, time.monotonic() - started)
 
 
 async def _stop_group(pid: int, grace_s: float, process: asyncio.subprocess.Process | None = None) -> None:
@@ -231,7 +232,7 @@ async def _stop_group(pid: int, grace_s: float, process: asyncio.subprocess.Proc
 # ---------------------------------------------------------------------------------------------------- live output
 
 
-async def _show_live(capture: OutputCapture, changed: asyncio.Event, log: Callable[[str], None]) -> None:
+async def show_live(capture: CommandOutput, changed: asyncio.Event, log: Callable[[str], None]) -> None:
     """Shows new lines at once, then in portions; a command that floods is shown more and more rarely."""
     shown_chars = 0
     shown_partial, partial_at = "", 0.0
@@ -255,7 +256,8 @@ def _pause(chars: int, shown_chars: int) -> float:
     return 0.5 if chars > 1500 else 0.1
 
 
-def _log_rest(capture: OutputCapture, log: Callable[[str], None]) -> None:
+def log_rest(capture: CommandOutput, log: Callable[[str], None]) -> None:
+    """Shows what has not been shown yet, when nothing more comes."""
     lines, partial = capture.take_live()
     if rest := "\n".join(part for part in (lines, partial) if part.strip()):
         log(rest)
@@ -264,14 +266,14 @@ def _log_rest(capture: OutputCapture, log: Callable[[str], None]) -> None:
 # --------------------------------------------------------------------------------------------------------- result
 
 
-def _result(command: str, group: int, ending: _Ending, capture: OutputCapture, context: ToolContext) -> ToolResult:
+def _result(command: str, group: int, ending: Ending, capture: OutputCapture, context: ToolContext) -> ToolResult:
     left_behind = ending.code is not None and group_alive(group)
     if left_behind:
         context.state.get(BackgroundCommands).add(group, command)
         if not capture.ended:
             capture.keep_whole()
     output, path = capture.result()
-    parts = [output.rstrip("\n") or "(no output)", "", _verdict(ending)]
+    parts = [output.rstrip("\n") or "(no output)", "", verdict(ending)]
     if left_behind:
         parts.append(f"[processes it started go on in the background; stop them with: kill -- -{group}]")
         if not capture.ended:
@@ -279,7 +281,8 @@ def _result(command: str, group: int, ending: _Ending, capture: OutputCapture, c
     return ToolResult("\n".join(parts), ok=ending.code == 0)
 
 
-def _verdict(ending: _Ending) -> str:
+def verdict(ending: Ending) -> str:
+    """How a command ended, as the last line of its output."""
     if ending.code is None:
         return (
             f"[timed out after {ending.seconds:.0f} s: the command and everything it started were stopped; above is "

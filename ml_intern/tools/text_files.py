@@ -9,7 +9,7 @@ import os
 import secrets
 import stat
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 
 SNIFF_BYTES = 8192
 MAX_EDIT_BYTES = 16 * 2**20
@@ -83,14 +83,34 @@ def regular_file(path: Path) -> os.stat_result:
     try:
         state = path.stat()
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise FileError(f"{path} does not exist.{near_names(path)}") from error
+        raise missing(path, near_names(path)) from error
     except OSError as error:
         raise FileError(f"{path} cannot be opened: {error.strerror or error}.") from error
     if stat.S_ISDIR(state.st_mode):
-        raise FileError(f"{path} is a directory. List it with bash: ls -la {path}")
+        raise is_directory(path)
     if not stat.S_ISREG(state.st_mode):
-        raise FileError(f"{path} is no regular file (a device, pipe or socket).")
+        raise not_regular(path)
     return state
+
+
+def missing(path: PurePath, hint: str) -> FileError:
+    """What to say where there is no file; the hint begins with a space or is empty."""
+    return FileError(f"{path} does not exist.{hint}")
+
+
+def is_directory(path: PurePath) -> FileError:
+    """What to say where a directory is."""
+    return FileError(f"{path} is a directory. List it with bash: ls -la {path}")
+
+
+def not_regular(path: PurePath) -> FileError:
+    """What to say where something else is."""
+    return FileError(f"{path} is no regular file (a device, pipe or socket).")
+
+
+def too_large_to_edit(path: PurePath, size: int) -> FileError:
+    """What to say about a file of so many bytes."""
+    return FileError(f"{path} is too large to edit ({size:,} bytes). Change it with bash, for example with sed -i.")
 
 
 def near_names(path: Path) -> str:
@@ -102,15 +122,19 @@ def near_names(path: Path) -> str:
         return f" Its directory does not exist either; {parent} does."
     with contextlib.suppress(OSError):
         names = [entry.name for entry, _ in zip(parent.iterdir(), range(_NEAR_ENTRIES), strict=False)]
-        near = difflib.get_close_matches(path.name, names, n=3, cutoff=0.6)
-        if same_stem := [name for name in names if Path(name).stem == path.stem and name not in near]:
-            near += same_stem[:2]
-        if near:
-            return f" Near it: {', '.join(near)}."
+        return near_hint(path, names)
     return ""
 
 
-def form_of(start: bytes, path: Path) -> Form:
+def near_hint(path: PurePath, names: list[str]) -> str:
+    """A hint at names in its directory that are like a missing one; empty when there are none."""
+    near = difflib.get_close_matches(path.name, names, n=3, cutoff=0.6)
+    if same_stem := [name for name in names if PurePath(name).stem == path.stem and name not in near]:
+        near += same_stem[:2]
+    return f" Near it: {', '.join(near)}." if near else ""
+
+
+def form_of(start: bytes, path: PurePath) -> Form:
     """How a file is stored, by its first bytes.
 
     Raises:
@@ -124,7 +148,7 @@ def form_of(start: bytes, path: Path) -> Form:
     return Form()
 
 
-def not_utf8(path: Path, error: UnicodeDecodeError) -> FileError:
+def not_utf8(path: PurePath, error: UnicodeDecodeError) -> FileError:
     """What to say about a file whose bytes are not the text they should be."""
     byte = error.object[error.start : error.start + 1].hex()
     return FileError(
@@ -133,7 +157,7 @@ def not_utf8(path: Path, error: UnicodeDecodeError) -> FileError:
     )
 
 
-def decode(data: bytes, path: Path) -> tuple[str, Form]:
+def decode(data: bytes, path: PurePath) -> tuple[str, Form]:
     """The text of a file, ends of lines untouched, and how it was stored.
 
     Raises:
@@ -179,7 +203,7 @@ def load(path: Path) -> bytes:
     """
     size = regular_file(path).st_size
     if size > MAX_EDIT_BYTES:
-        raise FileError(f"{path} is too large to edit ({size:,} bytes). Change it with bash, for example with sed -i.")
+        raise too_large_to_edit(path, size)
     try:
         return path.read_bytes()
     except OSError as error:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import PurePath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from textual.content import Content
 
+from ml_intern.tui.modals.wish import Wish
 from ml_intern.tui.widgets.text import clean, money, one_line
 
 if TYPE_CHECKING:
+    from ml_intern.core.approvals.effects import Compute
     from ml_intern.core.display import DisplayBlock
+    from ml_intern.core.jobs import Flavor
     from ml_intern.core.protocol import ApprovalItem
 
 TITLES = {
@@ -29,6 +33,8 @@ TITLES = {
 
 def title(item: ApprovalItem) -> str:
     """What would be done, in a few words."""
+    if item.tool == "hf_jobs" and item.compute is not None:
+        return "Run a job on this machine" if item.compute.usd_per_hour == 0 else "Run a job on Hugging Face"
     return f"{TITLES[item.tool]} · {item.tool}" if item.tool in TITLES else f"Use {item.tool}"
 
 
@@ -40,9 +46,102 @@ def position(decided: Sequence[bool | None], at: int) -> str:
     return f"{marks}  {at + 1} of {len(decided)}"
 
 
-def cost(item: ApprovalItem, spent_usd: float, cap_usd: float | None) -> Content:
-    """What it costs at worst and where that leads; empty when nothing is paid and there is nothing to say."""
-    return Content("\n").join(_cost(item, spent_usd, cap_usd))
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Other hardware, time or namespace than a call asked for.
+
+    Attributes:
+        wish: What is wanted.
+        arguments: The arguments of the call that say so.
+        compute: The hardware with its price, and the time.
+        worst_usd: What it costs at most; None when unknown.
+    """
+
+    wish: Wish
+    arguments: dict[str, Any]
+    compute: Compute
+    worst_usd: float | None
+
+
+def present_wish(item: ApprovalItem, change: Change | None) -> Wish:
+    """What is asked for now: the person's wish, or the call's own words."""
+    compute = item.compute
+    if change is not None or compute is None:
+        return change.wish if change is not None else Wish("")
+    said = str(item.arguments.get(compute.arguments.get("timeout", ""), "") or "")
+    return Wish(compute.flavor, said or _time_as_typed(compute.seconds), compute.namespace)
+
+
+def change(item: ApprovalItem, wish: Wish, flavors: Sequence[Flavor]) -> Change | None:
+    """A wish as a change of the call; None when it is what the call asks for anyway."""
+    from ml_intern.core.jobs import parse_duration
+
+    compute, asked = item.compute, present_wish(item, None)
+    if compute is None or wish == asked:
+        return None
+    names = compute.arguments
+    values = {"flavor": wish.flavor, "timeout": wish.timeout, "namespace": wish.namespace}
+    edited = {names[key]: value for key, value in values.items() if key in names and value != getattr(asked, key)}
+    flavor = next((flavor for flavor in flavors if flavor.name == wish.flavor), None)
+    now = replace(
+        compute,
+        flavor=wish.flavor,
+        hardware=_hardware_of(flavor) if flavor else "",
+        usd_per_hour=flavor.usd_per_hour if flavor else None,
+        seconds=parse_duration(wish.timeout) if wish.timeout else compute.seconds,
+        namespace=wish.namespace,
+    )
+    return Change(wish, edited, now, 0.0 if _is_paid_later(item) else _worst(now, _hours(item)))
+
+
+def _hardware_of(flavor: Flavor) -> str:
+    return flavor.label if flavor.runs_on else flavor.hardware
+
+
+def _is_paid_later(item: ApprovalItem) -> bool:
+    """Whether nothing is paid now although the hardware has a price: runs of a schedule."""
+    return item.estimated_cost_usd == 0 and item.compute is not None and bool(item.compute.usd_per_hour)
+
+
+def worst_usd(item: ApprovalItem, changed: Change | None) -> float | None:
+    """What the call costs at most as it stands."""
+    return changed.worst_usd if changed else item.estimated_cost_usd
+
+
+def allowance(item: ApprovalItem, changed: Change | None) -> str:
+    """What "allow in this session" would allow."""
+    if changed is None or not item.allowance:
+        return item.allowance
+    what = item.allowance.partition(" up to ")[0].partition(" that ")[0]
+    return f"{what} up to {money(changed.worst_usd)}"
+
+
+def _hours(item: ApprovalItem) -> float:
+    """How long the estimate of a call reckons with, where no time is part of it."""
+    compute = item.compute
+    if compute is None or not compute.usd_per_hour or not item.estimated_cost_usd:
+        return 1.0
+    return item.estimated_cost_usd / compute.usd_per_hour
+
+
+def _worst(compute: Compute, hours: float) -> float | None:
+    if compute.usd_per_hour is None:
+        return None
+    return compute.usd_per_hour * (hours if compute.seconds is None else compute.seconds / 3600)
+
+
+def _time_as_typed(seconds: float | None) -> str:
+    if seconds is None:
+        return ""
+    for unit, size in (("h", 3600), ("m", 60)):
+        if seconds % size == 0:
+            return f"{seconds / size:.0f}{unit}"
+    return f"{seconds:g}s"
+
+
+def cost(item: ApprovalItem, spent_usd: float, cap_usd: float | None, changed: Change | None = None) -> Content:
+    """Hardware, what it costs at worst and where that leads; empty when nothing is paid and nothing is to be said."""
+    return Content("\n").join(_cost(item, spent_usd, cap_usd, changed))
 
 
 def checks(item: ApprovalItem) -> tuple[Content, ...]:
@@ -53,22 +152,80 @@ def checks(item: ApprovalItem) -> tuple[Content, ...]:
     )
 
 
-def _cost(item: ApprovalItem, spent_usd: float, cap_usd: float | None) -> list[Content]:
+def _cost(item: ApprovalItem, spent_usd: float, cap_usd: float | None, changed: Change | None) -> list[Content]:
+    worst = worst_usd(item, changed)
+    compute = changed.compute if changed else item.compute
+    note, later = clean(item.cost_note), _is_paid_later(item)
+    lines = [_hardware(compute, _worst(compute, 1.0) if later else worst, note)] if compute else _noted(item)
+    if later and changed is None:
+        lines.append(Content.styled(note, "$warning"))
+    if changed is not None and item.compute is not None:
+        lines.append(Content.styled(f"you changed it; asked for was {_asked_for(item)}", "$warning"))
+    hourly = compute is not None and compute.seconds is None
+    return [*lines, *_leads_to(worst, spent_usd, cap_usd, hourly)]
+
+
+def _noted(item: ApprovalItem) -> list[Content]:
+    """The cost in the tool's own words."""
     note = clean(item.cost_note)
-    worst = item.estimated_cost_usd
-    if worst is None:
+    if item.estimated_cost_usd is None:
         return [Content.styled(note, "$warning")] if note else []
-    if worst == 0:
+    if item.estimated_cost_usd == 0:
         return [Content(note)] if note else []
+    worst = money(item.estimated_cost_usd)
+    return [Content.assemble(f"{note} = " if note else "", ("at most ", "bold"), (worst, "bold"))]
+
+
+def _hardware(compute: Compute, worst: float | None, note: str) -> Content:
+    """`a10g-small · 1× A10G 24 GB · $1.00/h × 2 h = at most $2.00`."""
+    flavor, hardware = one_line(compute.flavor), one_line(compute.hardware)
+    facts = [flavor, "" if hardware == flavor else hardware]
+    length = _length(compute.seconds)
+    paid_by = f" · paid by {one_line(compute.namespace)}" if compute.namespace else ""
+    if compute.usd_per_hour == 0:
+        facts += ["nothing is rented", f"at most {length}" if length else ""]
+        return Content(" · ".join(filter(None, facts)) + paid_by)
+    if compute.usd_per_hour is None:
+        known = " · ".join(filter(None, [*facts, f"at most {length}" if length else ""]))
+        return Content.assemble(known, (" · price unknown, which counts as over every cap", "$warning"), paid_by)
+    rate = f"{money(compute.usd_per_hour)}/h"
+    if not length:  # by the hour, for as long as it exists; the tool says what ends it
+        return Content.assemble(
+            " · ".join(filter(None, facts)), " · ", (rate, "bold"), note.partition("/h")[2], paid_by
+        )
+    known = " · ".join(filter(None, [*facts, f"{rate} × {length}"]))
+    return Content.assemble(known, " = ", ("at most ", "bold"), (money(worst), "bold"), paid_by)
+
+
+def _asked_for(item: ApprovalItem) -> str:
+    compute = item.compute
+    if compute is None:
+        return ""
+    length = _length(compute.seconds)
+    worst = _worst(compute, 1.0) if _is_paid_later(item) else item.estimated_cost_usd
+    parts = [one_line(compute.flavor), f"for {length}" if length else "", f"at most {money(worst)}"]
+    return ", ".join(filter(None, parts))
+
+
+def _length(seconds: float | None) -> str:
+    """A time as it is asked for: `2 h`, `90 min`."""
+    if seconds is None:
+        return ""
+    from ml_intern.core.jobs import duration_text
+
+    return duration_text(seconds)
+
+
+def _leads_to(worst: float | None, spent_usd: float, cap_usd: float | None, hourly: bool) -> list[Content]:
+    """Where the session's spending may go with it."""
+    if not worst:
+        return []
     after = spent_usd + worst
-    first = Content.assemble(f"{note} = " if note else "", ("at most ", "bold"), (money(worst), "bold"))
     cap = f" of {money(cap_usd)}" if cap_usd is not None else ""
-    second = f"spent {money(spent_usd)} · this may bring it to {money(after)}{cap}"
     over = cap_usd is not None and after > cap_usd
-    return [
-        first,
-        Content.styled(second + (", over the cap" if over else ""), "$error" if over else "$foreground-muted"),
-    ]
+    what = "an hour of it" if hourly else "this"
+    text = f"spent {money(spent_usd)} · {what} may bring it to {money(after)}{cap}{', over the cap' if over else ''}"
+    return [Content.styled(text, "$error" if over else "$foreground-muted")]
 
 
 def why(item: ApprovalItem, edited: bool) -> Content:
@@ -108,22 +265,42 @@ def _is_shown(value: object, seen: str) -> bool:
     return value in (None, "", [], {}) or json.dumps(value, ensure_ascii=False, default=str).strip('"') in seen
 
 
-def keys(item: ApprovalItem, *, typing: str, several: bool, complete: bool) -> list[tuple[str, str]]:
-    """The keys that answer now."""
+def keys(
+    item: ApprovalItem, *, typing: str, several: bool, complete: bool, hardware: bool = False, allowance: str = ""
+) -> list[tuple[str, str]]:
+    """The keys that answer now.
+
+    Args:
+        item: The call.
+        typing: The field that is typed into: `note`, `edit` or none.
+        several: Whether there are other calls.
+        complete: Whether all are decided.
+        hardware: Whether hardware can be changed.
+        allowance: What "allow in this session" would allow.
+    """
     if typing == "note":
         return [("↵", "reject with this note"), ("esc", "back")]
     if typing == "edit":
         return [("ctrl+s", "done, show the change"), ("ctrl+e", "your editor"), ("esc", "back")]
-    return _answers(item, several, complete)
+    return _answers(item, several, complete, hardware, allowance)
 
 
-def _answers(item: ApprovalItem, several: bool, complete: bool) -> list[tuple[str, str]]:
+def _answers(
+    item: ApprovalItem, several: bool, complete: bool, hardware: bool, allowance: str
+) -> list[tuple[str, str]]:
     pairs = [("↵", "send")] if complete else []
     pairs += [("a", "approve"), ("r", "reject"), ("n", "reject, say why")]
     if item.editable:
         pairs.append(("e", f"edit {item.editable}"))
+    if hardware:
+        pairs.append(("h", "hardware and time"))
     if item.rememberable:
-        pairs.append(("s", "allow the like in this session"))
+        pairs.append(
+            (
+                "s",
+                f"allow in this session: {one_line(allowance, 60)}" if allowance else "allow the like in this session",
+            )
+        )
     if several:
         pairs += [("A", "approve the rest"), ("←→", "the others")]
     return [*pairs, ("↑↓", "read"), ("esc", "end the turn")]

@@ -24,7 +24,10 @@ from ml_intern.tui.widgets.detail import LineView
 from ml_intern.tui.widgets.flow import Flow, key_items
 
 if TYPE_CHECKING:
+    from ml_intern.core.jobs import JobsBackend
     from ml_intern.core.protocol import ApprovalItem, ApprovalRequired
+    from ml_intern.tui.modals.approval_text import Change
+    from ml_intern.tui.modals.wish import Wish
 
 
 SHORT_LINES = 8
@@ -51,12 +54,19 @@ class Decision:
     Attributes:
         approved: None while undecided.
         edited: The new text of the editable argument, or None if it was not edited.
+        wish: Other hardware, time or namespace than the call asked for, or None.
     """
 
     approved: bool | None = None
     feedback: str = ""
     edited: str | None = None
+    wish: Change | None = None
     remember: bool = False
+
+    @property
+    def changed(self) -> bool:
+        """Whether the person changed anything."""
+        return self.edited is not None or self.wish is not None
 
 
 @dataclass(slots=True)
@@ -89,7 +99,11 @@ class Batch:
     def approved_usd(self) -> float:
         """Worst case of all other calls that are approved so far."""
         pairs = zip(self.items, self.decisions, strict=True)
-        return sum(item.estimated_cost_usd or 0.0 for item, made in pairs if made.approved and item is not self.item)
+        return sum(
+            approval_text.worst_usd(item, made.wish) or 0.0
+            for item, made in pairs
+            if made.approved and item is not self.item
+        )
 
     def decide(self, **changes: Any) -> None:
         """Changes the decision about the present call."""
@@ -113,12 +127,15 @@ class Batch:
 
 
 def _as_data(item: ApprovalItem, made: Decision) -> dict[str, Any]:
-    edited = {item.editable: made.edited} if item.editable and made.edited is not None else {}
+    edited = dict(made.wish.arguments) if made.wish else {}
+    if item.editable and made.edited is not None:
+        edited[item.editable] = made.edited
     return {
         "tool_call_id": item.tool_call_id,
         "approved": bool(made.approved),
         "feedback": made.feedback,
         "edited_arguments": edited if made.approved else {},
+        "edited_usd": made.wish.worst_usd if made.approved and made.wish else None,
         "remember": made.remember and bool(made.approved),
     }
 
@@ -129,20 +146,25 @@ class ApprovalDialog(GraceDialog[Answer]):
     Args:
         request: The event that asks.
         grace_s: How long keys decide nothing.
+        jobs: Where hardware and prices come from; None when neither can be changed here.
         clock: Seconds that only go forward.
     """
 
     HELP = (
         "The agent asks before it does this. Read the whole script or command with ↑ and ↓. a approves, r rejects, "
-        "n rejects and tells the agent why, e edits before approving, s approves and asks no more for the like in "
-        "this session. With several requests ← and → go back and forth, A approves the rest. Esc ends the whole turn."
+        "n rejects and tells the agent why, e edits before approving, h changes hardware, time and payer, s approves "
+        "and asks no more for the like. With several requests ← and → go back and forth, A approves the rest. "
+        "Esc ends the whole turn."
     )
-    DECISIONS = frozenset({"approve", "reject", "note", "edit", "remember", "approve_rest", "send", "interrupt"})
+    DECISIONS = frozenset(
+        {"approve", "reject", "note", "edit", "hardware", "remember", "approve_rest", "send", "interrupt"}
+    )
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("a", "approve", "approve"),
         Binding("r", "reject", "reject"),
         Binding("n", "note", "reject, say why"),
         Binding("e", "edit", "edit"),
+        Binding("h", "hardware", "hardware and time"),
         Binding("s", "remember", "allow in this session"),
         Binding("A", "approve_rest", "approve the rest"),
         Binding("left", "go(-1)", "before"),
@@ -153,9 +175,16 @@ class ApprovalDialog(GraceDialog[Answer]):
         Binding("escape", "escape", "interrupt"),
     ]
 
-    def __init__(self, request: ApprovalRequired, grace_s: float, clock: Callable[[], float] | None = None) -> None:
+    def __init__(
+        self,
+        request: ApprovalRequired,
+        grace_s: float,
+        jobs: JobsBackend | None = None,
+        clock: Callable[[], float] | None = None,
+    ) -> None:
         super().__init__(grace_s, **({"clock": clock} if clock else {}))
         self._request = request
+        self._jobs = jobs
         self._batch = Batch(request.tools)
         self._typing = ""
 
@@ -209,7 +238,7 @@ class ApprovalDialog(GraceDialog[Answer]):
         batch = self._batch
         self._frame.border_subtitle = approval_text.position([made.approved for made in batch.decisions], batch.at)
         spent = self._request.spent_usd + batch.approved_usd
-        cost = approval_text.cost(batch.item, spent, self._request.cap_usd)
+        cost = approval_text.cost(batch.item, spent, self._request.cap_usd, batch.decision.wish)
         checks = approval_text.checks(batch.item)
         for selector, shown in (("#approval-cost", bool(cost)), ("#approval-checks", bool(checks))):
             self.query_one(selector).display = shown
@@ -221,7 +250,12 @@ class ApprovalDialog(GraceDialog[Answer]):
     def _show_keys(self) -> None:
         batch = self._batch
         keys = approval_text.keys(
-            batch.item, typing=self._typing, several=len(batch.items) > 1, complete=batch.complete
+            batch.item,
+            typing=self._typing,
+            several=len(batch.items) > 1,
+            complete=batch.complete,
+            hardware=self._can_change_hardware,
+            allowance=approval_text.allowance(batch.item, batch.decision.wish),
         )
         self.query_one("#approval-keys", Flow).items = key_items(keys, lit=self.answers)
 
@@ -248,6 +282,7 @@ class ApprovalDialog(GraceDialog[Answer]):
             "finish_edit": False,
             "edit_outside": False,
             "edit": bool(item.editable),
+            "hardware": self._can_change_hardware,
             "remember": item.rememberable,
             "approve_rest": len(batch.items) > 1,
             "go": len(batch.items) > 1,
@@ -302,6 +337,32 @@ class ApprovalDialog(GraceDialog[Answer]):
         changed = text != self._original_text()
         self._batch.decide(edited=text if changed else None, approved=None)
         self._show_call()
+
+    @property
+    def _can_change_hardware(self) -> bool:
+        compute = self._batch.item.compute
+        return self._jobs is not None and compute is not None and "flavor" in compute.arguments
+
+    def action_hardware(self) -> None:
+        """Opens the hardware picker with what is asked for now."""
+        from ml_intern.tui.modals.hardware import HardwarePicker
+
+        item, now = self._batch.item, self._batch.decision.wish
+        assert item.compute is not None
+        assert self._jobs is not None
+        wish = approval_text.present_wish(item, now)
+        fields = [name for name in ("timeout", "namespace") if name in item.compute.arguments]
+        script = self._present_text() if item.editable else ""
+        picker = HardwarePicker(self._jobs, wish, script=script, fields=fields, verb="ask for this")
+        self.app.push_screen(picker, self._keep_wish)
+
+    def _keep_wish(self, wish: Wish | None) -> None:
+        """What was chosen is shown with its price first; approving comes after that."""
+        if wish is None or self._jobs is None:
+            return
+        self._batch.decide(wish=approval_text.change(self._batch.item, wish, self._jobs.flavors()), approved=None)
+        self.begin_grace()
+        self._show_text()
 
     def _original_text(self) -> str:
         return approval_text.editable_text(self._batch.item)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Unpack
 
 from textual.binding import Binding, BindingType
@@ -14,12 +15,12 @@ from ml_intern.tui.widgets.lines import Line, Run, spread
 from ml_intern.tui.widgets.pieces import Match, Names, Piece
 from ml_intern.tui.widgets.reader import Reader
 from ml_intern.tui.widgets.text import count, duration, one_line
-from ml_intern.tui.widgets.tool_model import GLYPHS, STATE_INKS, ToolEntry
+from ml_intern.tui.widgets.tool_model import GLYPHS, STATE_INKS, Remark, ToolEntry
 
 if TYPE_CHECKING:
     from ml_intern.core.display import DisplayBlock
 
-Section = Literal["input", "output"]
+Section = Literal["input", "transcript", "output"]
 
 _LANGUAGES = {"command": "bash", "script": "python"}
 LONG_VALUE = 60
@@ -100,6 +101,7 @@ class ToolDetail(LineView):
     DEFAULT_CSS = ""
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("i", "section('input')", "input"),
+        Binding("t", "section('transcript')", "transcript"),
         Binding("o", "section('output')", "output"),
     ]
 
@@ -116,10 +118,13 @@ class ToolDetail(LineView):
         """
         head: list[Piece] = [LinesPiece(lambda width: [_headline(entry, now, width)], entry.tool), BLANK_PIECE]
         given: list[Piece] = [_section("input"), *argument_pieces(entry.tool, entry.arguments), BLANK_PIECE]
+        between = [_section("transcript"), *_transcript_pieces(entry.nested)] if entry.nested else []
         result: list[Piece] = [_section("output"), *_result_pieces(entry)]
-        self.show_pieces([*head, *given, *result])
-        first = self._slots[0].serial
-        self._sections = {"input": first + len(head), "output": first + len(head) + len(given)}
+        self.show_pieces([*head, *given, *between, *result])
+        first = self._slots[0].serial + len(head)
+        self._sections = {"input": first, "output": first + len(given) + len(between)}
+        if between:
+            self._sections["transcript"] = first + len(given)
 
     def show_section(self, section: Section) -> None:
         """Scrolls to the input or the output."""
@@ -173,6 +178,22 @@ def _language(tool: str, key: str, arguments: Mapping[str, Any]) -> str:
     if tool in ("write", "edit") and key != "path":
         return language_of(str(arguments.get("path", "")))
     return _LANGUAGES.get(key, "")
+
+
+def _transcript_pieces(parts: Sequence[ToolEntry | Remark]) -> list[Piece]:
+    """What a sub-agent did: its words, its calls, what came of each."""
+    pieces: list[Piece] = []
+    for part in parts:
+        if isinstance(part, Remark):
+            pieces += [*text_pieces(f"! {part.text}" if part.notice else part.text), BLANK_PIECE]
+            continue
+        head = LinesPiece(partial(_nested_headline, part), part.tool)
+        pieces += [head, *argument_pieces(part.tool, part.arguments), *_result_pieces(part), BLANK_PIECE]
+    return pieces
+
+
+def _nested_headline(entry: ToolEntry, width: int) -> list[Line]:
+    return [_headline(entry, None, width)]
 
 
 def _result_pieces(entry: ToolEntry) -> list[Piece]:

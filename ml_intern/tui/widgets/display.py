@@ -250,6 +250,7 @@ def _job_lines(block: JobCard, width: int) -> list[Line]:
     if block.cost_usd is not None or block.max_cost_usd is not None:
         limit = f" of at most {money(block.max_cost_usd)}" if block.max_cost_usd is not None else ""
         facts.append(money(block.cost_usd or 0.0) + limit)
+    facts.append(block.load)
     known = " · ".join(one_line(fact) for fact in facts if fact)
     lines += indent(wrap([Run(known, "muted")], width - 2), Run("  "))
     if block.url:

@@ -16,6 +16,12 @@ class Heights:
         for height in heights:
             self.append(height)
 
+    def copy(self) -> Heights:
+        """The same heights, to be changed for themselves."""
+        other = Heights()
+        other._heights, other._tree = self._heights.copy(), self._tree.copy()
+        return other
+
     def __len__(self) -> int:
         return len(self._heights)
 

@@ -8,6 +8,7 @@ from typing import Generic, NamedTuple, Protocol, TypedDict, TypeVar
 
 from textual.strip import Strip
 
+from ml_intern.tui.widgets.heights import Heights
 from ml_intern.tui.widgets.lines import Line
 
 ROW_BITS = 24
@@ -51,6 +52,15 @@ class Slot(Generic[PieceT]):
         self.piece = piece
         self.gap = gap
         self.header = header
+
+
+class Snapshot(NamedTuple, Generic[PieceT]):
+    """A list as it was at some time: its places, what stood in each, their heights, and the serial that came next."""
+
+    slots: list[Slot[PieceT]]
+    pieces: list[PieceT]
+    heights: Heights
+    next_serial: int
 
 
 class Match(NamedTuple):
@@ -120,6 +130,11 @@ class RenderCache:
         self.drop(serial)
         self._kept[serial] = rendered
         self._lines += len(rendered.lines)
+
+    @property
+    def serials(self) -> list[int]:
+        """The pieces of which something is kept."""
+        return list(self._kept)
 
     def drop(self, serial: int) -> None:
         """Forgets a piece."""

@@ -8,6 +8,7 @@ from textual.widget import Widget
 
 from ml_intern.tui.state import SessionState
 from ml_intern.tui.widgets.line import Part, line
+from ml_intern.tui.widgets.text import count
 
 CONTEXT_WARNS_AT = 0.8
 MONEY_WARNS_AT = 0.8
@@ -53,6 +54,7 @@ def _right(state: SessionState) -> tuple[Part, ...]:
         Part(model, "$warning" if state.model_problem else "", rank=2, short=model.rsplit("/", 1)[-1], short_rank=7),
         _context(state),
         Part(f"{_count(state.tokens)} tokens" if state.tokens else "", "$foreground-muted", rank=8),
+        _jobs(state),
         _money(state),
         Part(state.session_id[:8], "$foreground-muted", rank=9),
     )
@@ -65,13 +67,24 @@ def _context(state: SessionState) -> Part:
     return Part(f"ctx {share:.0%}", "$warning" if share >= CONTEXT_WARNS_AT else "")
 
 
+def _jobs(state: SessionState) -> Part:
+    """What runs, and what it has cost so far: it ticks, and is not part of the session's sum yet."""
+    if not state.jobs:
+        return Part("")
+    said = count(state.jobs, "job")
+    cost = f" · ${state.jobs_usd:.2f}" if state.jobs_usd else ""
+    return Part(said + cost, "$accent", rank=1, short=said, short_rank=6)
+
+
 def _money(state: SessionState) -> Part:
-    promised = f" +${state.promised_usd:.2f}" if state.promised_usd else ""
-    text = f"${state.cost_usd:.2f}{'+?' if state.unpriced else ''}{promised}"
-    if state.cap_usd is None:
-        return Part(text)
-    near = state.cost_usd + state.promised_usd >= MONEY_WARNS_AT * state.cap_usd
-    return Part(f"{text} of ${state.cap_usd:.2f}", "$warning" if near else "")
+    spent = f"${state.cost_usd:.2f}{'+?' if state.unpriced else ''}"
+    cap = "" if state.cap_usd is None else f" of ${state.cap_usd:.2f}"
+    near = state.cap_usd is not None and state.cost_usd + state.promised_usd >= MONEY_WARNS_AT * state.cap_usd
+    style = "$warning" if near else ""
+    if not state.promised_usd:
+        return Part(f"{spent}{cap}", style)
+    promised = f"${state.promised_usd:.2f}"
+    return Part(f"{spent} + {promised} promised{cap}", style, short=f"{spent} +{promised}{cap}", short_rank=6)
 
 
 def _count(number: int) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Unpack
+from copy import copy
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Unpack
 
 from textual import events
 from textual.binding import Binding, BindingType
@@ -14,10 +15,10 @@ from textual.timer import Timer
 
 from ml_intern.tui.widgets.display import render_display
 from ml_intern.tui.widgets.lines import Line, Run, indent, line, spread, wrap
-from ml_intern.tui.widgets.pieces import Names
+from ml_intern.tui.widgets.pieces import Names, Snapshot
 from ml_intern.tui.widgets.reader import Reader
 from ml_intern.tui.widgets.text import cells, clean, count, duration, fit, one_line
-from ml_intern.tui.widgets.tool_model import GLYPHS, SILENT, STATE_INKS, ToolEntry
+from ml_intern.tui.widgets.tool_model import GLYPHS, SILENT, STATE_INKS, Remark, ToolEntry
 
 if TYPE_CHECKING:
     from ml_intern.core.display import DisplayBlock
@@ -26,6 +27,8 @@ TAIL_LINES = 3
 """Lines of live output below a running call."""
 PREVIEW_LINES = 12
 """Lines of a result below an opened call."""
+NESTED_CALLS = 4
+"""Calls of a sub-agent below the running call it works for."""
 NAME_CELLS = 24
 TICK_S = 1.0
 
@@ -52,26 +55,29 @@ class ToolPiece:
 
     def estimate(self, _width: int) -> int:
         """Its line, and what is below it."""
-        return 1 + (TAIL_LINES if self.entry.running else 0) + (PREVIEW_LINES if self.expanded else 0)
+        below = min(len(self.entry.nested), NESTED_CALLS) or TAIL_LINES
+        return 1 + (below if self.entry.running else 0) + (PREVIEW_LINES if self.expanded else 0)
 
     def render(self, width: int) -> list[Line]:
         """Its line; live output while it runs; what it was called with and what came of it when it is opened."""
-        lines = [self._head(width)]
+        lines = [self._head(self.entry, width)]
+        calls = self.entry.calls
+        if calls and (self.expanded or self.entry.running):
+            lines += [self._head(call, width) for call in calls[-(PREVIEW_LINES if self.expanded else NESTED_CALLS) :]]
         if self.expanded:
             lines += indent(self._inside(max(1, width - 4)), _INDENT)
-        elif self.entry.running:
+        elif self.entry.running and not calls:
             lines += [self._tail_line(text, width) for text in self.entry.tail(TAIL_LINES)]
         return lines
 
-    def _head(self, width: int) -> Line:
-        entry = self.entry
+    def _head(self, entry: ToolEntry, width: int) -> Line:
         glyph = Run(GLYPHS.get(entry.state, "▸") + " ", STATE_INKS.get(entry.state, "accent"))
         margin = Run("  ") if entry.parent else Run("")
         name = fit(one_line(entry.tool, 100), NAME_CELLS)
         took = entry.elapsed(self._clock())
         shown = "" if took is None else duration(took if entry.ended else int(took))
         word = "" if entry.state in SILENT else one_line(entry.state, 20)
-        aside = "  ".join(part for part in (word, shown) if part)
+        aside = "  ".join(part for part in (word, entry.figures, shown) if part)
         room = width - cells(margin.text) - 2 - cells(name) - 2 - (cells(aside) + 2 if aside else 0)
         summary = fit(entry.summary, room) if room > 2 else ""
         left = [
@@ -113,11 +119,21 @@ class ToolPiece:
         return shown
 
 
+class ToolSnapshot(NamedTuple):
+    """The list at some time: entries are as they were then, and changed no more."""
+
+    calls: Snapshot[ToolPiece]
+    entries: list[ToolEntry]
+    serials: dict[str, int]
+    active: set[str]
+
+
 class ToolList(Reader[ToolPiece]):
     """Shows calls in the order they were made and follows the newest until the reader moves.
 
     Args:
         clock: Seconds that only go forward.
+        live: Time goes on by itself, and running calls show it.
     """
 
     DEFAULT_CSS = ""
@@ -150,20 +166,32 @@ class ToolList(Reader[ToolPiece]):
         self,
         *,
         clock: Callable[[], float] = time.monotonic,
+        live: bool = True,
         **names: Unpack[Names],
     ) -> None:
         super().__init__(**names)
         self.set_reactive(ToolList.following, True)
         self._clock = clock
+        self._live = live
         self._serials: dict[str, int] = {}
         self._active: set[str] = set()
+        self._parents: dict[str, str] = {}  # which call the sub-agent that makes a call works for
+        self._shared: set[str] = set()  # calls whose entry a snapshot holds too
         self._ticker: Timer | None = None
 
     # ---------------------------------------------------------------------------------------------- what happened
 
     def call_started(self, call_id: str, tool: str, arguments: Mapping[str, Any], parent: str = "") -> None:
-        """The model asked for a tool. A call that is known already keeps its place."""
+        """The model asked for a tool. A call that is known already keeps its place.
+
+        A call of a sub-agent, whose `parent` is the call that it works for, is shown below that.
+        """
         if call_id in self._serials:
+            return
+        if owner := self._own(parent):
+            owner.nested = (*owner.nested, ToolEntry.of(call_id, tool, arguments, parent))
+            self._parents[call_id] = parent
+            self.rerender(self._serials[parent])
             return
         self._serials[call_id] = self.add(ToolPiece(ToolEntry.of(call_id, tool, arguments, parent), self._clock))
         if self.following or not self.cursor:
@@ -171,18 +199,34 @@ class ToolList(Reader[ToolPiece]):
 
     def call_state(self, call_id: str, state: str) -> None:
         """A call moved on."""
-        entry = self.entry(call_id)
+        entry = self._own(call_id)
         if entry is not None:
             entry.move(state, self._clock())
             self._changed(entry)
 
+    def call_shows(self, call_id: str, display: Sequence[DisplayBlock]) -> None:
+        """A call shows a person how it is getting on."""
+        if entry := self._own(call_id):
+            entry.show(display)
+
     def call_log(self, call_id: str, text: str) -> None:
         """A call said something."""
-        entry = self.entry(call_id)
+        entry = self._own(call_id)
         if entry is not None:
             entry.log(text)
             if entry.running:
-                self.rerender(self._serials[call_id])
+                self.rerender(self._row_of(call_id))
+
+    def call_delegates(self, call_id: str, figures: str) -> None:
+        """The sub-agent that works for a call has used so much."""
+        if entry := self._own(call_id):
+            entry.figures = figures
+            self.rerender(self._serials[call_id])
+
+    def call_says(self, call_id: str, remark: Remark) -> None:
+        """The sub-agent that works for a call said something."""
+        if entry := self._own(call_id):
+            entry.nested = (*entry.nested, remark)
 
     def call_finished(
         self,
@@ -193,7 +237,7 @@ class ToolList(Reader[ToolPiece]):
         display: Sequence[DisplayBlock] = (),
     ) -> None:
         """A call has its result."""
-        entry = self.entry(call_id)
+        entry = self._own(call_id)
         if entry is not None:
             entry.finish(ok, output, seconds, display, self._clock())
             self._changed(entry)
@@ -202,6 +246,8 @@ class ToolList(Reader[ToolPiece]):
         """Forgets all calls."""
         self._serials.clear()
         self._active.clear()
+        self._parents.clear()
+        self._shared.clear()
         self._tick_while_active()
         self.cursor = ""
         self.cut(0)
@@ -209,6 +255,9 @@ class ToolList(Reader[ToolPiece]):
 
     def entry(self, call_id: str) -> ToolEntry | None:
         """The call with an id, or None."""
+        if parent := self._parents.get(call_id):
+            nested = self.piece(self._serials[parent]).entry.calls
+            return next((call for call in nested if call.call_id == call_id), None)
         serial = self._serials.get(call_id)
         return None if serial is None else self.piece(serial).entry
 
@@ -225,7 +274,52 @@ class ToolList(Reader[ToolPiece]):
         running = f", {len(self._active)} running" if self._active else ""
         return count(len(self._slots), "call") + running
 
+    # --------------------------------------------------------------------------------------------- going back in time
+
+    def _own(self, call_id: str) -> ToolEntry | None:
+        """The call with an id, to be changed: a copy when a snapshot holds it too."""
+        if (parent := self._parents.get(call_id)) and (owner := self._own(parent)):
+            return owner.change_nested(call_id)
+        serial = self._serials.get(call_id)
+        if serial is None:
+            return None
+        piece = self.piece(serial)
+        if call_id in self._shared:
+            self._shared.discard(call_id)
+            piece.entry = copy(piece.entry)
+        return piece.entry
+
+    def take_snapshot(self) -> ToolSnapshot:
+        """The calls as they are."""
+        self._shared = set(self._serials)
+        return ToolSnapshot(self.snapshot(), self.entries, self._serials.copy(), self._active.copy())
+
+    def go_back(self, kept: ToolSnapshot) -> None:
+        """The calls as they were when the snapshot was taken. Those that ran show their time by the clock of now."""
+        self.restore(kept.calls)
+        for slot, entry in zip(self._slots, kept.entries, strict=True):
+            if slot.piece.entry is not entry:
+                slot.piece.entry = entry
+                self._cache.drop(slot.serial)
+        self._serials, self._active = kept.serials.copy(), kept.active.copy()
+        self._shared = set(self._serials)
+        self._parents = {call.call_id: entry.call_id for entry in kept.entries for call in entry.calls}
+        self.cursor = self._slots[-1].piece.entry.call_id if self._slots else ""
+        self._tick_while_active()
+
+    def tell_time(self) -> None:
+        """The clock has moved: running calls show it."""
+        for call_id in self._active:
+            self.rerender(self._serials[call_id])
+
+    def _row_of(self, call_id: str) -> int:
+        """The serial of the piece that shows a call."""
+        return self._serials[self._parents.get(call_id, call_id)]
+
     def _changed(self, entry: ToolEntry) -> None:
+        if entry.call_id in self._parents:
+            self.rerender(self._row_of(entry.call_id))
+            return
         if entry.running:
             self._active.add(entry.call_id)
         else:
@@ -237,15 +331,11 @@ class ToolList(Reader[ToolPiece]):
 
     def _tick_while_active(self) -> None:
         """One timer, and only while there is a running time to show."""
-        if self._active and self._ticker is None and self.is_running:
-            self._ticker = self.set_interval(TICK_S, self._tick)
+        if self._active and self._live and self._ticker is None and self.is_running:
+            self._ticker = self.set_interval(TICK_S, self.tell_time)
         elif not self._active and self._ticker is not None:
             self._ticker.stop()
             self._ticker = None
-
-    def _tick(self) -> None:
-        for call_id in self._active:
-            self.rerender(self._serials[call_id])
 
     def on_mount(self) -> None:
         """Calls may have begun before."""

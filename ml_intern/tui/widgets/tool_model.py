@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from ml_intern.tui.widgets.text import clean, count, duration, one_line
 
 if TYPE_CHECKING:
     from ml_intern.core.display import DisplayBlock
+    from ml_intern.core.protocol import SubagentState
 
 GLYPHS = {
     "pending": "○",
@@ -50,6 +52,7 @@ _SUMMARY_KEYS = {
     "bash": ("command",),
     "read": ("path",),
     "edit": ("path",),
+    "upload": ("path",),
     "research": ("task",),
     "web_search": ("query",),
     "web_fetch": ("url",),
@@ -88,6 +91,18 @@ class Packed:
         return zlib.decompress(self._data).decode("utf-8", "surrogatepass")
 
 
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """Something that a sub-agent said, or that a person was told of it.
+
+    Attributes:
+        notice: Whether it is a notice and not its own words.
+    """
+
+    text: str
+    notice: bool = False
+
+
 @dataclass(slots=True)
 class ToolEntry:
     """One tool call as it is shown.
@@ -101,6 +116,8 @@ class ToolEntry:
         started: When it began to run, by the list's clock; None before.
         seconds: How long it took; None while it runs.
         parent: The call on whose behalf it was made, or empty.
+        figures: What a sub-agent that works for it has used so far, on one line.
+        nested: What that sub-agent has done: its calls, and what it said between them.
     """
 
     call_id: str
@@ -110,6 +127,8 @@ class ToolEntry:
     started: float | None = None
     seconds: float | None = None
     parent: str = ""
+    figures: str = ""
+    nested: tuple[ToolEntry | Remark, ...] = ()
     _arguments: Packed = field(default_factory=lambda: Packed("{}"))
     _output: Packed = field(default_factory=lambda: Packed(""))
     _display: tuple[DisplayBlock, ...] | Packed = ()
@@ -176,6 +195,20 @@ class ToolEntry:
         """What is kept of the live output."""
         return self._tail
 
+    @property
+    def calls(self) -> list[ToolEntry]:
+        """The calls of the sub-agent that works for it, oldest first."""
+        return [part for part in self.nested if isinstance(part, ToolEntry)]
+
+    def change_nested(self, call_id: str) -> ToolEntry | None:
+        """A call of the sub-agent, as a copy that may be changed: what was kept of before stays as it was."""
+        for index, part in enumerate(self.nested):
+            if isinstance(part, ToolEntry) and part.call_id == call_id:
+                changed = copy(part)
+                self.nested = (*self.nested[:index], changed, *self.nested[index + 1 :])
+                return changed
+        return None
+
     def move(self, state: str, now: float) -> None:
         """Takes a change of state in. Stages of a job count as running."""
         self.state = state
@@ -225,6 +258,14 @@ def _size(block: DisplayBlock) -> int:
 
 
 # ---------------------------------------------------------------------------------------------------- summaries
+
+
+def figures_of(state: SubagentState) -> str:
+    """What a sub-agent has used: calls, tokens, money."""
+    tokens = f"{state.tokens / 1000:.1f}k" if state.tokens >= 1_000 else str(state.tokens)
+    cost = f"${state.cost_usd:.2f}" if state.cost_usd >= 0.005 else ""
+    parts = (count(state.tools, "call"), f"{tokens} tok" if state.tokens else "", cost)
+    return " · ".join(part for part in parts if part)
 
 
 def summarise(tool: str, arguments: Mapping[str, Any]) -> str:

@@ -19,7 +19,7 @@ from textual.widget import Widget
 from ml_intern.tui.widgets import ink
 from ml_intern.tui.widgets.heights import Heights
 from ml_intern.tui.widgets.lines import BLANK, Line
-from ml_intern.tui.widgets.pieces import BELOW, ROW_BITS, Names, PieceT, RenderCache, Rendered, Row, Slot
+from ml_intern.tui.widgets.pieces import BELOW, ROW_BITS, Names, PieceT, RenderCache, Rendered, Row, Slot, Snapshot
 
 KEPT_LINES = 3_000
 """How many rendered lines a list keeps."""
@@ -120,6 +120,27 @@ class VirtualList(ScrollView, Generic[PieceT], can_focus=True):
         """All pieces, in order."""
         return [slot.piece for slot in self._slots]
 
+    def snapshot(self) -> Snapshot[PieceT]:
+        """The list as it is, to come back to. Costs two references a piece; pieces that change by themselves go on."""
+        pieces = [slot.piece for slot in self._slots]
+        return Snapshot(self._slots.copy(), pieces, self._heights.copy(), self._next_serial)
+
+    def restore(self, kept: Snapshot[PieceT]) -> None:
+        """Puts the list back, and shows its end. What looks as it did is not rendered again."""
+        before = {serial: self._piece_or_none(serial) for serial in self._cache.serials}
+        self._slots, self._heights, self._next_serial = kept.slots.copy(), kept.heights.copy(), kept.next_serial
+        for slot, piece in zip(self._slots, kept.pieces, strict=True):
+            slot.piece = piece
+        for serial, piece_before in before.items():
+            if piece_before is None or self._piece_or_none(serial) is not piece_before:
+                self._cache.drop(serial)
+        self._reading = None
+        self.follow()
+
+    def _piece_or_none(self, serial: int) -> PieceT | None:
+        at = self.place_of(serial)
+        return self._slots[at].piece if at < len(self._slots) and self._slots[at].serial == serial else None
+
     # ---------------------------------------------------------------------------------------------- for subclasses
 
     def render_slot(self, slot: Slot[PieceT], width: int) -> list[Line]:
@@ -140,7 +161,8 @@ class VirtualList(ScrollView, Generic[PieceT], can_focus=True):
     # ------------------------------------------------------------------------------------------------- measuring
 
     def _estimate(self, slot: Slot[PieceT]) -> int:
-        return slot.gap + slot.header + max(1, slot.piece.estimate(self.view.width or 80))
+        # The width of the last arrangement: to ask for the present one costs more than to be wrong about a line.
+        return slot.gap + slot.header + max(1, slot.piece.estimate(self._rows_size.width or 80))
 
     def lines_at(self, index: int) -> list[Line]:
         """The lines of a place at the present width, rendered if need be."""

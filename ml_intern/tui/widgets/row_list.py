@@ -1,0 +1,141 @@
+"""Any number of one-line rows with a cursor. A row is drawn when it is seen, so many rows cost as much as a few."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import ClassVar
+
+from textual import events
+from textual.binding import Binding, BindingType
+from textual.message import Message
+from textual.reactive import var
+
+from ml_intern.tui.widgets.lines import Line, Run
+from ml_intern.tui.widgets.pieces import BELOW
+from ml_intern.tui.widgets.virtual import VirtualList
+
+CHUNK = 64
+"""Rows of one piece."""
+
+Draw = Callable[[int, int], Line]
+"""Makes the row of a number for a width."""
+
+
+class RowChunk:
+    """Some successive rows.
+
+    Args:
+        draw: Makes them.
+        start: Number of the first.
+        end: Number after the last.
+    """
+
+    __slots__ = ("draw", "end", "start")
+    plain = ""
+
+    def __init__(self, draw: Draw, start: int, end: int) -> None:
+        self.draw = draw
+        self.start = start
+        self.end = end
+
+    def estimate(self, _width: int) -> int:
+        """A line each."""
+        return self.end - self.start
+
+    def render(self, width: int) -> list[Line]:
+        """The rows."""
+        return [self.draw(number, width) for number in range(self.start, self.end)]
+
+
+class RowList(VirtualList[RowChunk]):
+    """Shows rows, one of them under the cursor."""
+
+    DEFAULT_CSS = ""
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("up,k", "cursor(-1)", "up", show=False),
+        Binding("down,j", "cursor(1)", "down", show=False),
+        Binding("home", "cursor(-10000000)", "first", show=False),
+        Binding("end", "cursor(10000000)", "last", show=False),
+        Binding("pageup", "page(-1)", show=False),
+        Binding("pagedown", "page(1)", show=False),
+        Binding("enter", "open", "open"),
+    ]
+
+    cursor: var[int] = var(0)
+    """Number of the row under the cursor."""
+
+    class Moved(Message):
+        """Another row is under the cursor."""
+
+    class Opened(Message):
+        """The person wants what the row under the cursor stands for."""
+
+    @property
+    def count(self) -> int:
+        """How many rows there are."""
+        return self._slots[-1].piece.end if self._slots else 0
+
+    def show_rows(self, count: int, draw: Draw, cursor: int) -> None:
+        """Shows other rows, or the same ones anew.
+
+        Args:
+            count: How many.
+            draw: Makes the row of a number for a width.
+            cursor: Number of the row that is under the cursor.
+        """
+        self.cut(0)
+        for start in range(0, count, CHUNK):
+            self.add(RowChunk(draw, start, min(count, start + CHUNK)))
+        self.following = False
+        self.cursor = max(0, min(cursor, count - 1))
+        self._show_cursor()
+
+    def dress(self, row: Line, serial: int, number: int) -> Line:
+        """The row under the cursor stands out."""
+        if self.piece(serial).start + number != self.cursor:
+            return row
+        runs = tuple(Run(text, f"{ink} cursor".strip(), link) for text, ink, link in row.runs)
+        return row._replace(runs=runs, fill="cursor")
+
+    def watch_cursor(self) -> None:
+        """Repaints and tells of it."""
+        self.settle_soon()
+        self.post_message(self.Moved())
+
+    def action_cursor(self, step: int) -> None:
+        """Moves the cursor."""
+        self.cursor = max(0, min(self.cursor + step, self.count - 1))
+        self._show_cursor()
+
+    def action_page(self, step: int) -> None:
+        """Moves the cursor by what is seen at once."""
+        self.action_cursor(step * max(1, self.view.height - 1))
+
+    def _show_cursor(self) -> None:
+        top, height = round(self.scroll_y), self.view.height
+        if self.cursor < top:
+            self._scroll_list_to(self.cursor)
+        elif height and self.cursor >= top + height:
+            self._scroll_list_to(self.cursor - height + 1)
+
+    def _scroll_list_to(self, top: int) -> None:
+        # Rows that were just added have no place yet; after settling they have.
+        self.settle()
+        self.scroll_to(y=top, animate=False)
+        self.following = False
+
+    def action_open(self) -> None:
+        """Asks for what the row stands for."""
+        if self.count:
+            self.post_message(self.Opened())
+
+    def on_click(self, event: events.Click) -> None:
+        """A click moves the cursor; on the row under it, it opens."""
+        row = self._rows[event.y] if 0 <= event.y < len(self._rows) else None
+        if row is None or row.number == BELOW or not self.count:
+            return
+        number = self.piece(row.serial).start + row.number
+        if number == self.cursor:
+            self.action_open()
+        else:
+            self.cursor = number

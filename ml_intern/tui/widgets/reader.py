@@ -66,6 +66,19 @@ class Reader(VirtualList[PieceT]):
         self.needle = text
         self.show(match.serial, best, margin=self.view.height // 3)
 
+    def show_newest(self, text: str, *, within: int) -> None:
+        """Scrolls to the last piece that holds a text, if it is one of the last ones.
+
+        Args:
+            text: What to look for, whatever its case.
+            within: How many pieces, from the end, are looked at.
+        """
+        needle = text.casefold()
+        for slot in reversed(self._slots[-within:]):
+            if needle in slot.piece.plain.casefold():
+                self.show_match(Match(slot.serial, 0), text)
+                return
+
     def selection_updated(self, selection: Selection | None) -> None:  # noqa: ARG002 - Textual's signature
         """Repaints the rows whose selection changed."""
         self.settle_soon()

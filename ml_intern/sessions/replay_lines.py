@@ -1,0 +1,192 @@
+"""What the head of a line in a log tells, so that a long log opens without being parsed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from enum import Enum
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ml_intern.sessions.log import parse_line
+from ml_intern.sessions.summary import milliseconds, number, string, whole
+from ml_intern.sessions.text import one_line
+
+TITLE_CHARS = 200
+
+SHOWN = frozenset(
+    {
+        *("ready", "session_resumed", "model_changed", "mode_changed", "shutdown"),
+        *("user_message", "assistant_message", "turn_complete", "error", "interrupted", "notice"),
+        *("tool_call", "tool_log", "tool_state_change", "tool_output", "plan_update"),
+        *("approval_required", "approval_resolved", "compacted", "undo_complete"),
+        *("llm_call", "expense", "artifact"),
+    }
+)
+"""Types that make a step. What else there is changes nothing by itself that a person could see."""
+
+_HEAD = re.compile(
+    rb'\{"seq":\s?(\d{1,18}),\s?"time":\s?"([^"\\]*)",\s?"session_id":\s?"[^"\\]*",\s?"type":\s?"([a-z_]+)"'
+    rb'(?:,\s?"tool":\s?"([^"\\]*)")?'
+)
+# Quotes inside a text are escaped, so none of these can match within one.
+_FAILED = re.compile(rb'"success":\s?false')
+_SETTLED = re.compile(rb'"state":\s?"(?:completed|failed)"')
+_RESULTS = re.compile(rb'"messages":\s?\[\{"role":\s?"tool"')
+_STEERED = re.compile(rb'"steered":\s?true')
+_PARSED = frozenset({"llm_call", "expense", "session_meta", "session_started"})
+
+
+class Mark(Enum):
+    """Why a step stands out; the one that matters more comes first."""
+
+    ERROR = "error"
+    APPROVAL = "approval"
+    PROMPT = "prompt"
+    PAID = "paid"
+    JOB = "job"
+
+
+class LogLine(NamedTuple):
+    """One line of a log.
+
+    Attributes:
+        offset: Where it begins in the file, in bytes.
+        end: Where the next one begins.
+        seq: Number of the event.
+        kind: Its type; empty when the line is no event.
+        time_ms: When it was, in milliseconds since 1970; that of the line before when it does not say.
+        tool: The tool it is about, or empty.
+        shown: Whether it makes a step.
+        leads: A silent one that belongs to the step after it.
+        mark: Why it stands out, or None.
+        steered: A prompt that was given while a turn ran.
+        usd: What it says was paid.
+        title: A name it gives the session, or empty.
+        model: The model it names as that of the session, or empty.
+    """
+
+    offset: int
+    end: int
+    seq: int
+    kind: str
+    time_ms: int
+    tool: str = ""
+    shown: bool = False
+    leads: bool = False
+    mark: Mark | None = None
+    steered: bool = False
+    usd: float = 0.0
+    title: str = ""
+    model: str = ""
+
+    @property
+    def damaged(self) -> bool:
+        """Whether the line is no event."""
+        return not self.kind
+
+
+class LineReader:
+    """Reads lines one by one; what it has read tells it what is new in the next.
+
+    Args:
+        path: The log.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._time_ms = 0
+        self._has_prompt = False
+        self._stages: dict[str, str] = {}
+
+    def lines(self, offset: int) -> list[LogLine]:
+        """The lines from a place on. An unfinished last one is left for later, unless it is an event already.
+
+        Args:
+            offset: Where the last known line ends, in bytes.
+
+        Raises:
+            OSError: The log cannot be read.
+        """
+        found: list[LogLine] = []
+        with self._path.open("rb") as file:
+            file.seek(offset)
+            for raw in file:
+                line = self.line(raw, offset)
+                offset = line.end
+                if not line.damaged or (raw.endswith(b"\n") and raw.strip(b"\0 \t\r\n")):
+                    found.append(line)
+        return found
+
+    def line(self, raw: bytes, offset: int) -> LogLine:
+        """What is known of a line from its head. One whose head looks different is parsed."""
+        end = offset + len(raw)
+        head = _HEAD.match(raw)
+        if head is None or not raw.rstrip().endswith(b"}"):
+            return self._parsed(raw, offset, end)
+        seq, time, kind, tool = head.groups()
+        self._time_ms = milliseconds(time.decode("ascii", "replace")) or self._time_ms
+        base = LogLine(offset, end, int(seq), kind.decode(), self._time_ms, (tool or b"").decode("utf-8", "replace"))
+        return self._told(base, raw)
+
+    def _parsed(self, raw: bytes, offset: int, end: int) -> LogLine:
+        event = parse_line(raw, self._path, 0)
+        kind = string((event or {}).get("type"))
+        if event is None or not kind:
+            return LogLine(offset, end, 0, "", self._time_ms)
+        self._time_ms = milliseconds(event.get("time")) or self._time_ms
+        base = LogLine(offset, end, whole(event.get("seq")), kind, self._time_ms, string(event.get("tool")))
+        return self._told(base, raw)
+
+    def _told(self, line: LogLine, raw: bytes) -> LogLine:
+        kind = line.kind
+        if kind in _PARSED:
+            return self._about_money_or_names(line, parse_line(raw, self._path, 0) or {})
+        if kind == "history":
+            return line._replace(leads=_RESULTS.search(raw, 0, 512) is None)
+        if kind == "user_message":
+            return self._prompt(line, raw)
+        if kind == "approval_required":
+            return line._replace(shown=True, mark=Mark.APPROVAL)
+        if kind == "error" or (kind == "tool_output" and _FAILED.search(raw)):
+            return line._replace(shown=True, mark=Mark.ERROR)
+        if kind in {"tool_state_change", "tool_output"} and b'"job_id"' in raw:
+            return self._job(line, raw)
+        if kind == "tool_state_change":  # the result was told just before
+            return line._replace(shown=_SETTLED.search(raw) is None)
+        return line._replace(shown=kind in SHOWN)
+
+    def _prompt(self, line: LogLine, raw: bytes) -> LogLine:
+        title = ""
+        if not self._has_prompt:
+            self._has_prompt = True
+            event = parse_line(raw, self._path, 4 * TITLE_CHARS) or {}
+            title = one_line(string(event.get("content"))[: 4 * TITLE_CHARS], TITLE_CHARS)
+        steered = _STEERED.search(raw) is not None
+        return line._replace(shown=True, mark=Mark.PROMPT, title=title, steered=steered)
+
+    def _job(self, line: LogLine, raw: bytes) -> LogLine:
+        """A job stands out when it appears and when its stage changes, not each time its clock is told."""
+        event = parse_line(raw, self._path, 0) or {}
+        blocks = event.get("display")
+        news = False
+        for block in blocks if isinstance(blocks, list) else ():
+            if isinstance(block, Mapping) and block.get("type") == "job":
+                job, stage = string(block.get("job_id")), string(block.get("stage"))
+                news = news or self._stages.get(job) != stage
+                self._stages[job] = stage
+        return line._replace(shown=True, mark=Mark.JOB if news else None)
+
+    @staticmethod
+    def _about_money_or_names(line: LogLine, event: Mapping[str, Any]) -> LogLine:
+        match line.kind:
+            case "llm_call":
+                return line._replace(shown=True, usd=number(event.get("cost_usd")))
+            case "expense":
+                usd = number(event.get("cost_usd"))
+                paid = usd > 0 and event.get("state") != "released"
+                return line._replace(shown=True, usd=usd, mark=Mark.PAID if paid else None)
+            case "session_meta":
+                return line._replace(title=one_line(string(event.get("title")), TITLE_CHARS))
+            case _:
+                return line._replace(model=string(event.get("model")), tool="")

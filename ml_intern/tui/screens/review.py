@@ -1,0 +1,453 @@
+"""The Review screen: a session stepped through in time, in the panes it was seen in, read only."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from typing import ClassVar
+
+from textual import events, on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical
+from textual.screen import Screen
+from textual.widgets._input import Input
+from textual.widgets._static import Static
+
+from ml_intern.sessions.replay import IDLE_S, Recording
+from ml_intern.sessions.replay_lines import Mark
+from ml_intern.sessions.store import SessionStore
+from ml_intern.tui import messages
+from ml_intern.tui.modals.pick import Choice, Pick
+from ml_intern.tui.screens import review_text as words
+from ml_intern.tui.screens.review_deeds import ReviewDeeds
+from ml_intern.tui.screens.review_player import Player
+from ml_intern.tui.screens.review_reel import Reel
+from ml_intern.tui.widgets.painted import PartsLine
+from ml_intern.tui.widgets.tabs import PaneTabs
+from ml_intern.tui.widgets.text import count, one_line
+from ml_intern.tui.widgets.timeline import Timeline
+
+TABS = {"chat": "#transcript", "tools": "#tool-list", "plan": "#plan"}
+LEGEND_FROM = 120
+"""Columns from which on there is room to explain the signs."""
+BREATH_S = 0.02
+"""How long events are folded before keys are heard again."""
+MARK_KEYS = {"e": Mark.ERROR, "a": Mark.APPROVAL, "p": Mark.PAID, "j": Mark.JOB}
+
+
+class ReviewScreen(Screen[None]):
+    """Shows a session at any of its events. The log is only read.
+
+    Args:
+        recording: The session.
+        store: Makes copies of it.
+        seq: Number of the event to begin at; None begins at the end.
+        current: Id of the session that runs in this app.
+
+    Attributes:
+        ready: All events have been read, and the panes are shown.
+    """
+
+    AUTO_FOCUS = "#transcript"
+    HELP = (
+        "A session as it was. ← → go from event to event, [ and ] from prompt to prompt, e, a, p and j to the next "
+        "error, approval, payment and job, with shift to the one before; Home and End to the ends. Space plays, "
+        f"+ and - change the speed; pauses of more than {IDLE_S:.0f} s are shortened. / searches prompts, answers, "
+        "commands and outputs, n and N go on. f limits the arrows to errors, payments, one tool … F goes on from here "
+        "in a copy, r resumes the session. ↑ ↓ scroll, Tab changes the pane, Enter shows a tool call in full."
+    )
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "back", "back", priority=True),
+        Binding("q", "leave", "leave", show=False, priority=True),
+        Binding("right", "step(1)", "next event", priority=True),
+        Binding("left", "step(-1)", "previous event", priority=True),
+        Binding("right_square_bracket,ctrl+right", "turn(1)", "next turn", priority=True),
+        Binding("left_square_bracket,ctrl+left", "turn(-1)", "previous turn", priority=True),
+        Binding("home", "edge(-1)", "beginning", priority=True),
+        Binding("end", "edge(1)", "end", priority=True),
+        Binding("space", "play", "play or pause", priority=True),
+        Binding("plus,equals_sign", "speed(1)", "faster", priority=True),
+        Binding("minus", "speed(-1)", "slower", priority=True),
+        *(Binding(key, f"mark('{key}', 1)", f"next {mark.value}", priority=True) for key, mark in MARK_KEYS.items()),
+        *(Binding(key.upper(), f"mark('{key}', -1)", show=False, priority=True) for key in MARK_KEYS),
+        Binding("slash", "search", "search", priority=True),
+        Binding("n", "found(1)", "next find", priority=True),
+        Binding("N", "found(-1)", "previous find", priority=True),
+        Binding("f", "filter", "filter", priority=True),
+        Binding("F", "fork", "fork here", priority=True),
+        Binding("r", "resume", "resume", priority=True),
+        Binding("ctrl+o", "open_call", "tool call in full"),
+        *(Binding(f"{n},alt+{n}", f"show_tab('{name}')", name, show=False) for n, name in enumerate(TABS, 1)),
+    ]
+
+    def __init__(self, recording: Recording, store: SessionStore, *, seq: int | None = None, current: str = "") -> None:
+        super().__init__()
+        self.recording = recording
+        self._store = store
+        self._current = current
+        self._reel = Reel(recording)
+        self._player = Player(self, recording, self._go)
+        self._begin_at = len(recording) - 1 if seq is None else recording.step_of_seq(seq)
+        self.ready = False
+        self._only: words.Chosen | None = None
+        self._finds: words.Chosen | None = None
+        self._deeds = ReviewDeeds(self, recording, store, self._lose)
+        self._searching = 0
+        self._growing = False
+
+    def compose(self) -> ComposeResult:
+        """The panes of the live session between a status line and the timeline."""
+        yield PartsLine(id="review-status")
+        yield Static(id="review-note", markup=False)
+        yield PaneTabs(tuple(TABS), id="tabs")
+        yield Horizontal(id="panes")
+        yield Static("", id="review-reading", markup=False)
+        yield Input(id="review-search", placeholder="search prompts, answers, commands, outputs", compact=True)
+        yield Timeline(id="review-timeline")
+        yield PartsLine(id="review-moment")
+        yield PartsLine(id="review-keys")
+
+    def on_mount(self) -> None:
+        """Reads the events; the panes are shown when that is done."""
+        self._timeline = self.query_one(Timeline)
+        self._tabs = self.query_one(PaneTabs)
+        self._search = self.query_one(Input)
+        self._search.display = False
+        self._show_marks()
+        self.run_worker(self._read(), name="reading the session", group="reading", exit_on_error=False)
+
+    def on_resize(self) -> None:
+        """There is more or less room for words."""
+        if self.ready:
+            self._show_lines()
+
+    def on_unmount(self) -> None:
+        """A search that runs ends."""
+        self._player.stop()
+        self._searching += 1
+
+    async def _read(self) -> None:
+        """All events once, in short slices: from then on every step is near one that is remembered."""
+        self.add_class("-reading")
+        last, began = len(self.recording) - 1, time.monotonic()
+        try:
+            for step in self._reel.approach(last):
+                if time.monotonic() - began > BREATH_S:
+                    self.query_one("#review-reading", Static).update(f"Reading the session … {step / max(1, last):.0%}")
+                    await asyncio.sleep(0)
+                    began = time.monotonic()
+        except OSError as error:
+            self._lose(error)
+            return
+        # Only now, since a widget that is not there yet takes events much faster.
+        side = Vertical(self._reel.plan, self._reel.tools, id="side")
+        await self.query_one("#panes", Horizontal).mount(self._reel.chat, side)
+        self.ready = True
+        self.remove_class("-reading")
+        self.action_show_tab("chat")
+        self._go(self._begin_at)
+
+    def _lose(self, error: OSError) -> None:
+        self.notify(f"The log cannot be read any more: {error.strerror or error}.", severity="error", markup=False)
+        self.dismiss(None)
+
+    # ------------------------------------------------------------------------------------------------------ showing
+
+    def _go(self, step: int) -> None:
+        """Shows everything as it was at a step."""
+        try:
+            self._reel.go(min(max(0, step), len(self.recording) - 1))
+        except OSError as error:
+            self._lose(error)
+            return
+        self._timeline.playhead = self._reel.step
+        if not self._player.playing:  # while it plays, a reader who has scrolled up is left alone
+            self._reel.chat.follow()
+        self._show_lines()
+
+    def _show_lines(self) -> None:
+        recording, step = self.recording, self._reel.step
+        live = recording.path.stem == self._current
+        self.query_one("#review-status", PartsLine).parts = words.status(recording, self._reel.state, live=live)
+        note = self.query_one("#review-note", Static)
+        note.update(recording.damage.text)
+        note.display = bool(recording.damage.text)
+        self._tabs.note("tools", self._reel.tools.summary)
+        self._tabs.note("plan", self._reel.plan.summary)
+        needle = self._finds.name if self._finds is not None else ""
+        self._reel.chat.find(needle)
+        self._reel.tools.find(needle)
+        self.query_one("#review-moment", PartsLine).parts = (
+            words.moment(recording, step, needle),
+            (
+                *(words.pause(recording, step) if self._player.playing else ()),
+                *words.chosen(step, self._finds, self._only),
+                *(words.legend(self._timeline) if self.size.width >= LEGEND_FROM else ()),
+            ),
+        )
+        self._show_keys()
+
+    def _show_keys(self) -> None:
+        player = self._player
+        parts = words.keys(playing=player.playing, speed=player.speed, searched=self._finds is not None)
+        self.query_one("#review-keys", PartsLine).parts = (parts, ())
+
+    def _show_marks(self) -> None:
+        kept = set(self._only.steps) if self._only is not None else None
+        marks = [
+            (step, mark.value)
+            for mark, steps in self.recording.marks.items()
+            for step in steps
+            if kept is None or step in kept
+        ]
+        if kept is not None:
+            marks += [(step, "other") for step in kept - {step for step, _ in marks}]
+        self._timeline.show(self.recording.axis, marks, words.times(self.recording))
+
+    # --------------------------------------------------------------------------------------------------- moving about
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """While events are read there is nowhere to go; while a search is typed, keys are text."""
+        del parameters
+        if not self.ready:
+            return action in {"back", "leave"}
+        return action == "back" or not isinstance(self.focused, Input)
+
+    @on(Timeline.Sought)
+    def _seek(self, event: Timeline.Sought) -> None:
+        event.stop()
+        self._player.stop()
+        self._go(event.step)
+
+    def action_step(self, direction: int) -> None:
+        """The next or previous event, of those that the filter leaves."""
+        self._player.stop()
+        step = self._reel.step + direction
+        if self._only is not None:
+            near = self.recording.next_of(self._only.steps, self._reel.step, direction)
+            if near is None:
+                self.notify(f"Nothing more of {self._only.name} this way. f changes the filter.", markup=False)
+            step = self._reel.step if near is None else near
+        if step >= len(self.recording):
+            self._grow()
+        self._go(step)
+
+    def action_turn(self, direction: int) -> None:
+        """The next or previous prompt; beyond the last one the end."""
+        self._player.stop()
+        prompts = self.recording.turns
+        step = self.recording.next_of(prompts, self._reel.step, direction)
+        self._go((len(self.recording) - 1 if direction > 0 else 0) if step is None else step)
+
+    def action_edge(self, side: int) -> None:
+        """The beginning or the end; a session that runs has another end by now."""
+        self._player.stop()
+        if side > 0:
+            self._grow()
+        self._go(0 if side < 0 else len(self.recording) - 1)
+
+    def action_mark(self, key: str, direction: int) -> None:
+        """The next or previous error, approval, payment or job."""
+        self._player.stop()
+        mark = MARK_KEYS[key]
+        steps = self.recording.marks[mark]
+        if steps:
+            self._go_around(steps, direction)
+        else:
+            more = f": {words.paid_in_all(self.recording)}" if mark is Mark.PAID else ""
+            self.notify(f"{words.NONE_OF[mark]} in this session{more}.", markup=False)
+
+    def _go_around(self, steps: Sequence[int], direction: int) -> None:
+        """The next or previous of some steps; beyond the last one the first."""
+        step = self.recording.next_of(steps, self._reel.step, direction)
+        self._go((steps[0] if direction > 0 else steps[-1]) if step is None else step)
+
+    def action_play(self) -> None:
+        """Plays, from the beginning when it is at the end; pauses."""
+        if self._player.playing:
+            self._player.stop()
+        else:
+            if self._reel.step == len(self.recording) - 1:
+                self._go(0)
+            self._player.play(self._reel.step)
+        self._show_lines()
+
+    def action_speed(self, direction: int) -> None:
+        """Faster or slower."""
+        self._player.change_speed(direction)
+        self._show_keys()
+
+    def action_show_tab(self, name: str) -> None:
+        """Shows one pane where there is room for one only."""
+        for tab in TABS:
+            self.set_class(tab == name, f"show-{tab}")
+        self._tabs.active = name
+        self.query_one(TABS[name]).focus()
+
+    @on(PaneTabs.Chosen)
+    def _show_clicked_tab(self, event: PaneTabs.Chosen) -> None:
+        self.action_show_tab(event.name)
+
+    # ------------------------------------------------------------------------------------------ a session that runs
+
+    def _grow(self) -> None:
+        """Looks for events that came after the log was opened."""
+        if not self._growing:
+            self._growing = True
+            self.run_worker(self._read_on(), name="reading on", exit_on_error=False)
+
+    async def _read_on(self) -> None:
+        try:
+            lines = await asyncio.to_thread(self.recording.read_on)
+        except OSError as error:
+            self._lose(error)
+            return
+        finally:
+            self._growing = False
+        at_end = self._reel.step == len(self.recording) - 1
+        if self.recording.add(lines):
+            self._show_marks()
+            if at_end:
+                self._go(len(self.recording) - 1)
+
+    # ------------------------------------------------------------------------------------------------ search, filter
+
+    def action_search(self) -> None:
+        """Opens the search field."""
+        self._player.stop()
+        self._search.display = True
+        self._search.value = self._finds.name if self._finds is not None else ""
+        self._search.focus()
+
+    @on(Input.Submitted)
+    def _find(self, event: Input.Submitted) -> None:
+        event.stop()
+        self._close_search()
+        text = event.value.strip()
+        if text:
+            self.run_worker(self._look_for(text), name="searching the session", exit_on_error=False)
+        else:
+            self._finds = None
+            self._show_lines()
+
+    def _close_search(self) -> None:
+        self._search.display = False
+        self.query_one(TABS[self._tabs.active]).focus()
+
+    async def _look_for(self, text: str) -> None:
+        self._searching += 1
+        mine = self._searching
+        try:
+            steps = await asyncio.to_thread(self.recording.search, text, lambda: mine != self._searching)
+        except OSError as error:
+            self._lose(error)
+            return
+        if mine != self._searching:
+            return
+        self._finds = words.Chosen(text, steps) if steps else None
+        if not steps:
+            self.notify(f"{text!r} is nowhere in this session.", markup=False)
+            self._show_lines()
+        elif self._reel.step in steps:
+            self._show_lines()
+            self._reel.chat.show_newest(text)
+        else:
+            self.action_found(1)
+
+    def action_found(self, direction: int) -> None:
+        """The next or previous find, around the ends."""
+        if self._finds is None:
+            return
+        self._player.stop()
+        self._go_around(self._finds.steps, direction)
+        self._reel.chat.show_newest(self._finds.name)
+
+    def action_filter(self) -> None:
+        """Lets the person choose what the arrows stop at."""
+        self._player.stop()
+        marks = self.recording.marks
+        choices = [Choice("", "all events", help=f"{len(self.recording):,}", current=self._only is None)]
+        choices += [
+            Choice(mark.value, f"only {name}", help=f"{len(marks[mark]):,}", disabled=not marks[mark])
+            for mark, name in _FILTERS.items()
+        ]
+        tools = sorted(self.recording.tools.items(), key=lambda tool: (-tool[1], tool[0]))
+        choices += [
+            Choice(f"tool {name}", f"only {one_line(name, 40)}", help=count(calls, "call")) for name, calls in tools
+        ]
+        self.app.push_screen(Pick("stop at", choices), self._use_filter)
+
+    def _use_filter(self, chosen: str | None) -> None:
+        if chosen is None:
+            return
+        if not chosen:
+            self._only = None
+        elif chosen.startswith("tool "):
+            tool = chosen.removeprefix("tool ")
+            self._only = words.Chosen(tool, self.recording.only(lambda line: line.shown and line.tool == tool))
+        else:
+            mark = Mark(chosen)
+            self._only = words.Chosen(_FILTERS[mark], self.recording.marks[mark])
+        self._show_marks()
+        self._show_lines()
+
+    # ------------------------------------------------------------------------------------------- what is done with it
+
+    @on(messages.OpenCall)
+    def _open(self, message: messages.OpenCall) -> None:
+        message.stop()
+        self._player.stop()
+        self._deeds.open_call(message.tool_call_id, self._reel.step)
+
+    def action_open_call(self) -> None:
+        """The chosen or newest tool call in full."""
+        if call_id := self._reel.tools.chosen:
+            self.post_message(messages.OpenCall(call_id))
+
+    def action_fork(self) -> None:
+        """Goes on from here in a copy."""
+        self._player.stop()
+        self._deeds.fork(self._reel.step)
+
+    def action_resume(self) -> None:
+        """Goes on with the session; from an earlier event in a copy."""
+        self._player.stop()
+        self._deeds.resume(self._reel.step)
+
+    # ------------------------------------------------------------------------------------------------------- leaving
+
+    def action_back(self) -> None:
+        """Out of the search field, the finds, the filter, the screen."""
+        if self._search.display:
+            self._close_search()
+        elif self._player.playing:
+            self.action_play()
+        elif self._finds is not None:
+            self._finds = None
+            self._searching += 1
+            self._show_lines()
+        elif self._only is not None:
+            self._use_filter("")
+        else:
+            self.dismiss(None)
+
+    def action_leave(self) -> None:
+        """Back to where it was opened from."""
+        self.dismiss(None)
+
+    @on(events.DescendantFocus)
+    def _follow_focus(self) -> None:
+        for node in self.focused.ancestors_with_self if self.focused is not None else ():
+            if node.id in TABS:
+                self._tabs.active = node.id or ""
+
+
+_FILTERS = {
+    Mark.ERROR: "errors",
+    Mark.PAID: "payments",
+    Mark.APPROVAL: "approvals",
+    Mark.JOB: "jobs",
+    Mark.PROMPT: "prompts",
+}

@@ -1,0 +1,158 @@
+"""The panes of a session at any of its steps: what they show is folded from its events, from the nearest step that is
+remembered."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterator
+from copy import copy
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from ml_intern.sessions.replay import Recording
+from ml_intern.tui.families import message_of
+from ml_intern.tui.panes.chat import ChatPane, ChatSnapshot
+from ml_intern.tui.panes.plan import PlanPane, Step
+from ml_intern.tui.panes.tool_calls import ToolCallsPane
+from ml_intern.tui.state import SessionState
+from ml_intern.tui.widgets.tool_list import ToolSnapshot
+
+EVERY = 100
+"""Steps from one that is remembered to the next,"""
+AT_MOST = 100
+"""but no more of them than this in a session."""
+SLICE = 100
+"""Steps that are folded in one go."""
+PREVIEW_CHARS = 4_000
+"""So much of an output is kept in the list; the rest is read when the call is opened."""
+
+
+_OF_NO_PANE = frozenset({"ready", "context_usage", "llm_call", "expense", "artifact"})
+"""Many, and only the status line tells of them."""
+
+
+# Other keys work here than in the live panes; the help is that of the screen.
+
+
+class _Chat(ChatPane):
+    HELP = ""
+
+
+class _Tools(ToolCallsPane):
+    HELP = ""
+
+
+class _Plan(PlanPane):
+    HELP = ""
+
+
+class _Frame(NamedTuple):
+    """Everything as it was at a step."""
+
+    chat: ChatSnapshot
+    tools: ToolSnapshot
+    plan: tuple[Step, ...]
+    state: SessionState
+    time: str
+
+
+class Reel:
+    """Moves panes to a step of a session.
+
+    Args:
+        recording: The session.
+
+    Attributes:
+        step: Where the panes are; -1 before the first.
+        state: What the status line says there.
+    """
+
+    def __init__(self, recording: Recording) -> None:
+        self.recording = recording
+        self.step = -1
+        self.state = SessionState(model=recording.model)
+        self._time = ""
+        self.chat = _Chat(greets=False, clock=self.clock, id="chat")
+        self.tools = _Tools(self.clock, live=False, id="tools")
+        self.plan = _Plan(self.clock, live=False, id="plan")
+        self._line = 0
+        self._steps: list[int] = []
+        self._frames: list[_Frame] = []
+
+    def clock(self) -> float:
+        """The time in the session, in seconds since the epoch: that of the event that was taken in last."""
+        return _seconds(self._time)
+
+    def go(self, step: int) -> None:
+        """Brings the panes to a step at once.
+
+        Raises:
+            OSError: The log cannot be read any more.
+        """
+        for _ in self.approach(step):
+            pass
+
+    def approach(self, step: int) -> Iterator[int]:
+        """Brings the panes to a step, and gives the step they are at after each short while, for others to breathe.
+
+        Raises:
+            OSError: The log cannot be read any more.
+        """
+        nearest = bisect_right(self._steps, step) - 1
+        if step < self.step or (nearest >= 0 and self._steps[nearest] > self.step):
+            self._restore(nearest)
+        every = max(EVERY, len(self.recording) // AT_MOST)
+        while self.step < step:
+            following = (self._steps[-1] if self._steps else -1) + every
+            target = min(step, self.step + SLICE, *([following] if following > self.step else []))
+            self._fold(target)
+            if target == following:
+                self._steps.append(target)
+                self._frames.append(self._frame())
+            yield target
+        for pane in (self.tools, self.plan):
+            pane.tell_time()
+
+    def _fold(self, step: int) -> None:
+        stop = self.recording.stops[step]
+        for event in self.recording.events(self._line, stop):
+            self._take(event)
+        self.step, self._line = step, stop
+
+    def _take(self, event: Any) -> None:
+        self._time = event.time or self._time
+        self.state.apply(event)
+        if event.type == "llm_call" and not self.recording.metered:
+            self.state.cost_usd += event.cost_usd or 0.0
+        elif event.type == "tool_output" and len(event.output) > PREVIEW_CHARS:
+            event = event.model_copy(update={"output": event.output[:PREVIEW_CHARS]})
+        if event.type not in _OF_NO_PANE and (message := message_of(event)) is not None:
+            for pane in (self.chat, self.tools, self.plan):
+                pane.take(message)
+
+    def _frame(self) -> _Frame:
+        return _Frame(self.chat.snapshot(), self.tools.snapshot(), self.plan.snapshot(), copy(self.state), self._time)
+
+    def _restore(self, index: int) -> None:
+        """The frame with an index; the beginning when it is negative."""
+        if index < 0:
+            self.chat.begin_afresh(practice=False)
+            self.tools.clear()
+            self.plan.clear()
+            self.state = SessionState(model=self.recording.model)
+            self.step, self._line, self._time = -1, 0, ""
+            return
+        frame = self._frames[index]
+        self.chat.restore(frame.chat)
+        self.tools.restore(frame.tools)
+        self.plan.restore(frame.plan)
+        self.state, self._time = copy(frame.state), frame.time
+        self.step = self._steps[index]
+        self._line = self.recording.stops[self.step]
+
+
+def _seconds(time: str) -> float:
+    try:
+        return datetime.fromisoformat(time).timestamp()
+    except ValueError:
+        return 0.0

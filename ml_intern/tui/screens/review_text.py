@@ -1,0 +1,245 @@
+"""What the Review screen says in words: about an event, about money, about what is filtered."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ml_intern.sessions.replay import IDLE_S, Recording
+from ml_intern.sessions.replay_lines import Mark
+from ml_intern.tui.state import SessionState
+from ml_intern.tui.widgets.line import Part
+from ml_intern.tui.widgets.status_bar import status_parts
+from ml_intern.tui.widgets.text import clean, count, duration, money, one_line
+from ml_intern.tui.widgets.timeline import MARKS, Timeline
+from ml_intern.tui.widgets.tool_model import ToolEntry, figures_of, summarise
+
+if TYPE_CHECKING:
+    from ml_intern.core import protocol
+
+AROUND = 40
+"""Characters before a find that are shown with it."""
+ENDS = {
+    "completed": "the turn is done",
+    "max_iterations": "the turn ended at the limit of model calls",
+    "cost_limit": "the turn ended at the spending cap",
+    "context_limit": "the turn ended: the context is full",
+}
+NONE_OF = {
+    Mark.ERROR: "There is no error",
+    Mark.APPROVAL: "No approval was asked for",
+    Mark.PROMPT: "There is no prompt",
+    Mark.PAID: "No payment stands out",
+    Mark.JOB: "There is no job",
+}
+
+
+def describe(event: protocol.EventBase | None, needle: str = "") -> str:
+    """What happened, on one line. A text that was searched for is shown with what surrounds it."""
+    if event is None:
+        return "an event that cannot be read"
+    make = _WORDS.get(getattr(event, "type", ""))
+    text = make(event) if make is not None else str(getattr(event, "type", "")).replace("_", " ")
+    text = one_line(text, 300)
+    return text if not needle or needle.casefold() in text.casefold() else f"{text}{_found(event, needle)}"
+
+
+def _found(event: Any, needle: str) -> str:
+    """The place of a find."""
+    arguments = getattr(event, "arguments", None)
+    texts = [getattr(event, name, "") for name in ("content", "output")]
+    texts += [str(value) for value in arguments.values()] if isinstance(arguments, dict) else []
+    for text in texts:
+        at = text.casefold().find(needle.casefold())
+        if at >= 0:
+            begin = max(0, at - AROUND)
+            around = " ".join(clean(text[begin : at + len(needle) + 2 * AROUND]).split())
+            return f" · {'…' if begin else ''}{around}…"
+    return ""
+
+
+def _output(event: protocol.ToolOutput) -> str:
+    first = next((text for text in clean(event.output[:2_000]).split("\n") if text.strip()), "no output")
+    took = f" after {duration(event.duration_s)}" if event.duration_s else ""
+    return f"{event.tool} {'gave' if event.success else 'FAILED'}{took}: {first}"
+
+
+def _approval(event: protocol.ApprovalRequired) -> str:
+    parts = [
+        f"{item.tool}, {item.reason}"
+        + (f", at most {money(item.estimated_cost_usd)}" if item.estimated_cost_usd is not None else "")
+        for item in event.tools
+    ]
+    return f"approval asked: {'; '.join(parts)}"
+
+
+def _model_call(event: protocol.LLMCall) -> str:
+    price = "price unknown" if event.cost_usd is None else money(event.cost_usd)
+    tokens = f"{event.prompt_tokens:,} tokens in, {event.completion_tokens:,} out"
+    return f"model call: {price}, {tokens}, {duration(event.latency_ms / 1000)}"
+
+
+def _expense(event: protocol.Expense) -> str:
+    price = "price unknown" if event.cost_usd is None else money(event.cost_usd)
+    return f"{event.kind} {event.ref}: {price} {event.state}"
+
+
+def _moved(event: protocol.ToolStateChange) -> str:
+    stages = ", ".join(f"job {block.job_id} {block.stage}" for block in event.display if block.type == "job")
+    return f"{event.tool} {stages or event.state}"
+
+
+def _plan(event: protocol.PlanUpdate) -> str:
+    done = sum(item.status == "completed" for item in event.plan)
+    now = next((f": {item.content}" for item in event.plan if item.status == "in_progress"), "")
+    return f"plan: {done} of {len(event.plan)}{now}"
+
+
+def _reply(event: protocol.AssistantMessage) -> str:
+    text = event.content.strip() or event.reasoning
+    kind = "answer" if event.content.strip() else "thought"
+    return f"{kind}{', interrupted' if event.partial else ''}: {text[:400]}"
+
+
+_WORDS: dict[str, Any] = {
+    "ready": lambda event: f"the session was opened with {event.model or 'no model'}, mode {event.mode}",
+    "session_resumed": lambda event: f"the session was resumed with {count(event.messages, 'message')}",
+    "model_changed": lambda event: f"model {event.model}, effort {event.effort or 'off'}",
+    "mode_changed": lambda event: f"mode {event.mode}",
+    "shutdown": lambda _event: "ml-intern was left",
+    "user_message": lambda event: f"{'said meanwhile' if event.steered else 'prompt'}: {event.content[:400]}",
+    "assistant_message": _reply,
+    "turn_complete": lambda event: f"{ENDS[event.reason]}, {money(event.cost_usd)}",
+    "error": lambda event: f"error: {event.error}",
+    "interrupted": lambda _event: "interrupted",
+    "notice": lambda event: event.text,
+    "tool_call": lambda event: f"{event.tool} asked for: {summarise(event.tool, event.arguments)}",
+    "tool_log": lambda event: f"{event.tool}: {event.log[-400:]}",
+    "tool_state_change": _moved,
+    "tool_output": _output,
+    "plan_update": _plan,
+    "approval_required": _approval,
+    "approval_resolved": lambda event: f"approval {event.how}",
+    "question_asked": lambda event: f"asked the person: {event.question[:400]}",
+    "question_resolved": lambda event: f"question {event.how}: {'; '.join(event.choices) or event.text[:400]}",
+    "subagent_state": lambda event: f"{event.label} {event.state}, {figures_of(event)}",
+    "subagent": lambda event: f"sub-agent: {describe(event.event)}",
+    "compacted": lambda event: f"context compacted: {event.old_tokens:,} tokens are now {event.new_tokens:,}",
+    "undo_complete": lambda event: f"taken back: {event.prompt[:300] or 'nothing'}",
+    "llm_call": _model_call,
+    "expense": _expense,
+    "artifact": lambda event: f"{event.kind} {event.id} {event.state}",
+}
+
+
+def times(recording: Recording) -> tuple[str, str]:
+    """Beginning and end, with the day where it matters."""
+    begin, end = (datetime.fromtimestamp(ms / 1000) for ms in (recording.times[0], recording.times[-1]))  # noqa: DTZ006 - as people read it
+    if begin.date() == end.date():
+        return begin.strftime("%H:%M"), end.strftime("%H:%M")
+    return begin.strftime("%d %b %H:%M"), end.strftime("%d %b %H:%M")
+
+
+Parts = tuple[Part, ...]
+
+
+class Chosen(NamedTuple):
+    """Steps that were searched for or filtered, and by what."""
+
+    name: str
+    steps: Sequence[int]
+
+
+def status(recording: Recording, state: SessionState, *, live: bool) -> tuple[Parts, Parts]:
+    """The line at the top: what is reviewed, and the state of the session at the playhead."""
+    name = f"review · {one_line(recording.title, 100)}"
+    title = Part(name, "$accent", rank=3, short="review", short_rank=1, flexible=True)
+    _, right = status_parts(replace(state, ready=True))
+    return (title,), (*right, Part("this session" if live else "read-only", "$foreground-muted", rank=6))
+
+
+def moment(recording: Recording, step: int, needle: str) -> Parts:
+    """When a step was and what happened in it."""
+    at = datetime.fromtimestamp(recording.times[step] / 1000)  # noqa: DTZ006 - as people read it
+    what = describe(recording.event(step), needle)
+    return Part(at.strftime("%H:%M:%S")), Part(what, rank=7, flexible=True)
+
+
+def pause(recording: Recording, step: int) -> Parts:
+    """Says of the wait for the next step that it is shorter than it was."""
+    seconds = recording.pause_s(step + 1)
+    return (Part(f"skipping a pause of {duration(seconds)}", "$warning", rank=4),) if seconds > IDLE_S else ()
+
+
+def chosen(step: int, finds: Chosen | None, only: Chosen | None) -> Parts:
+    """The search and the filter."""
+    parts: list[Part] = []
+    if finds is not None:
+        at = f"{finds.steps.index(step) + 1} of " if step in finds.steps else ""
+        parts.append(Part(f"{one_line(finds.name, 24)!r} {at}{len(finds.steps):,}", "$accent", rank=2))
+    if only is not None:
+        parts.append(Part(f"only {only.name}: {len(only.steps):,}", "$warning", rank=2))
+    return tuple(parts)
+
+
+def legend(timeline: Timeline) -> Parts:
+    """The signs on the timeline."""
+    names = [name for name in ("prompt", "approval", "paid", "error", "job") if timeline.has(name)]
+    return tuple(Part(MARKS[name][0], MARKS[name][1], tail=name, rank=6) for name in names)
+
+
+def keys(*, playing: bool, speed: int, searched: bool) -> Parts:
+    """The keys, the most useful first."""
+    pairs = [
+        ("←→", "event"),
+        ("space", f"{'pause' if playing else 'play'} {speed}×"),
+        ("esc", "back"),
+        ("[ ]", "turn"),
+        ("e", "error"),
+        ("/", "search"),
+        *([("n N", "finds")] if searched else []),
+        ("f", "filter"),
+        ("F", "fork here"),
+        ("r", "resume"),
+        ("a p j", "approval, paid, job"),
+        ("+ -", "speed"),
+        ("f1", "help"),
+    ]
+    return tuple(Part(key, "$accent bold", tail=does, rank=rank) for rank, (key, does) in enumerate(pairs))
+
+
+def paid_in_all(recording: Recording) -> str:
+    """What to say when no payment stands out."""
+    usd = sum(line.usd for line in recording.lines if line.kind == "llm_call")
+    calls = sum(line.kind == "llm_call" for line in recording.lines)
+    return f"{count(calls, 'model call')} cost {money(usd)} in all" if calls else "nothing was paid"
+
+
+def entry_of(told: Sequence[Any]) -> ToolEntry | None:
+    """One tool call from all that was told of it; None without its beginning."""
+    entry: ToolEntry | None = None
+    for event in told:
+        now = _seconds(event.time)
+        match event.type:
+            case "tool_call":
+                entry = entry or ToolEntry.of(event.tool_call_id, event.tool, event.arguments)
+            case "tool_log" if entry is not None:
+                entry.log(event.log)
+            case "tool_state_change" if entry is not None:
+                if event.display:
+                    entry.show(event.display)
+                entry.move(event.state, now)
+            case "tool_output" if entry is not None:
+                entry.finish(event.success, event.output, event.duration_s, event.display, now)
+            case _:
+                pass
+    return entry
+
+
+def _seconds(time: str) -> float:
+    try:
+        return datetime.fromisoformat(time).timestamp()
+    except ValueError:
+        return 0.0

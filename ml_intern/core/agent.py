@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Awaitable, Callable
+from typing import Literal
 
 from ml_intern.core.approvals.pending import PendingApprovals
 from ml_intern.core.context.messages import Message
@@ -13,6 +14,7 @@ from ml_intern.core.events import EventStream
 from ml_intern.core.llm.errors import LLMError
 from ml_intern.core.llm.probe import Probe
 from ml_intern.core.protocol import (
+    AnswerQuestion,
     Compact,
     ErrorEvent,
     ExecApproval,
@@ -31,17 +33,21 @@ from ml_intern.core.protocol import (
     SetEffort,
     SetMode,
     SetModel,
+    ShareTraces,
     Shutdown,
     ShutdownEvent,
     Steer,
     Trust,
     Undo,
     UndoComplete,
+    Upload,
     UserInput,
 )
+from ml_intern.core.questions import Questions
 from ml_intern.core.session import Session
 from ml_intern.core.snapshots import FileSnapshots
 from ml_intern.core.turn import TurnRunner
+from ml_intern.core.uploads import Uploader, carry_out
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +56,9 @@ _TRIAL_TOKENS = 16
 
 TryModel = Callable[[str, str], Awaitable[Probe]]
 """Tries a model with a reasoning effort before it is switched to. Raises `LLMError` when it cannot be used."""
+
+Share = Callable[[Literal["status", "on", "off", "public", "private"]], Awaitable[tuple[str, bool]]]
+"""Carries out `share_traces`: gives a sentence for the person and whether it is bad news."""
 
 TrustProject = Callable[[], str]
 """Trusts the workspace for good; gives what its instructions say, or an empty string. May raise `OSError`."""
@@ -66,6 +75,9 @@ class Agent:
         try_model: See `TryModel`.
         preload: Does beforehand what the first request to a model would otherwise wait for. Never fails.
         trust_project: See `TrustProject`.
+        questions: Where tools wait for a person's answer.
+        uploader: Uploads data that a person names; None where that is not possible.
+        share: Carries out `share_traces`; gives a sentence and whether it is bad news.
         on_ready: Called once, when `ready` has been told; begins what must not hold up the start.
         default_cap_usd: Spending cap that `yolo` brings where there is none; None where none is wanted.
         tool_count: How many tools there are, for `ready`.
@@ -82,6 +94,9 @@ class Agent:
         try_model: TryModel,
         preload: Callable[[str], Awaitable[None]],
         trust_project: TrustProject = lambda: "",
+        questions: Questions | None = None,
+        uploader: Uploader | None = None,
+        share: Share | None = None,
         on_ready: Callable[[], None] = lambda: None,
         default_cap_usd: float | None = None,
         tool_count: int,
@@ -96,6 +111,9 @@ class Agent:
         self._switching: asyncio.Task[None] | None = None
         self._preload = preload
         self._trust = trust_project
+        self._questions = questions or Questions()
+        self._uploader = uploader
+        self._share = share
         self._on_ready = on_ready
         self._default_cap_usd = default_cap_usd
         self._preloading: asyncio.Task[None] | None = None
@@ -117,7 +135,10 @@ class Agent:
             case ExecApproval():
                 if not self._pending.decide(operation.approvals):
                     self._complain("No approval is pending.")
-            case UserInput() if self._pending.abandon(operation.text):
+            case AnswerQuestion():
+                if not self._questions.answer(operation):
+                    self._complain("No question is open that this would answer.")
+            case UserInput() if self._pending.abandon(operation.text) or self._questions.say(operation.text):
                 pass
             case Steer() if self.busy:
                 self._runner.steering.append(operation.text)
@@ -128,7 +149,7 @@ class Agent:
             case SetModel():
                 self._begin_switch(operation.model)
             case _:
-                if self._pending.open:
+                if self._pending.open or self._questions.open:
                     self._interrupt()
                 self._queue.put_nowait(operation)
 
@@ -245,6 +266,12 @@ class Agent:
                     await self._rewind(operation.prompt, restore_files=operation.restore_files)
                 case Trust():
                     self._trust_project()
+                case Upload() if self._uploader is not None:
+                    await carry_out(self._uploader, operation.path, self.session, self.events)
+                    self._runner.tell_usage()
+                case ShareTraces() if self._share is not None:
+                    text, bad = await self._share(operation.action)
+                    self.events.emit(Notice(text=text, level="warning" if bad else "info"))
                 case New():
                     await self._new()
                 case _:

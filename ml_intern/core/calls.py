@@ -9,21 +9,23 @@ import asyncio
 import inspect
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from ml_intern.core.approvals.asking import Asked, Asker
+from ml_intern.core.approvals.edits import is_dearer, printable, with_note
 from ml_intern.core.approvals.effects import READS_ONLY, Assessment
 from ml_intern.core.approvals.pending import Answer, PendingApprovals
 from ml_intern.core.approvals.policy import Verdict
 from ml_intern.core.context.messages import Message
-from ml_intern.core.events import EventStream
+from ml_intern.core.events import EventSink
 from ml_intern.core.llm.types import RawToolCall
 from ml_intern.core.protocol import (
     ApprovalDecision,
-    ApprovalItem,
     ApprovalRequired,
     ApprovalResolved,
     ToolCallEvent,
@@ -37,6 +39,9 @@ from ml_intern.core.settings import Settings
 from ml_intern.core.spending import Spending
 from ml_intern.core.tools.router import Prepared, Refused, ToolRouter
 from ml_intern.core.tools.spec import ToolContext, ToolResult
+
+if TYPE_CHECKING:
+    from ml_intern.core.subagent import Assignment
 
 log = logging.getLogger(__name__)
 
@@ -72,13 +77,8 @@ class Outcome:
     seconds: float = 0.0
 
 
-@dataclass(slots=True)
-class _Asked:
-    """A call that waits for a person."""
-
-    prepared: Prepared
-    assessment: Assessment
-    verdict: Verdict
+Delegate = Callable[[ToolContext, "Assignment"], Awaitable[ToolResult]]
+"""Lets a sub-agent work for the call whose context is given."""
 
 
 @dataclass(slots=True)
@@ -93,31 +93,36 @@ class CallBatch:
         pending: Where the batch waits for a person.
         spending: Where what the calls cost is booked.
         on_result: Takes each tool message for the history, in call order.
+        delegate: Gives calls a sub-agent; None for the calls of one.
+        asker: Who makes the calls, if it is not the main agent.
     """
 
     calls: tuple[RawToolCall, ...]
     session: Session
     host: ToolHost
-    events: EventStream
+    events: EventSink
     pending: PendingApprovals
     spending: Spending
     on_result: Callable[[Message], None]
+    delegate: Delegate | None = None
+    asker: Asker | None = None
     outcomes: dict[str, Outcome] = field(default_factory=dict)
     new_prompt: str | None = None
     _arguments: dict[str, dict[str, Any]] = field(default_factory=dict)
     _recorded: int = 0
     _running: dict[str, asyncio.Task[None]] = field(default_factory=dict)
     _began: dict[str, float] = field(default_factory=dict)
+    _contexts: dict[str, ToolContext] = field(default_factory=dict)
 
     async def run(self) -> None:
         """Runs the batch to its end. When cancelled, call `stop` next."""
         prepared = [self._announce(call) for call in self.calls]
         runnable = [item for item in prepared if isinstance(item, Prepared)]
         allowed: list[Prepared] = []
-        asked: list[_Asked] = []
+        asked: list[Asked] = []
         for item in runnable:
             decision = await self._decide(item)
-            if isinstance(decision, _Asked):
+            if isinstance(decision, Asked):
                 asked.append(decision)
             elif decision:
                 allowed.append(item)
@@ -125,25 +130,32 @@ class CallBatch:
         if asked:
             await self._ask(asked)
 
-    async def stop(self) -> None:
-        """Ends the batch early: running tools are cancelled, and every call without a result gets one that says so."""
+    async def stop(self, grace_s: float = STOP_GRACE_S, by: str = "the user") -> None:
+        """Ends the batch early: running tools are cancelled, and every call without a result gets one that says so.
+
+        Args:
+            grace_s: How long to wait for tools to stop what they started.
+            by: Who or what ended it.
+        """
         for task in self._running.values():
             if not task.cancelling():  # a second cancellation would break into a tool's own tidying up
                 task.cancel()
         if self._running:
-            await asyncio.wait(self._running.values(), timeout=STOP_GRACE_S)
+            await asyncio.wait(self._running.values(), timeout=grace_s)
         for call in self.calls:
             if call.id not in self.outcomes:
                 seconds = time.monotonic() - self._began[call.id] if call.id in self._began else 0.0
-                self._finish(call.id, self._stub(call.id), "cancelled", seconds)
+                self._finish(call.id, self._stub(call.id, by), "cancelled", seconds)
 
-    def _stub(self, call_id: str) -> ToolResult:
+    def _stub(self, call_id: str, by: str) -> ToolResult:
         """The result of a call that an interrupt kept from finishing, or from starting at all."""
         if call_id not in self._running:
-            return ToolResult("Not executed: the user interrupted the turn first.", ok=False)
-        text = "Interrupted by the user before it had finished. What it had done so far is not undone."
+            return ToolResult(f"Not executed: {by} interrupted the turn first.", ok=False)
+        text = f"Interrupted by {by} before it had finished. What it had done so far is not undone."
         self.spending.keep(call_id)
-        return ToolResult(text, ok=False)
+        context = self._contexts.get(call_id)
+        found = context.salvage() if context is not None and context.salvage is not None else ""
+        return ToolResult(f"{text}\n\n{found}" if found else text, ok=False)
 
     def ordered(self) -> list[Outcome]:
         """Outcomes in call order."""
@@ -159,19 +171,24 @@ class CallBatch:
             self._finish(call.id, ToolResult(prepared.text, ok=False), "failed", malformed=prepared.malformed)
         return prepared
 
-    async def _decide(self, item: Prepared) -> bool | _Asked:
+    async def _decide(self, item: Prepared) -> bool | Asked:
         """True: run it. False: it was refused and has its result. Otherwise a person is asked."""
         assessment = await self._assess(item)
         if assessment is None:
             return False
-        verdict = self.session.policy.decide(item.name, assessment, self.session.mode, self.session.budget)
+        verdict = self._verdict(item.name, assessment)
         if verdict.action == "ask":
-            return _Asked(item, assessment, verdict)
+            return Asked(item, assessment, verdict)
         if verdict.action == "deny":
             self._refuse(item.call_id, verdict.reason)
             return False
         self.spending.reserve(item.call_id, item.name, assessment.cost)
         return True
+
+    def _verdict(self, tool: str, assessment: Assessment) -> Verdict:
+        if self.asker is not None:
+            return self.asker.gate(tool, assessment)
+        return self.session.policy.decide(tool, assessment, self.session.mode, self.session.budget)
 
     async def _assess(self, item: Prepared) -> Assessment | None:
         """The tool's account of the call; None when it could not give one, and the call has failed."""
@@ -192,12 +209,30 @@ class CallBatch:
 
     # ------------------------------------------------------------------------------------------------- asking
 
-    async def _ask(self, asked: list[_Asked]) -> None:
+    async def _ask(self, asked: list[Asked]) -> None:
+        """Asks until everything is decided, then runs what may run. What a person edited may have to be asked again."""
+        approved: list[Prepared] = []
+        while asked:
+            answer = await self._wait_for_answer(asked)
+            if answer.message is not None:
+                self.new_prompt = answer.message
+                self._abandon(asked)
+                break
+            asked = await self._take_answer(asked, answer, approved)
+        await self._run_all(approved)
+
+    async def _wait_for_answer(self, asked: list[Asked]) -> Answer:
+        pause = self.asker.pause if self.asker is not None else nullcontext
+        with pause():
+            async with self.pending.turn() as wanted:
+                return await self._put_to_person(asked) if wanted else Answer({}, "")
+
+    async def _put_to_person(self, asked: list[Asked]) -> Answer:
         ids = [item.prepared.call_id for item in asked]
         spent, cap = self.session.budget.totals.committed_usd, self.session.budget.cap_usd
         waiting = asyncio.create_task(self.pending.wait(ids))
         await asyncio.sleep(0)  # an answer may come from within the event's delivery: be waiting before it is sent
-        items = tuple(self._approval_item(item) for item in asked)
+        items = tuple(item.as_item(self.asker) for item in asked)
         self.events.emit(ApprovalRequired(tools=items, count=len(items), spent_usd=spent, cap_usd=cap))
         try:
             answer = await waiting
@@ -207,45 +242,31 @@ class CallBatch:
             raise
         how = "decided" if answer.message is None else "abandoned"
         self.events.emit(ApprovalResolved(tool_call_ids=tuple(ids), how=how))
-        if answer.message is not None:
-            self.new_prompt = answer.message
-            self._abandon(asked)
-        else:
-            await self._carry_out(asked, answer)
+        return answer
 
-    def _approval_item(self, asked: _Asked) -> ApprovalItem:
-        item, assessment = asked.prepared, asked.assessment
-        return ApprovalItem(
-            tool=item.name,
-            arguments=item.arguments,
-            tool_call_id=item.call_id,
-            reason=asked.verdict.reason,
-            estimated_cost_usd=assessment.cost.usd,
-            cost_note=assessment.cost.note,
-            editable=assessment.editable,
-            rememberable=asked.verdict.rememberable,
-            display=assessment.display,
-            checks=assessment.checks,
-        )
-
-    def _abandon(self, asked: list[_Asked]) -> None:
+    def _abandon(self, asked: list[Asked]) -> None:
         for item in asked:
             text = "Abandoned, NOT executed: the user went on with a new message instead of deciding."
             self._finish(item.prepared.call_id, ToolResult(text, ok=False), "abandoned")
 
-    async def _carry_out(self, asked: list[_Asked], answer: Answer) -> None:
-        approved: list[Prepared] = []
+    async def _take_answer(self, asked: list[Asked], answer: Answer, approved: list[Prepared]) -> list[Asked]:
+        """Adds the calls that may run to `approved`; gives those that must be asked about again."""
+        again: list[Asked] = []
         for item in asked:
             call_id = item.prepared.call_id
             decision = answer.decisions.get(call_id) or ApprovalDecision(tool_call_id=call_id, approved=False)
             if not decision.approved:
                 self._reject(item.prepared, decision)
-            elif prepared := await self._approve(item, decision):
-                approved.append(prepared)
-        await self._run_all(approved)
+                continue
+            decided = await self._approve(item, decision)
+            if isinstance(decided, Asked):
+                again.append(decided)
+            elif decided is not None:
+                approved.append(decided)
+        return again
 
     def _reject(self, item: Prepared, decision: ApprovalDecision) -> None:
-        feedback = _printable(decision.feedback)
+        feedback = printable(decision.feedback)
         if decision.by == "program":
             self._refuse(item.call_id, feedback or "nobody can be asked")
             return
@@ -254,28 +275,33 @@ class CallBatch:
             text += f" User feedback: {feedback}"
         self._finish(item.call_id, ToolResult(text, ok=False), "rejected")
 
-    async def _approve(self, asked: _Asked, decision: ApprovalDecision) -> Prepared | None:
-        """The call as approved, edits included; None when the edit does not fit or a deny rule stands against it."""
-        item, assessment = asked.prepared, asked.assessment
-        if decision.edited_arguments:
-            edited = await self._edit(item, decision)
-            if edited is None:
+    async def _approve(self, asked: Asked, decision: ApprovalDecision) -> Prepared | Asked | None:
+        """The call as approved, edits included; or as it must be asked about again; None when it has its result."""
+        shown, edited = asked, bool(decision.edited_arguments)
+        if edited:
+            changed = await self._edit(asked, decision)
+            if changed is None:
                 return None
-            item, assessment = edited
-        budget, policy = self.session.budget, self.session.policy
-        verdict = policy.decide(item.name, assessment, self.session.mode, budget)
+            asked = changed
+        item, assessment = asked.prepared, asked.assessment
+        verdict = self._verdict(item.name, assessment)
         # Asked again now that the calls before it hold their reservations: over the cap is only what was shown as such.
-        if verdict.action == "deny" or (verdict.over_cap and not asked.verdict.over_cap):
+        over = verdict.over_cap and not shown.verdict.over_cap
+        if verdict.action == "deny" or (over and not edited):
             self._refuse(item.call_id, verdict.reason)
             return None
+        if edited and (over or is_dearer(assessment.cost, shown.assessment.cost, decision.edited_usd)):
+            reason = f"with your changes it costs more than was shown; {verdict.reason}".removesuffix("; ")
+            return replace(asked, verdict=replace(verdict, action="ask", reason=reason))
         if decision.remember:
-            policy.allow_in_session(item.name, assessment)
+            self.session.policy.allow_in_session(item.name, assessment)
         self.spending.reserve(item.call_id, item.name, assessment.cost)
         self._state(item.call_id, item.name, "approved")
-        return _with_note(item, decision) if decision.edited_arguments else item
+        return with_note(item, asked.before) if asked.before is not None else item
 
-    async def _edit(self, item: Prepared, decision: ApprovalDecision) -> tuple[Prepared, Assessment] | None:
+    async def _edit(self, asked: Asked, decision: ApprovalDecision) -> Asked | None:
         """The call with the person's edits, assessed anew; None when they do not fit, and the call has failed."""
+        item = asked.prepared
         arguments = {**item.arguments, **decision.edited_arguments}
         edited = self.host.router.prepare_arguments(item.call_id, item.name, arguments)
         if isinstance(edited, Refused):
@@ -284,7 +310,10 @@ class CallBatch:
             return None
         self._arguments[item.call_id] = arguments
         assessment = await self._assess(edited)
-        return None if assessment is None else (edited, assessment)
+        if assessment is None:
+            return None
+        before = item.arguments if asked.before is None else asked.before
+        return replace(asked, prepared=edited, assessment=assessment, before=before)
 
     # ------------------------------------------------------------------------------------------------ running
 
@@ -298,7 +327,7 @@ class CallBatch:
             task.result()
 
     async def _run_one(self, item: Prepared) -> None:
-        context = self._context(item)
+        context = self._contexts[item.call_id] = self._context(item)
         self._state(item.call_id, item.name, "running")
         began = self._began[item.call_id] = time.monotonic()
         try:
@@ -319,7 +348,7 @@ class CallBatch:
                 )
             )
 
-        return ToolContext(
+        context = ToolContext(
             call_id=item.call_id,
             session_id=self.session.id,
             workspace=self.session.workspace,
@@ -331,7 +360,13 @@ class CallBatch:
             set_state=set_state,
             emit=self.events.emit,
             pay_as=partial(self.spending.pay_as, item.call_id),
+            pay_later=self.spending.pay_later,
+            measure=self.spending.measure,
+            rent=partial(self.spending.rent, item.call_id),
         )
+        if self.delegate is not None:
+            context.delegate = partial(self.delegate, context)
+        return context
 
     # ------------------------------------------------------------------------------------------------- ending
 
@@ -367,21 +402,3 @@ class CallBatch:
             self.on_result(
                 Message("tool", done.result.text or "(no output)", tool_call_id=done.call.id, name=done.call.name)
             )
-
-
-def _with_note(item: Prepared, decision: ApprovalDecision) -> Prepared:
-    """The call, its result beginning with a line that tells the model what the person changed."""
-    changed = ", ".join(decision.edited_arguments)
-    handler = item.spec.handler
-
-    async def annotated(params: Any, context: ToolContext) -> ToolResult:
-        result = await handler(params, context)
-        note = f"[The user edited {changed} before approving; this is the result of the edited version.]"
-        return replace(result, text=f"{note}\n{result.text}")
-
-    return replace(item, spec=replace(item.spec, handler=annotated))
-
-
-def _printable(text: str) -> str:
-    """A person's words without control characters, their case kept."""
-    return "".join(char for char in text if char in "\n\t" or ord(char) >= 32).strip()

@@ -151,6 +151,20 @@ def save_user_setting(places: Places, key_path: str, value: Any, *, file: Path |
     return path
 
 
+def substitute_variables(tree: Mapping[str, Any], env: Mapping[str, str], where: str) -> dict[str, Any]:
+    """Values with `${NAME}` and `${NAME:-default}` replaced, as in a configuration file.
+
+    Args:
+        tree: Any JSON object.
+        env: The variables.
+        where: What the values are, for the sentence of an error.
+
+    Raises:
+        ConfigError: A variable is not set and has no default.
+    """
+    return _substitute(dict(tree), env, dict.fromkeys(tree, where))
+
+
 # ---------------------------------------------------------------------------------------------------- reading
 
 

@@ -78,6 +78,7 @@ class JobCard(_Block):
         timeout_s: Seconds after which it is stopped, or None.
         cost_usd: Spent so far; None when unknown.
         max_cost_usd: At most, at the timeout; None when unknown.
+        load: How busy it is now, for example `GPU 94 %, 19.2 of 24 GB`, or empty.
     """
 
     type: Literal["job"] = "job"
@@ -91,6 +92,7 @@ class JobCard(_Block):
     timeout_s: float | None = None
     cost_usd: float | None = None
     max_cost_usd: float | None = None
+    load: str = ""
 
 
 class CurveBlock(_Block):

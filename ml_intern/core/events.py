@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from ml_intern.core.protocol import EventBase, utc_now
 
@@ -13,6 +13,14 @@ log = logging.getLogger(__name__)
 
 EventT = TypeVar("EventT", bound=EventBase)
 Consumer = Callable[[EventBase], None]
+
+
+class EventSink(Protocol):
+    """Where events are told."""
+
+    def emit(self, event: EventT) -> EventT:
+        """Tells an event; gives it as it was told."""
+        ...
 
 
 class EventStream:

@@ -6,10 +6,12 @@ import json
 import logging
 import time
 from collections.abc import Sequence
+from typing import Protocol
 
 from ml_intern.core.context.compaction import ContextLimitReached, compact
+from ml_intern.core.context.manager import ContextManager
 from ml_intern.core.context.messages import Message
-from ml_intern.core.events import EventStream
+from ml_intern.core.events import EventSink
 from ml_intern.core.llm.errors import LLMError
 from ml_intern.core.llm.types import LLM, CallKind, Delta, Reply, Request, Usage
 from ml_intern.core.protocol import (
@@ -19,7 +21,6 @@ from ml_intern.core.protocol import (
     EndReason,
     Notice,
 )
-from ml_intern.core.session import Session
 from ml_intern.core.settings import Settings
 from ml_intern.core.spending import ModelFacts, Spending
 from ml_intern.core.tools.router import ToolRouter
@@ -42,6 +43,35 @@ class TurnEnd(Exception):  # noqa: N818 - control flow, not an error
         self.notice = notice
 
 
+class Conversation(Protocol):
+    """What is talked about with a model, and with which one: a session, or what a sub-agent has of its own."""
+
+    @property
+    def id(self) -> str:
+        """Sent along where the provider knows a session."""
+        ...
+
+    @property
+    def model(self) -> str:
+        """Full id of the model in use."""
+        ...
+
+    @property
+    def effort(self) -> str:
+        """Reasoning effort, `off` for none."""
+        ...
+
+    @property
+    def stream(self) -> bool:
+        """Whether replies are streamed."""
+        ...
+
+    @property
+    def context(self) -> ContextManager:
+        """What the model sees."""
+        ...
+
+
 class Exchange:
     """Asks the model on behalf of turns, one request at a time.
 
@@ -53,22 +83,27 @@ class Exchange:
         events: Where everything is told.
         spending: The bill and its cap.
         settings: Configuration.
+        kind: What its calls are for; goes into the ledger.
 
     Attributes:
         tokens: What the running turn's calls have taken, prompts and replies together.
+        cost_usd: What they have cost, as far as prices are known.
     """
 
     def __init__(
         self,
-        session: Session,
+        session: Conversation,
         llm: LLM,
         facts: ModelFacts,
         router: ToolRouter,
-        events: EventStream,
+        events: EventSink,
         spending: Spending,
         settings: Settings,
+        kind: CallKind = "main",
     ) -> None:
         self.tokens = 0
+        self.cost_usd = 0.0
+        self._kind: CallKind = kind
         self._session = session
         self._llm = llm
         self._facts = facts
@@ -86,11 +121,16 @@ class Exchange:
     def begin_turn(self) -> None:
         """Forgets the last turn."""
         self.tokens = self._refusals = 0
+        self.cost_usd = 0.0
 
-    async def ask(self) -> Reply:
-        """One reply, accounted for. "Too long" is answered with a compaction, a bounded number of times."""
+    async def ask(self, *, with_tools: bool = True) -> Reply:
+        """One reply, accounted for. "Too long" is answered with a compaction, a bounded number of times.
+
+        Args:
+            with_tools: False offers the model no tools, so that it can only write.
+        """
         while True:
-            began, request = time.monotonic(), self._request()
+            began, request = time.monotonic(), self._request(with_tools=with_tools)
             self._first_piece_at, self._asked = None, request.model
             if log.isEnabledFor(logging.DEBUG):
                 log.debug("request: %s", json.dumps([message.record() for message in request.messages]))
@@ -129,22 +169,23 @@ class Exchange:
         if objection := self._spending.objection(request.model, prompt_tokens):
             text = f"Stopped at the spending cap: {objection}. Raise it with --max-cost to go on."
             raise TurnEnd("cost_limit", text)
-        main = request.kind == "main"
-        reply = await self._llm.ask(request, self._on_delta if main else None, self._on_notice)
-        if main:
+        spoken = request.kind == self._kind
+        reply = await self._llm.ask(request, self._on_delta if spoken else None, self._on_notice)
+        if spoken:
             self._end_stream()
             self._session.context.record_usage(reply.usage)
         self.bill(request.model, reply.usage, request.kind, reply.latency_ms, reply.finish_reason)
         return reply
 
-    def _request(self) -> Request:
+    def _request(self, *, with_tools: bool) -> Request:
         session = self._session
         return Request(
             model=session.model,
             messages=session.context.request_messages(),
-            tools=self._router.wire(),
+            tools=self._router.wire() if with_tools else (),
             stream=session.stream,
             effort="" if session.effort == "off" else session.effort,
+            kind=self._kind,
             session_id=session.id,
         )
 
@@ -207,13 +248,14 @@ class Exchange:
         """Puts a reply that broke off on the bill, as far as it came."""
         if said := "".join(self._heard):
             context = self._session.context
-            self._spending.book_unfinished(self._asked, context.tokens, context.counter.text(said))
+            self._spending.book_unfinished(self._asked, context.tokens, context.counter.text(said), self._kind)
         self._heard.clear()
 
     def bill(self, model: str, usage: Usage, kind: CallKind, latency_ms: int = 0, finish_reason: str = "") -> None:
         """Puts a model call on the bill and tells of it."""
         self.tokens += usage.total
-        self._spending.book_call(model, usage, kind, latency_ms, finish_reason)
+        booked = self._spending.book_call(model, usage, kind, latency_ms, finish_reason)
+        self.cost_usd += booked.cost_usd or 0.0
 
     # ---------------------------------------------------------------------------------------------- the window
 

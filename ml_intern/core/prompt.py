@@ -8,7 +8,7 @@ from __future__ import annotations
 import platform
 from collections.abc import Collection
 from datetime import date
-from pathlib import Path
+from pathlib import PurePath
 
 
 def compose(template: str, flags: Collection[str], facts: dict[str, str]) -> str:
@@ -18,7 +18,7 @@ def compose(template: str, flags: Collection[str], facts: dict[str, str]) -> str
 
     Args:
         template: Text of the template.
-        flags: What holds: names of tools, `headless`, `local`, `sandbox`.
+        flags: What holds: names of tools, `headless`, `local`, `sandbox`, `skills`.
         facts: Values for the placeholders.
 
     Raises:
@@ -45,20 +45,24 @@ def compose(template: str, flags: Collection[str], facts: dict[str, str]) -> str
     return text.strip()
 
 
-def system_prompt(template: str, tools: Collection[str], *, workspace: Path, headless: bool, runtime: str) -> str:
+def system_prompt(
+    template: str, tools: Collection[str], *, workspace: PurePath, headless: bool, runtime: str, skills: str = ""
+) -> str:
     """The system prompt of a new session.
 
     Args:
         template: Text of `configs/prompts/system.md` or a user's own.
         tools: Names of the registered tools; parts about others are left out.
-        workspace: Directory the tools work in.
+        workspace: Directory the tools work in, on this machine or in the sandbox.
         headless: Whether nobody can answer.
         runtime: `local` or `sandbox`.
+        skills: One line for each skill that can be loaded.
     """
-    flags = {*tools, runtime} | ({"headless"} if headless else set())
+    flags = {*tools, runtime} | ({"headless"} if headless else set()) | ({"skills"} if skills else set())
     facts = {
         "workdir": str(workspace),
         "platform": f"{platform.system()} {platform.machine()}, Python {platform.python_version()}",
         "date": date.today().isoformat(),  # noqa: DTZ011 - the person's own date is meant
+        "skills": skills,
     }
     return compose(template, flags, facts)

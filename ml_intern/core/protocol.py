@@ -9,16 +9,19 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, field_serializer
 
+from ml_intern.core.approvals.effects import Compute
 from ml_intern.core.display import DisplayBlock
 
 Mode = Literal["guarded", "ask", "plan", "yolo"]
 PlanStatus = Literal["pending", "in_progress", "completed"]
 EndReason = Literal["completed", "max_iterations", "cost_limit", "context_limit"]
-SpendingKind = Literal["main", "research", "compaction", "probe", "job", "sandbox"]
+SpendingKind = Literal["main", "research", "compaction", "probe", "sampling", "job", "sandbox"]
 CostState = Literal["promised", "measured", "estimated", "unknown"]
 """How sure a sum is. `promised`: the worst case of what still runs."""
+ArtifactKind = Literal["model", "dataset", "space", "bucket", "collection", "job", "sandbox"]
+ArtifactState = Literal["created", "updated", "deleted", "found"]
 ToolState = Literal["approved", "rejected", "running", "completed", "failed", "cancelled", "abandoned"]
 
 
@@ -49,6 +52,8 @@ class ApprovalDecision(_Operation):
         approved: Whether it may run.
         feedback: What the person says to the model, in their own case and words.
         edited_arguments: Arguments that replace the model's, key by key (for example an edited `script`).
+        edited_usd: What the edited call costs at worst, as the person saw it; None: as the request said. A call that
+            turns out to be dearer is asked about again.
         remember: Do not ask again in this session for calls of this tool with the same effects.
         by: Whose decision it is; where nobody can be asked, the program refuses in its own name.
     """
@@ -57,6 +62,7 @@ class ApprovalDecision(_Operation):
     approved: bool
     feedback: str = ""
     edited_arguments: dict[str, Any] = Field(default_factory=dict)
+    edited_usd: float | None = None
     remember: bool = False
     by: Literal["user", "program"] = "user"
 
@@ -112,6 +118,20 @@ class Trust(_Operation):
     type: Literal["trust"] = "trust"
 
 
+class Upload(_Operation):
+    """Put a data file or folder of this machine into the session's private data set, and tell the model about it."""
+
+    type: Literal["upload"] = "upload"
+    path: str
+
+
+class ShareTraces(_Operation):
+    """Tell whether sessions are published, switch it on or off, or change who may see them."""
+
+    type: Literal["share_traces"] = "share_traces"
+    action: Literal["status", "on", "off", "public", "private"] = "status"
+
+
 class Resume(_Operation):
     """Continue an earlier session."""
 
@@ -147,6 +167,23 @@ class Steer(_Operation):
     text: str
 
 
+class AnswerQuestion(_Operation):
+    """Answer the question that the agent has asked with `ask_user`.
+
+    Attributes:
+        question_id: Which question; empty means the one that is open.
+        choices: Labels of the options that were chosen.
+        text: What the person says in their own words, beside the options or in place of them.
+        dismissed: The person does not want to answer.
+    """
+
+    type: Literal["answer_question"] = "answer_question"
+    question_id: str = ""
+    choices: tuple[str, ...] = ()
+    text: str = ""
+    dismissed: bool = False
+
+
 class Shutdown(_Operation):
     """Stop the agent: the running turn is interrupted, children are stopped, the log is closed."""
 
@@ -161,12 +198,15 @@ Operation = Annotated[
     | Undo
     | Rewind
     | Trust
+    | Upload
+    | ShareTraces
     | New
     | Resume
     | SetModel
     | SetEffort
     | SetMode
     | Steer
+    | AnswerQuestion
     | Shutdown,
     Field(discriminator="type"),
 ]
@@ -293,8 +333,10 @@ class ApprovalItem(BaseModel):
         estimated_cost_usd: Worst case; None when nothing is paid or the price is unknown (`cost_note` says which).
         cost_note: How the estimate comes about, for example `1.00 $/h for 2 h`.
         editable: Name of the argument a person may edit before approving (`script`, `command`), or empty.
+        allowance: What "do not ask again in this session" would allow, in words.
         display: What will happen, for the dialog: the whole script, command or diff.
         checks: Pre-flight findings as `(passed, text)`.
+        compute: The hardware it would use, and which arguments change that; None when it uses none.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -307,8 +349,10 @@ class ApprovalItem(BaseModel):
     cost_note: str = ""
     editable: str = ""
     rememberable: bool = True
+    allowance: str = ""
     display: tuple[DisplayBlock, ...] = ()
     checks: tuple[tuple[bool, str], ...] = ()
+    compute: Compute | None = None
 
 
 class ApprovalRequired(EventBase):
@@ -327,6 +371,48 @@ class ApprovalResolved(EventBase):
     type: Literal["approval_resolved"] = "approval_resolved"
     tool_call_ids: tuple[str, ...]
     how: Literal["decided", "abandoned", "withdrawn"]
+
+
+class QuestionOption(BaseModel):
+    """One of the answers that a question offers."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    label: str
+    description: str = ""
+
+
+class QuestionAsked(EventBase):
+    """The agent asks the person something. The turn pauses until it is answered or withdrawn.
+
+    Attributes:
+        question_id: The tool call that asks.
+        multiple: Whether several options may be chosen.
+        free_text: Whether an answer in the person's own words is wanted too.
+        default: Label of the option that is taken where nobody can answer; empty when there is none.
+    """
+
+    type: Literal["question_asked"] = "question_asked"
+    question_id: str
+    question: str
+    options: tuple[QuestionOption, ...] = ()
+    multiple: bool = False
+    free_text: bool = True
+    default: str = ""
+
+
+class QuestionResolved(EventBase):
+    """A question waits no longer. `how` tells why a dialog that is still open must close.
+
+    Attributes:
+        how: `answered` and `dismissed` by the person, `default` where nobody is there, `withdrawn` by an interrupt.
+    """
+
+    type: Literal["question_resolved"] = "question_resolved"
+    question_id: str
+    how: Literal["answered", "dismissed", "default", "withdrawn"]
+    choices: tuple[str, ...] = ()
+    text: str = ""
 
 
 class TurnComplete(EventBase):
@@ -446,7 +532,7 @@ class LLMCall(EventBase):
 
     type: Literal["llm_call"] = "llm_call"
     model: str
-    kind: Literal["main", "research", "compaction", "probe"]
+    kind: Literal["main", "research", "compaction", "probe", "sampling"]
     cost_usd: float | None
     prompt_tokens: int
     completion_tokens: int
@@ -472,6 +558,70 @@ class Expense(EventBase):
     ref: str
     cost_usd: float | None
     state: CostState | Literal["released"]
+
+
+class ArtifactEvent(EventBase):
+    """Something of this session is on the Hub. A later one with the same `kind` and `id` adds to what is known of it.
+
+    Attributes:
+        id: Repository, bucket or job id, or the slug of a collection.
+        url: Where a browser shows it.
+        private: Whether only its owner sees it; None when that is not known.
+        size: Bytes; None when that is not known.
+        state: `found`: some output names it, and nobody has checked that it exists.
+        via: The tool that made it, or in whose output it was found.
+    """
+
+    type: Literal["artifact"] = "artifact"
+    kind: ArtifactKind
+    id: str
+    url: str = ""
+    private: bool | None = None
+    size: int | None = None
+    state: ArtifactState
+    via: str = ""
+
+
+class Leftover(BaseModel):
+    """A job or a sandbox that still runs although the session that started it has ended.
+
+    Attributes:
+        backend: `hub` or `local`.
+        id: The backend's id of it.
+        namespace: Who pays; empty on this machine.
+        session_id: The session that started it; empty when nobody knows.
+        here: Whether that session was one of this machine. Another machine may still be at work on it.
+        ref: Its name in that session's ledger.
+        since: When it was started, ISO-8601; empty when nobody knows.
+        usd_per_hour: Its price; None when nobody knows.
+        cost_usd: What it has cost so far; None when nobody knows.
+        url: Where a browser shows it, or empty.
+        title: What it is for, or empty.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    backend: str
+    kind: Literal["job", "sandbox"]
+    id: str
+    namespace: str = ""
+    session_id: str = ""
+    here: bool = True
+    ref: str = ""
+    flavor: str = ""
+    stage: str = ""
+    since: str = ""
+    usd_per_hour: float | None = None
+    cost_usd: float | None = None
+    url: str = ""
+    title: str = ""
+
+
+class LeftoversEvent(EventBase):
+    """What earlier sessions have left running. Sent once after the start, and again when that has changed."""
+
+    type: Literal["leftovers"] = "leftovers"
+    items: tuple[Leftover, ...]
 
 
 class ContextUsage(EventBase):
@@ -530,6 +680,57 @@ class SessionMeta(EventBase):
     origin: str | None = None
 
 
+class SubagentState(EventBase):
+    """How far a sub-agent has come. The first one says that it runs, the last one how it ended.
+
+    Attributes:
+        agent_id: The tool call it works for.
+        label: What it is for, in a few words.
+        model: Model it asks.
+        state: `completed` when it gave a report, however short its time was cut.
+        tools: Calls it has made.
+        tokens: What its own model calls have taken, prompts and replies together.
+        cost_usd: What these have cost, as far as prices are known.
+        seconds: How long it has worked; not while a person was asked.
+        note: Why it ended before it was done, or empty.
+    """
+
+    type: Literal["subagent_state"] = "subagent_state"
+    agent_id: str
+    label: str
+    model: str
+    state: Literal["running", "completed", "failed", "cancelled"]
+    tools: int = 0
+    tokens: int = 0
+    cost_usd: float = 0.0
+    seconds: float = 0.0
+    note: str = ""
+
+
+NestedEvent = Annotated[
+    ToolCallEvent | ToolOutput | ToolLog | ToolStateChange | AssistantMessage | Notice | Compacted,
+    Field(discriminator="type"),
+]
+"""What can happen within a sub-agent."""
+
+
+class SubagentEvent(EventBase):
+    """Something happened within a sub-agent. Wrapped, so that nobody takes its calls for calls of the conversation.
+
+    Attributes:
+        agent_id: The tool call it works for.
+        event: What happened. Carries no number and no time of its own.
+    """
+
+    type: Literal["subagent"] = "subagent"
+    agent_id: str
+    event: NestedEvent
+
+    @field_serializer("event")
+    def _without_stamps(self, event: EventBase) -> dict[str, Any]:
+        return event.model_dump(mode="json", exclude={"seq", "time", "session_id"})
+
+
 class ShutdownEvent(EventBase):
     """The agent has stopped."""
 
@@ -550,6 +751,8 @@ Event = Annotated[
     | ToolStateChange
     | ApprovalRequired
     | ApprovalResolved
+    | QuestionAsked
+    | QuestionResolved
     | TurnComplete
     | ErrorEvent
     | Interrupted
@@ -562,10 +765,14 @@ Event = Annotated[
     | PlanUpdate
     | LLMCall
     | Expense
+    | ArtifactEvent
+    | LeftoversEvent
     | ContextUsage
     | Notice
     | HistoryRecord
     | SessionMeta
+    | SubagentState
+    | SubagentEvent
     | ShutdownEvent,
     Field(discriminator="type"),
 ]

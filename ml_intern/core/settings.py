@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from ml_intern.core.protocol import Mode
 
@@ -104,6 +104,62 @@ class WebSettings(_Section):
     timeout_s: Annotated[float, Field(gt=0, le=120)] = 30.0
 
 
+class SharingSettings(_Section):
+    """Sessions published as traces in a data set of the person's own."""
+
+    enabled: bool = False
+    repo: Annotated[str, Field(pattern=r"^[^{}\s]*(\{hf_user\})?[^{}\s]*$")] = "{hf_user}/ml-intern-sessions"
+    """Data set they go to, private unless the person opens it; `{hf_user}` is the token's owner."""
+    format: Literal["claude", "sts"] = "claude"
+
+
+class ResearchSettings(_Section):
+    """The sub-agents that look things up."""
+
+    model: str = ""
+    """Model id; empty for the session's. A cheaper one often does."""
+    effort: Effort | Literal[""] = ""
+    """Reasoning effort; empty for the session's, `high` at most."""
+    max_iterations: Annotated[int, Field(ge=1)] | None = None
+    """Model calls of one sub-agent, where that is less than its depth allows."""
+    max_minutes: Annotated[float, Field(gt=0)] | None = None
+    """Time of one sub-agent, where that is less than its depth allows."""
+    max_cost_usd: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    """What the model calls of one sub-agent may cost; in any case not more than half of what the cap leaves."""
+
+
+class SlackDestination(_Section):
+    """A Slack channel that messages may go to."""
+
+    provider: Literal["slack"] = "slack"
+    token: Annotated[str, Field(min_length=1, repr=False)]
+    channel: Annotated[str, Field(min_length=1)]
+    allow_agent_tool: bool = False
+    """Whether the agent's `notify` may write there."""
+    allow_auto_events: bool = False
+    """Whether the events in `auto_event_types` go there by themselves."""
+    username: str = ""
+    icon_emoji: str = ""
+
+
+class MessagingSettings(_Section):
+    """Who is told of a session from outside of it."""
+
+    enabled: bool = False
+    auto_event_types: tuple[Literal["approval_required", "error", "turn_complete"], ...] = (
+        "approval_required",
+        "error",
+        "turn_complete",
+    )
+    destinations: dict[Annotated[str, Field(pattern=r"^[a-z0-9._-]+$")], SlackDestination] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _somebody_to_tell(self) -> MessagingSettings:
+        if self.enabled and not self.destinations:
+            raise ValueError("messaging is enabled, but `destinations` names nobody to tell")
+        return self
+
+
 class ApprovalRules(_Section):
     """Standing answers. `tool` or `tool(pattern)`; deny beats ask beats allow."""
 
@@ -155,6 +211,9 @@ class Settings(_Section):
     sandbox: SandboxSettings = SandboxSettings()
     hub: HubSettings = HubSettings()
     web: WebSettings = WebSettings()
+    research: ResearchSettings = ResearchSettings()
+    messaging: MessagingSettings = MessagingSettings()
+    sharing: SharingSettings = SharingSettings()
     money: MoneySettings = MoneySettings()
     ui: UISettings = UISettings()
     mcpServers: dict[str, dict[str, Any]] = Field(default_factory=dict)  # noqa: N815 - the key MCP clients agree on

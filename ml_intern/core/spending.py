@@ -12,6 +12,7 @@ from ml_intern.core.events import EventStream
 from ml_intern.core.ledger import Charge
 from ml_intern.core.llm.types import CallKind, Usage
 from ml_intern.core.protocol import ContextUsage, Expense, LLMCall, Notice
+from ml_intern.core.rent import Rent, reserved_ref
 from ml_intern.core.session import Session
 from ml_intern.core.settings import MoneySettings
 from ml_intern.core.spend_watch import SpendWatch
@@ -43,6 +44,9 @@ class Spending:
         events: Where every expense is told.
         settings: When to warn.
         clock: Monotonic seconds.
+
+    Attributes:
+        tokens: What all model calls have taken since the start, prompts and replies together.
     """
 
     def __init__(
@@ -53,6 +57,7 @@ class Spending:
         settings: MoneySettings,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self.tokens = 0
         self._session = session
         self._facts = facts
         self._events = events
@@ -60,6 +65,7 @@ class Spending:
         self._told_unpriced: set[str] = set()
         self._refs: dict[str, str] = {}
         self._named: set[str] = set()
+        self._open: set[str] = set()
 
     # ------------------------------------------------------------------------------------------- model calls
 
@@ -79,8 +85,11 @@ class Spending:
         cost = "" if least is None else f", and the next model call costs ${least:.4f} or more"
         return f"${budget.totals.committed_usd:.2f} of the cap of ${budget.cap_usd:.2f} are used{cost}"
 
-    def book_call(self, model: str, usage: Usage, kind: CallKind, latency_ms: int = 0, finish_reason: str = "") -> None:
+    def book_call(
+        self, model: str, usage: Usage, kind: CallKind, latency_ms: int = 0, finish_reason: str = ""
+    ) -> LLMCall:
         """Books a model call."""
+        self.tokens += usage.total
         charge = self._facts.charge(model, usage)
         event = LLMCall(
             model=model,
@@ -97,12 +106,13 @@ class Spending:
         self._events.emit(event)
         self._tell_unpriced(model, charge)
         self.tell()
+        return event
 
-    def book_unfinished(self, model: str, prompt_tokens: int, said_tokens: int) -> None:
+    def book_unfinished(self, model: str, prompt_tokens: int, said_tokens: int, kind: CallKind = "main") -> None:
         """Books a call that broke off after its reply had begun, since it is paid for as far as it came."""
         usage = Usage(prompt_tokens=prompt_tokens, completion_tokens=said_tokens, estimated=True)
         if self._facts.charge(model, usage).usd != 0.0:
-            self.book_call(model, usage, "main", finish_reason="broken_off")
+            self.book_call(model, usage, kind, finish_reason="broken_off")
 
     # ---------------------------------------------------------------------------------------------- tool calls
 
@@ -117,12 +127,46 @@ class Spending:
         self._named.add(call_id)
         self._book(expenses)
 
+    def pay_later(self, ref: str) -> None:
+        """Leaves an entry as promised beyond the end of the calls that pay under its name, until it is measured."""
+        self._open.add(ref)
+
+    def measure(self, ref: str, usd: float | None) -> None:
+        """Books what a job has cost, or its worst case where nobody will know. Nothing for a job that is not ours."""
+        self._open.discard(ref)
+        if self._session.budget.ledger.find(ref) is not None:
+            self._book(self._session.budget.settle(ref, usd))
+
+    def rent(self, call_id: str, ref: str, usd_per_hour: float | None, what: str) -> Rent:
+        """Opens the account of something that goes on after the call that pays for its first hour.
+
+        Nothing the call does later touches that hour: whoever holds the account books it and closes it.
+        """
+        reserved = reserved_ref(ref)
+        self.pay_as(call_id, reserved)
+        self._open.add(reserved)
+        rent = Rent(self._session.budget, self._book, ref, what, usd_per_hour)
+        entry = self._session.budget.ledger.find(reserved)
+        rent.reserve_hour(paid=entry is not None and entry.state == "promised")
+        return rent
+
+    def learn(self, ref: str, usd: float) -> None:
+        """Books what something of an earlier run has really cost, in place of what that run could only estimate."""
+        budget, reserved = self._session.budget, reserved_ref(ref)
+        entry, rest = budget.ledger.find(ref), budget.ledger.find(reserved)
+        known = entry or rest
+        if known is None or (entry is not None and entry.state == "measured" and rest is None):
+            return
+        expense = Expense(kind=known.kind, what=known.what, ref=ref, cost_usd=round(usd, 9), state="measured")
+        told = budget.book(expense)
+        self._book([*told, *budget.settle(reserved, 0.0)] if rest is not None else told)
+
     def settle(self, call_id: str, tool: str, result: ToolResult) -> None:
         """Books what a tool call has cost, or takes its promise back."""
         ref, named, budget = self._ref(call_id), call_id in self._named, self._session.budget
         del self._refs[call_id]
         self._named.discard(call_id)
-        if named and budget.ledger.find(ref) is None:
+        if (ref in self._open and result.cost_usd is None) or (named and budget.ledger.find(ref) is None):
             return  # a job that costs nothing, or one of another session
         if named or result.ok or result.cost_usd is not None:
             self._book(budget.settle(ref, result.cost_usd, tool))
@@ -131,6 +175,8 @@ class Spending:
 
     def keep(self, call_id: str) -> None:
         """Books the worst case of a call that was broken off, since nobody measured what it had cost until then."""
+        if self._ref(call_id) in self._open:
+            return
         self._book(self._session.budget.settle(self._ref(call_id), None))
 
     def _ref(self, call_id: str) -> str:

@@ -375,3 +375,74 @@ async def test_a_free_model_goes_on_at_the_cap_since_it_spends_nothing(tmp_path:
         events = await agent.prompt()
         assert isinstance(events[-1], TurnComplete)
         assert events[-1].reason == "completed"
+
+
+async def test_several_arguments_are_edited_at_once_and_the_model_reads_what_changed(tmp_path: Path) -> None:
+    cluster = Cluster()
+    async with (
+        ScriptedLLM(tools(train("a", "c1", usd=3.0)), text("ok")) as server,
+        Harness(server, tmp_path, mode="guarded", tools=[cluster.spec()]) as agent,
+    ):
+        agent.submit(UserInput(text="go"))
+        await agent.approval()
+        agent.decide(yes("c1", edited_arguments={"script": "b", "usd": 1.0}))
+        await agent.ended()
+        assert cluster.ran == ["b"]
+        assert 'edited script ("b", was "a"), usd (1.0, was 3.0) before' in agent.tool_results(2)[0]
+        assert agent.last(TurnComplete).cost_usd == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize(("seen", "asked"), [(None, 2), (4.0, 2), (5.0, 1), (6.0, 1)])
+async def test_an_edited_call_that_is_dearer_than_was_seen_is_asked_again(
+    tmp_path: Path, seen: float | None, asked: int
+) -> None:
+    cluster = Cluster()
+    async with (
+        ScriptedLLM(tools(train("a", "c1", usd=3.0), train("b", "c2")), text("ok")) as server,
+        Harness(server, tmp_path, mode="guarded", tools=[cluster.spec()]) as agent,
+    ):
+        agent.submit(UserInput(text="go"))
+        await agent.approval()
+        mark = len(agent.events)
+        agent.decide(yes("c1", edited_arguments={"usd": 5.0}, edited_usd=seen), yes("c2"))
+        if asked == 2:
+            again = await agent.approval(mark)
+            (item,) = again.tools
+            assert (item.tool_call_id, item.estimated_cost_usd, item.arguments["usd"]) == ("c1", 5.0, 5.0)
+            assert "costs more than was shown" in item.reason
+            assert cluster.ran == []
+            agent.decide(yes("c1"))
+        await agent.ended()
+        assert sorted(cluster.ran) == ["a", "b"]
+        assert "edited usd (5.0, was 3.0)" in agent.tool_results(2)[0]
+        assert len(agent.all(ApprovalRequired)) == asked
+
+
+async def test_an_edit_that_passes_the_cap_is_asked_again_and_says_so(tmp_path: Path) -> None:
+    cluster = Cluster()
+    async with (
+        ScriptedLLM(tools(train("a", "c1", usd=3.0)), text("ok")) as server,
+        Harness(server, tmp_path, mode="guarded", cap=4.0, tools=[cluster.spec()]) as agent,
+    ):
+        agent.submit(UserInput(text="go"))
+        await agent.approval()
+        mark = len(agent.events)
+        agent.decide(yes("c1", edited_arguments={"usd": 5.0}, edited_usd=5.0))
+        again = await agent.approval(mark)
+        assert "only $4.00 of the cap of $4.00 are left" in again.tools[0].reason
+        assert not again.tools[0].rememberable
+        agent.decide(no("c1"))
+        await agent.ended()
+        assert cluster.ran == []
+
+
+async def test_a_request_says_what_allowing_the_like_would_allow(tmp_path: Path) -> None:
+    cluster = Cluster()
+    async with (
+        ScriptedLLM(tools(train("a", "c1", usd=3.0)), text("ok")) as server,
+        Harness(server, tmp_path, mode="guarded", tools=[cluster.spec()]) as agent,
+    ):
+        agent.submit(UserInput(text="go"))
+        assert (await agent.approval()).tools[0].allowance == "train up to $3.00"
+        agent.decide(no("c1"))
+        await agent.ended()

@@ -33,8 +33,7 @@ def runs(agent: Harness) -> str:
 
 
 def jobs(agent: Harness) -> list[Path]:
-    place = agent.wired.places.jobs
-    return list(place.iterdir()) if place.exists() else []
+    return [path.parent for path in agent.wired.places.jobs.glob("*/job.json")]
 
 
 # ---------------------------------------------------------------------------------------------------------- jobs

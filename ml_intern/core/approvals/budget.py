@@ -52,7 +52,7 @@ class Budget:
         """Promises the worst case of a call that is about to run; nothing for a free one."""
         if cost.usd is not None and cost.usd <= 0.0:
             return []
-        return self._book(Expense(kind=cost.kind, what=what, ref=ref, cost_usd=cost.usd, state="promised"))
+        return self.book(Expense(kind=cost.kind, what=what, ref=ref, cost_usd=cost.usd, state="promised"))
 
     def rename(self, ref: str, new: str) -> list[Expense]:
         """Lets an entry go on under another name: that of the job which the call has started."""
@@ -60,7 +60,7 @@ class Budget:
         if entry is None or new == ref:
             return []
         renamed = Expense(kind=entry.kind, what=entry.what, ref=new, cost_usd=entry.usd, state=entry.state)
-        return [*self._book(renamed), *self._book(_released(ref, entry))]
+        return [*self.book(renamed), *self.book(_released(ref, entry))]
 
     def settle(self, ref: str, usd: float | None, what: str = "") -> list[Expense]:
         """Turns a promise into spending: the measured sum, or the worst case where nothing was measured (None).
@@ -70,24 +70,25 @@ class Budget:
         entry = self.ledger.find(ref)
         if usd is not None and (entry or usd > 0.0):
             kind, what = (entry.kind, entry.what) if entry else ("job", what)
-            return self._book(Expense(kind=kind, what=what, ref=ref, cost_usd=max(0.0, usd), state="measured"))
+            return self.book(Expense(kind=kind, what=what, ref=ref, cost_usd=max(0.0, usd), state="measured"))
         if entry is None or entry.state != "promised":
             return []
         kept = entry.kept()
-        return self._book(Expense(kind=kept.kind, what=kept.what, ref=ref, cost_usd=kept.usd, state=kept.state))
+        return self.book(Expense(kind=kept.kind, what=kept.what, ref=ref, cost_usd=kept.usd, state=kept.state))
 
     def release(self, ref: str) -> list[Expense]:
         """Takes a promise back: what it was for did not happen. Spending stays."""
         entry = self.ledger.find(ref)
         if entry is None or entry.state != "promised":
             return []
-        return self._book(_released(ref, entry))
+        return self.book(_released(ref, entry))
 
     def restart(self) -> None:
         """Forgets all spending; the cap stays."""
         self.ledger = Ledger()
 
-    def _book(self, expense: Expense) -> list[Expense]:
+    def book(self, expense: Expense) -> list[Expense]:
+        """Puts an expense into the ledger as it is."""
         self.ledger.take(expense)
         return [expense]
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal
 
@@ -50,6 +51,27 @@ class Cost:
 
 
 @dataclass(frozen=True, slots=True)
+class Compute:
+    """Hardware that a call would use, and for how long: what a person may change before approving.
+
+    Attributes:
+        flavor: Its name.
+        hardware: What that is, for example `1× A10G 24 GB`; empty when unknown.
+        usd_per_hour: Price; None when unknown.
+        seconds: It ends after this long at the latest; None when nothing ends it.
+        namespace: The user or organisation that pays; empty for the default.
+        arguments: Which argument of the call sets `flavor`, `timeout` and `namespace`; what is missing is fixed.
+    """
+
+    flavor: str
+    hardware: str = ""
+    usd_per_hour: float | None = None
+    seconds: float | None = None
+    namespace: str = ""
+    arguments: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Assessment:
     """A tool's own account of one call.
 
@@ -61,6 +83,7 @@ class Assessment:
         editable: Name of the argument a person may edit before approving, or empty.
         display: The whole of what will happen.
         checks: Pre-flight findings as `(passed, text)`.
+        compute: The hardware it would use, if it uses any.
     """
 
     effects: frozenset[Effect] = frozenset()
@@ -70,6 +93,7 @@ class Assessment:
     editable: str = ""
     display: tuple[DisplayBlock, ...] = ()
     checks: tuple[tuple[bool, str], ...] = ()
+    compute: Compute | None = None
 
 
 READS_ONLY = Assessment(frozenset({Effect.READ}))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+import contextlib
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
 
 from ml_intern.core.protocol import ApprovalDecision
@@ -15,7 +16,8 @@ class Answer:
 
     Attributes:
         decisions: By tool call id; calls that are missing were not approved.
-        message: A new prompt that abandoned all pending calls, or None.
+        message: A new prompt that abandoned all pending calls, or None. Empty for calls that were still queueing to be
+            asked about: the prompt was told to those whose turn it was.
     """
 
     decisions: dict[str, ApprovalDecision]
@@ -23,16 +25,32 @@ class Answer:
 
 
 class PendingApprovals:
-    """At most one set of pending calls. The turn waits here; an answer, a new prompt or an interrupt ends it."""
+    """At most one set of pending calls. The turn waits here; an answer, a new prompt or an interrupt ends it.
+
+    Sub-agents that run side by side may all have something to ask: they queue for `turn`, so that a person is shown one
+    question at a time and each gets its own answer.
+    """
 
     def __init__(self) -> None:
         self._future: asyncio.Future[Answer] | None = None
         self._ids: frozenset[str] = frozenset()
+        self._asking = asyncio.Lock()
+        self._abandoned = 0
 
     @property
     def open(self) -> bool:
         """Whether calls wait for a decision."""
         return self._future is not None and not self._future.done()
+
+    @contextlib.asynccontextmanager
+    async def turn(self) -> AsyncIterator[bool]:
+        """The sole right to ask, in the order of coming.
+
+        Gives False when a new prompt has meanwhile given up all that was to be asked.
+        """
+        before = self._abandoned
+        async with self._asking:
+            yield before == self._abandoned
 
     async def wait(self, call_ids: Iterable[str]) -> Answer:
         """Waits for the decision on these calls. Cancelling the wait withdraws them."""
@@ -55,6 +73,7 @@ class PendingApprovals:
         """Gives the pending calls up for a new prompt. False when nothing is pending."""
         if not self.open:
             return False
+        self._abandoned += 1
         self._resolve(Answer({}, message))
         return True
 

@@ -39,6 +39,7 @@ _WORDS = {
     Effect.SCHEDULE: "sets up something that runs again and again",
     Effect.CATASTROPHIC: "could wreck this machine or an account",
 }
+_PLURALS = {"hf_jobs": "jobs", "sandbox_create": "sandboxes"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +105,8 @@ class Allowance:
     def describe(self) -> str:
         """What is allowed, for the person who allows it."""
         if not self.subject:
-            return f"{self.tool} up to ${self.max_usd:.2f}"
+            what = _PLURALS.get(self.tool, self.tool)
+            return f"{what} up to ${self.max_usd:.2f}" if self.max_usd else f"{what} that cost nothing"
         subject = self.subject if len(self.subject) <= 40 else self.subject[:39] + "…"
         return f"{self.tool} `{subject}{' …' if self.prefix else ''}`"
 

@@ -15,17 +15,18 @@ log = logging.getLogger(__name__)
 HEAD_SHARE = 0.25
 
 
-def shorten(text: str, limit: int, where: str) -> str:
+def shorten(text: str, limit: int, where: str, *, head_share: float = HEAD_SHARE) -> str:
     """Head and tail of a text that is longer than `limit` characters, with a line between that says what is missing.
 
     Args:
         text: Any text.
         limit: Characters to keep.
         where: Where the whole text is, for that line; empty when it is nowhere.
+        head_share: Share of the limit that its beginning gets.
     """
     if len(text) <= limit:
         return text
-    head = int(limit * HEAD_SHARE)
+    head = int(limit * head_share)
     tail = limit - head
     place = f" The whole output is in {where}: page through it with read." if where else ""
     marker = f"\n\n[… {len(text) - limit:,} of {len(text):,} characters left out here.{place} …]\n\n"

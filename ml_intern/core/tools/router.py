@@ -64,7 +64,9 @@ class ToolRouter:
         self._wired: dict[str, dict[str, Any]] = {}
         self._wire: tuple[dict[str, Any], ...] = ()
         self._slots = asyncio.Semaphore(parallel)
+        self._parallel = parallel
         self._locks: dict[str, asyncio.Lock] = {}
+        self._closed = False
         self.add(specs)
 
     def add(self, specs: Iterable[ToolSpec]) -> None:
@@ -83,6 +85,15 @@ class ToolRouter:
             self._specs.pop(name, None)
             self._wired.pop(name, None)
         self.add(specs)
+
+    def subset(self, names: Iterable[str]) -> ToolRouter:
+        """Some of these tools, for a sub-agent. What excludes a call here excludes it there.
+
+        It has slots of its own: the call that a sub-agent works for holds one of these, and must not wait for itself.
+        """
+        chosen = ToolRouter((self._specs[name] for name in names if name in self._specs), parallel=self._parallel)
+        chosen._locks, chosen._closed = self._locks, True
+        return chosen
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -140,6 +151,9 @@ class ToolRouter:
         return as_data(result, prepared.name) if prepared.spec.fetches else result
 
     def _unknown(self, name: str) -> str:
+        if self._closed:
+            tools = ", ".join(self._specs) or "none"
+            return f"ERROR: {name!r} is not available here, so it was NOT executed. The tools you have: {tools}."
         near = difflib.get_close_matches(name, self._specs, n=3, cutoff=0.5)
         hint = f"Did you mean {' or '.join(near)}?" if near else f"The tools are: {', '.join(self._specs)}."
         return f"ERROR: There is no tool named {name!r}, so nothing was executed. {hint}"

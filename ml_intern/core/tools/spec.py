@@ -7,6 +7,7 @@ it gets when they do not fit.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,8 +21,11 @@ if TYPE_CHECKING:
     from ml_intern.core.approvals.effects import Assessment
     from ml_intern.core.rent import Rent
     from ml_intern.core.settings import Settings
+    from ml_intern.core.subagent import Assignment
 
 State = TypeVar("State")
+
+log = logging.getLogger(__name__)
 
 
 class Params(BaseModel):
@@ -65,11 +69,15 @@ class SessionState:
         return self._items[kind]  # type: ignore[no-any-return]  # keyed by its own type, which a dict cannot express
 
     async def release(self) -> None:
-        """Stops what the tools have left running (objects with an `async stop()`), and forgets everything."""
+        """Stops what the tools have left running (objects with an `async stop()`), and forgets everything.
+
+        All are stopped side by side, and one that fails keeps none of the others from it.
+        """
         items, self._items = self._items, {}
-        for item in items.values():
-            if isinstance(item, _Stoppable):
-                await item.stop()
+        stopping = [item.stop() for item in items.values() if isinstance(item, _Stoppable)]
+        for error in await asyncio.gather(*stopping, return_exceptions=True):
+            if isinstance(error, BaseException):
+                log.error("something that a tool left running could not be stopped", exc_info=error)
 
 
 @dataclass(slots=True)
@@ -89,8 +97,14 @@ class ToolContext:
         emit: Sends an event of the tool's own (`plan_update`, for example).
         pay_as: Names the job that the call has started or follows. It is paid for once, under this name: a later call
             that learns what it has really cost corrects what an earlier one could only estimate.
+        pay_later: Leaves the payment of a job open beyond the end of the call, under the name given to `pay_as`: its
+            worst case stays promised until `measure` is called.
+        measure: Books what a job has cost, by its name; None: nobody will know, so its worst case. Does nothing for a
+            job this session does not pay for.
         rent: Opens the account of something that is paid for by the hour and goes on after the call: its name, its
             price (None when unknown) and the tool.
+        delegate: Lets a sub-agent work on something; gives what it has found. A sub-agent has none of its own.
+        salvage: Set by a call that can say, when it is interrupted, what it has found until then.
     """
 
     call_id: str
@@ -104,7 +118,11 @@ class ToolContext:
     set_state: Callable[..., None]
     emit: Callable[[Any], None]
     pay_as: Callable[[str], None] = lambda _: None
+    pay_later: Callable[[str], None] = lambda _: None
+    measure: Callable[[str, float | None], None] = lambda _ref, _usd: None
     rent: Callable[[str, float | None, str], Rent] = lambda ref, usd_per_hour, what: _unpaid(ref, usd_per_hour, what)
+    delegate: Callable[[Assignment], Awaitable[ToolResult]] | None = None
+    salvage: Callable[[], str] | None = None
     cancelled: asyncio.Event = field(default_factory=asyncio.Event)
 
 

@@ -157,6 +157,7 @@ def test_jobs_are_remembered_up_to_their_price() -> None:
 
 
 def test_an_allowance_says_what_it_allows() -> None:
-    assert Allowance.of("hf_jobs", job(2.0)).describe() == "hf_jobs up to $2.00"
+    assert Allowance.of("hf_jobs", job(2.0)).describe() == "jobs up to $2.00"
+    assert Allowance.of("hf_jobs", job(0.0)).describe() == "jobs that cost nothing"
     assert Allowance.of("bash", bash("git push origin", Effect.PUBLISH)).describe() == "bash `git push …`"
     assert Allowance.of("bash", bash("rm -r x", Effect.DESTROY)).describe() == "bash `rm -r x`"

@@ -14,9 +14,11 @@ from typing import Any, Self
 from ml_intern.core.approvals.effects import Assessment
 from ml_intern.core.tools.router import Prepared, Refused, ToolRouter
 from ml_intern.core.tools.spec import ToolResult, ToolSpec
+from ml_intern.tools.mcp.asking import Attendant
 from ml_intern.tools.mcp.config import parse_servers
 from ml_intern.tools.mcp.hub import McpHub, ServerStatus
 from ml_intern.tools.mcp.server import Patience
+from ml_intern.tools.mcp.vault import Vault
 from tests.support.tools import Bench, within_marks
 
 QUICK = Patience(connect_s=10.0, reconnect_s=5.0, attempts=2, backoff_s=0.02, relist_s=0.02)
@@ -39,6 +41,8 @@ class McpBench:
         builtins: Tools that are there before.
         env: Further variables of the run.
         patience: How long is waited.
+        attendant: Answers what servers ask.
+        config: The person's configuration directory.
     """
 
     def __init__(
@@ -49,6 +53,8 @@ class McpBench:
         builtins: tuple[ToolSpec, ...] = (),
         env: Mapping[str, str] | None = None,
         patience: Patience = QUICK,
+        attendant: Attendant | None = None,
+        config: Path | None = None,
     ) -> None:
         self.bench = Bench.at(directory)
         self.router = ToolRouter(builtins)
@@ -56,12 +62,14 @@ class McpBench:
         self._news = asyncio.Event()
         base = {"PATH": os.environ["PATH"], "HOME": str(self.bench.home)}
         self.hub = McpHub(
-            parse_servers(servers),
+            parse_servers(servers, keep_disabled=True),
             self.router,
             env={**base, **(env or {})},
             workspace=self.bench.workspace,
             tell=self._tell,
             patience=patience,
+            vault=Vault(config or directory / "config", lambda: None),
+            attendant=attendant,
         )
 
     async def __aenter__(self) -> Self:

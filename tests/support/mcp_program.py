@@ -88,12 +88,12 @@ class Server:
         """Answers a request."""
         self.send({"id": number, "result": result})
 
-    def ask(self, method: str, params: Message) -> Message:
+    def ask(self, method: str, params: Message, seconds: float = 5) -> Message:
         """Asks the client something, and waits for the answer."""
         number = f"ask-{method}"
         self.send({"id": number, "method": method, "params": params})
         with self.answered:
-            self.answered.wait_for(lambda: number in self.answers, timeout=5)
+            self.answered.wait_for(lambda: number in self.answers, timeout=seconds)
             return self.answers.pop(number)
 
     def run(self, number: Any, params: Message) -> None:
@@ -164,9 +164,47 @@ class Server:
         reply = self.ask("elicitation/create", {"message": "your password?", "requestedSchema": schema})
         return json.dumps(reply.get("result") or reply.get("error"))
 
-    def tool_ask_model(self) -> str:
-        prompt = {"role": "user", "content": {"type": "text", "text": "hi"}}
-        reply = self.ask("sampling/createMessage", {"messages": [prompt], "maxTokens": 5})
+    def tool_ask_form(self) -> str:
+        properties = {
+            "rows": {"type": "integer", "title": "Rows", "description": "how many", "minimum": 1},
+            "split": {"type": "string", "enum": ["train", "test"], "enumNames": ["for training", "for testing"]},
+            "tags": {"type": "array", "items": {"enum": ["a", "b", "c"]}, "maxItems": 2},
+            "sure": {"type": "boolean"},
+            "note": {"type": "string", "default": "none"},
+        }
+        schema = {"type": "object", "properties": properties, "required": ["rows", "split", "tags", "sure"]}
+        reply = self.ask("elicitation/create", {"message": "which data?", "requestedSchema": schema}, 60)
+        return json.dumps(reply.get("result") or reply.get("error"))
+
+    def tool_ask_yes(self) -> str:
+        schema = {"type": "object", "properties": {}}
+        reply = self.ask("elicitation/create", {"message": "go on?", "requestedSchema": schema}, 60)
+        return json.dumps(reply.get("result") or reply.get("error"))
+
+    def tool_ask_visit(self, text: str = "https://example.com/pay") -> str:
+        params = {"mode": "url", "message": "pay here", "url": text, "elicitationId": "1"}
+        reply = self.ask("elicitation/create", params, 60)
+        return json.dumps(reply.get("result") or reply.get("error"))
+
+    def tool_ask_late(self) -> str:
+        prompt = {"role": "user", "content": {"type": "text", "text": "too late"}}
+        params = {"messages": [prompt], "maxTokens": 5}
+        threading.Timer(
+            0.1, lambda: self.send({"id": "late", "method": "sampling/createMessage", "params": params})
+        ).start()
+        return "asked later"
+
+    def tool_late_answer(self) -> str:
+        with self.answered:
+            self.answered.wait_for(lambda: "late" in self.answers, timeout=5)
+        return json.dumps(self.answers["late"].get("error"))
+
+    def tool_ask_model(self, text: str = "hi") -> str:
+        content = {"type": "text", "text": text}
+        if text == "picture":
+            content = {"type": "image", "data": "QUJD", "mimeType": "image/png"}
+        params = {"messages": [{"role": "user", "content": content}], "systemPrompt": "be brief", "maxTokens": 50}
+        reply = self.ask("sampling/createMessage", params, 60)
         return json.dumps(reply.get("result") or reply.get("error"))
 
     def tool_ask_roots(self) -> str:

@@ -37,11 +37,24 @@ class ProgramServer(_Server):
     transport: Literal["stdio"] = "stdio"
 
 
+class OAuthClient(BaseModel):
+    """Who we are to a server that people sign in to, where it does not let programs register by themselves."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    client_id: str = ""
+    client_secret: Annotated[str, Field(repr=False)] = ""
+    scopes: tuple[str, ...] = ()
+    callback_port: Annotated[int, Field(ge=0, le=65535)] = 0
+    """Port of 127.0.0.1 that the browser comes back to; 0: any free one."""
+
+
 class RemoteServer(_Server):
     """A server at an address."""
 
     url: str
     headers: dict[str, str] = Field(default_factory=dict)
+    oauth: OAuthClient = OAuthClient()
     transport: Literal["http", "sse"] = "http"
 
     @field_validator("url")
@@ -68,11 +81,12 @@ class RemoteServer(_Server):
 ServerConfig = ProgramServer | RemoteServer
 
 
-def parse_servers(entries: Mapping[str, Mapping[str, Any]]) -> dict[str, ServerConfig]:
+def parse_servers(entries: Mapping[str, Mapping[str, Any]], *, keep_disabled: bool = False) -> dict[str, ServerConfig]:
     """The servers that are to be used, by name; disabled ones are checked and left out.
 
     Args:
         entries: `mcpServers` of the configuration, variables substituted.
+        keep_disabled: Whether disabled ones are wanted too.
 
     Raises:
         ConfigError: An entry is wrong; the sentence names the server and never shows a value, which may be a key.
@@ -83,7 +97,7 @@ def parse_servers(entries: Mapping[str, Mapping[str, Any]]) -> dict[str, ServerC
         config = _parse(name, _usual_words(entry))
         if (other := prefixes.setdefault(safe_name(name), name)) != name:
             raise ConfigError(f"mcpServers.{name} and mcpServers.{other} would name their tools alike; rename one.")
-        if not config.disabled:
+        if keep_disabled or not config.disabled:
             servers[name] = config
     return servers
 

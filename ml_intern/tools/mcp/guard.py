@@ -48,8 +48,9 @@ class Guard:
         async with self._starting:
             if self._process is None:
                 command = (sys.executable, "-I", "-S", "-c", _PROGRAM)
+                # It needs no variables, so it gets none: keys are among ours.
                 self._process = await asyncio.create_subprocess_exec(
-                    *command, stdin=PIPE, stdout=DEVNULL, stderr=DEVNULL, **spawn_options()
+                    *command, stdin=PIPE, stdout=DEVNULL, stderr=DEVNULL, env={}, **spawn_options()
                 )
 
     @contextmanager

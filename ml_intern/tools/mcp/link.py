@@ -10,6 +10,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from ml_intern.core.llm.routing import find_hf_token
 from ml_intern.tools.mcp.config import ProgramServer, RemoteServer, ServerConfig
+from ml_intern.tools.mcp.oauth import SIGN_IN, Grant, SignIn, authentication
 from ml_intern.tools.mcp.process import MAX_MESSAGE_BYTES, Host, ServerProcess
 
 if TYPE_CHECKING:
@@ -34,13 +35,30 @@ class Link:
         config: Where it is.
         host: What it finds here.
         on_end: Called when nothing more will come from the server.
+        note: Takes lines for the server's log.
+        sign_in: The sign-in that a person has asked for.
+
+    Attributes:
+        grant: What the server has granted to us; None where that is not how it is entered.
     """
 
-    def __init__(self, name: str, config: ServerConfig, host: Host, on_end: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        name: str,
+        config: ServerConfig,
+        host: Host,
+        on_end: Callable[[], None],
+        note: Callable[[str], None],
+        sign_in: SignIn | None = None,
+    ) -> None:
         self._name = name
         self._config = config
         self._host = host
         self._on_end = on_end
+        self._note = note
+        self._sign_in = sign_in
+        self._sign_in_problem = ""
+        self.grant: Grant | None = None
         self._process: ServerProcess | None = None
         self._status = 0
 
@@ -49,7 +67,7 @@ class Link:
         """The two streams; leaving the block ends the connection, and the program if there is one."""
         async with AsyncExitStack() as stack:
             if isinstance(self._config, ProgramServer):
-                self._process = ServerProcess(self._name, self._config, self._host)
+                self._process = ServerProcess(self._name, self._config, self._host, self._note)
                 read, write = await stack.enter_async_context(self._process.streams())
             else:
                 read, write = await stack.enter_async_context(self._remote(self._config))
@@ -59,6 +77,8 @@ class Link:
         """Why the connection failed, as far as the transport knows; empty when it does not."""
         if self._process is not None:
             return self._process.account()
+        if self.needs_sign_in:
+            return self._sign_in_problem or SIGN_IN
         if self.refused or self._status >= 500:
             return f"the server {_REFUSALS.get(self._status, 'has a fault')} (HTTP {self._status})"
         return ""
@@ -68,22 +88,41 @@ class Link:
         """Whether the server has understood the last request and declines it, as it will again on this connection."""
         return self._status in _REFUSALS
 
+    @property
+    def needs_sign_in(self) -> bool:
+        """Whether it would let us in after a person has signed in to it."""
+        return bool(self._sign_in_problem) or (self._status == 401 and self.grant is not None)
+
     @asynccontextmanager
     async def _remote(self, config: RemoteServer) -> AsyncIterator[TransportStreams]:
         headers = headers_for(config, self._host.env)
+        auth = await self._authentication(config, headers)
         if config.transport == "sse":
             from mcp.client.sse import sse_client
 
-            async with sse_client(config.url, headers=headers, httpx_client_factory=self._client) as streams:
+            factory = self._client
+            async with sse_client(config.url, headers=headers, httpx_client_factory=factory, auth=auth) as streams:
                 yield streams
             return
         from mcp.client.streamable_http import streamable_http_client
 
         async with (
-            self._client(headers) as client,
+            self._client(headers, auth=auth) as client,
             streamable_http_client(config.url, http_client=client, max_sse_event_size=MAX_MESSAGE_BYTES) as streams,
         ):
             yield streams
+
+    async def _authentication(self, config: RemoteServer, headers: Mapping[str, str]) -> httpx2.Auth | None:
+        """None where a key is configured or nothing was granted: then a server that wants a sign-in says so."""
+        if self._host.vault is None or any(name.lower() == "authorization" for name in headers):
+            return None
+        self.grant = grant = Grant(self._host.vault, config)
+        await grant.load()
+
+        def failed(reason: str) -> None:
+            self._sign_in_problem = reason
+
+        return await authentication(config, grant, self._sign_in, failed)
 
     def _client(
         self,
@@ -94,7 +133,8 @@ class Link:
         import httpx2
 
         async def note(response: httpx2.Response) -> None:
-            self._status = response.status_code
+            if "timeout" in response.request.extensions:  # else it is one of the sign-in's own, not made by the client
+                self._status = response.status_code
 
         silence = max(_SILENCE_S, self._config.timeout_s)
         return httpx2.AsyncClient(

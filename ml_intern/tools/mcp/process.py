@@ -8,14 +8,16 @@ import logging
 import shutil
 import time
 from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ml_intern.tools.mcp.asking import Attendant
 from ml_intern.tools.mcp.config import ProgramServer
 from ml_intern.tools.mcp.guard import Guard
+from ml_intern.tools.mcp.vault import Vault
 from ml_intern.tools.processes import kill_group, spawn_options, terminate_group
 from ml_intern.tools.terminal_text import clean
 
@@ -48,11 +50,15 @@ class Host:
         env: The environment of this run, secrets included; servers get little of it.
         workspace: The one directory they are told of.
         guard: Ends programs when we cannot.
+        vault: Where sign-ins are kept; None: nobody signs in.
+        attendant: Answers what servers ask; None declines it all.
     """
 
     env: Mapping[str, str]
     workspace: Path
     guard: Guard = field(default_factory=Guard)
+    vault: Vault | None = None
+    attendant: Attendant | None = None
 
 
 class ServerProcess:
@@ -63,12 +69,14 @@ class ServerProcess:
         config: How to start it.
         host: The environment, of which the server gets the few variables that `mcp` lets through and its own; the
             workspace, where it starts unless it is configured otherwise; and the guard.
+        note: Takes what it writes to its standard error.
     """
 
-    def __init__(self, name: str, config: ProgramServer, host: Host) -> None:
+    def __init__(self, name: str, config: ProgramServer, host: Host, note: Callable[[str], None]) -> None:
         self._name = name
         self._config = config
         self._host = host
+        self._note = note
         self._last_words = ""
         self._said_at = 0.0
         self._fault = ""
@@ -183,6 +191,7 @@ class ServerProcess:
             # One record for each piece, so that a chatty server costs no more than a quiet one.
             text = _shown(piece, _LOGGED_CHARS)
             log.info("MCP server %s: %s", self._name, text)
+            self._note(text)
             if text:
                 self._last_words = text.rsplit("\n", 1)[-1].strip()[:300]
                 self._said_at = time.monotonic()

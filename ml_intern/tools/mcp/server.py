@@ -9,27 +9,37 @@ import asyncio
 import contextlib
 import logging
 import math
+from collections import deque
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 from ml_intern.core.tools.spec import ToolContext, ToolResult
+from ml_intern.tools.mcp.asking import Asking
 from ml_intern.tools.mcp.call_log import CallLog
 from ml_intern.tools.mcp.config import RemoteServer, ServerConfig
 from ml_intern.tools.mcp.content import as_text
 from ml_intern.tools.mcp.faults import cause, explain
 from ml_intern.tools.mcp.link import Link, is_on_hub
 from ml_intern.tools.mcp.listing import ListedTool, list_tools
+from ml_intern.tools.mcp.media import Media
+from ml_intern.tools.mcp.oauth import SignIn
 from ml_intern.tools.mcp.process import Host
+from ml_intern.tools.terminal_text import clean
 
 if TYPE_CHECKING:
-    import mcp_types
     from mcp import Client
 
 log = logging.getLogger(__name__)
 
-State = Literal["connecting", "connected", "failed"]
+State = Literal["disabled", "connecting", "connected", "sign_in", "failed"]
+"""`sign_in`: it lets nobody in who has not signed in."""
+
+JOURNAL_LINES = 300
+SIGN_IN_S = 300.0
+"""How long a person may take for signing in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +89,7 @@ class McpServer:
         name: Its name in the configuration.
         config: Where it is.
         host: What it finds here.
-        on_tools: Takes the tools when they are known, and whenever they change.
+        on_change: Called whenever anything about it changes: its state, its tools.
         tell: Takes sentences for a person: the text, and whether it is bad news.
         patience: How long is waited.
 
@@ -87,6 +97,9 @@ class McpServer:
         state: How things stand.
         problem: Why it is not connected, or empty.
         tools: What it offered when it was last connected.
+        sign_in: The sign-in that a person has asked for.
+        signed_in: Where the sign-in is kept, in words; empty without one.
+        journal: The last lines about it, oldest first.
     """
 
     def __init__(
@@ -95,17 +108,20 @@ class McpServer:
         config: ServerConfig,
         *,
         host: Host,
-        on_tools: Callable[[McpServer], None],
+        on_change: Callable[[McpServer], None],
         tell: Callable[[str, bool], None],
         patience: Patience,
     ) -> None:
         self.name = name
-        self.state: State = "connecting"
+        self.config = config
+        self.state: State = "disabled"
         self.problem = ""
+        self.sign_in: SignIn | None = None
+        self.signed_in = ""
+        self.journal: deque[str] = deque(maxlen=JOURNAL_LINES)
         self.tools: tuple[ListedTool, ...] = ()
-        self._config = config
         self._host = host
-        self._on_tools = on_tools
+        self._on_change = on_change
         self._tell = tell
         self._patience = patience
         self._client: Client | None = None
@@ -114,7 +130,7 @@ class McpServer:
         self._connection = _Connection()
         self._settled = asyncio.Event()
         self._wanted = asyncio.Event()
-        self._running: set[CallLog] = set()
+        self._asking = Asking(name, host.workspace, host.attendant, self._note)
 
     # ------------------------------------------------------------------------------------------------ connecting
 
@@ -123,7 +139,8 @@ class McpServer:
         patience = self._patience
         failures = 0
         while True:
-            self.state, self._since = "connecting", math.inf
+            self._since = math.inf
+            self._enter("connecting")
             final = await self._connect_and_follow()
             if (task := asyncio.current_task()) and task.cancelling():
                 raise asyncio.CancelledError  # the client has turned our own end into an error of its own
@@ -131,6 +148,7 @@ class McpServer:
                 failures = 0
             failures += 1
             log.warning("MCP server %s: %s", self.name, self.problem)
+            self._note(f"not connected: {self.problem}")
             if final or failures >= patience.attempts:
                 self._fail()
                 await self._wanted.wait()
@@ -141,22 +159,47 @@ class McpServer:
                         await self._wanted.wait()
             self._wanted.clear()
 
+    async def settled(self) -> None:
+        """Waits until it is connected or known not to be."""
+        await self._settled.wait()
+
+    def rest(self) -> None:
+        """It is not looked after any more: disabled, and without tools. Call it when its task has ended."""
+        self.tools, self.problem = (), ""
+        self._introduced = self._complained = False
+        self._settled.clear()
+        self._wanted.clear()
+        self._enter("disabled")
+
+    def _enter(self, state: State) -> None:
+        self.state = state
+        self._on_change(self)
+
+    def _note(self, text: str) -> None:
+        stamp = datetime.now().astimezone().strftime("%H:%M:%S")
+        self.journal.extend(f"{stamp}  {line}" for line in clean(text).splitlines() if line.strip())
+
     def _fail(self) -> None:
-        self.state = "failed"
+        link = self._connection.link
+        wants_us = link is not None and link.needs_sign_in
+        self._enter("sign_in" if wants_us else "failed")
         if not self._complained:
             self._complained = True
-            self._tell(f"The MCP server {self.name} cannot be used: {self.problem}.", True)
+            what = f"The MCP server {self.name} cannot be used: {self.problem}."
+            self._tell(f"{what} Do it in the app: /mcp, then s." if wants_us else what, True)
         self._wanted.clear()
         self._settled.set()
 
     async def _connect_and_follow(self) -> bool:
         """One connection from beginning to end. Gives whether it is pointless to try again."""
         connection = self._connection = _Connection()
-        link = Link(self.name, self._config, self._host, connection.end)
+        sign_in, self.sign_in = self.sign_in, None
+        link = Link(self.name, self.config, self._host, connection.end, self._note, sign_in)
         connection.link = link
+        patience_s = SIGN_IN_S if sign_in is not None else self._patience.connect_s
         try:
             async with AsyncExitStack() as stack:
-                async with asyncio.timeout(self._patience.connect_s):
+                async with asyncio.timeout(patience_s):
                     client = await stack.enter_async_context(self._client_over(link))
                     tools = await self._list(client)
                 self._connected(client, tools)
@@ -164,10 +207,11 @@ class McpServer:
             self.problem = link.account() or "the connection broke off"
             return False
         except Exception as error:  # the border of foreign code: one server that fails must not take others along
-            silence = f"it did not answer within {self._patience.connect_s:g} s"
-            self.problem = silence if isinstance(error, TimeoutError) else link.account() or explain(error)
+            silence = f"it did not answer within {patience_s:g} s"
+            self.problem = silence if isinstance(error, TimeoutError) else _account(link, error)
             log.debug("connection to %s", self.name, exc_info=True)
-            return link.refused or isinstance(cause(error), FileNotFoundError | NotADirectoryError | PermissionError)
+            final = sign_in is not None or link.refused or link.needs_sign_in
+            return final or isinstance(cause(error), FileNotFoundError | NotADirectoryError | PermissionError)
         finally:
             self._client = None
             self._settled.clear()
@@ -181,9 +225,10 @@ class McpServer:
         return Client(
             link.streams(),
             client_info=Implementation(name="ml-intern", version=__version__),
-            list_roots_callback=self._list_roots,
-            elicitation_callback=self._decline,
-            logging_callback=self._on_log,
+            list_roots_callback=self._asking.on_roots,
+            elicitation_callback=self._asking.on_elicit,
+            sampling_callback=self._asking.on_sample if self._host.attendant is not None else None,
+            logging_callback=self._asking.on_log,
             message_handler=self._on_message,
             log_level="info",
             cache=None,
@@ -192,11 +237,14 @@ class McpServer:
     def _connected(self, client: Client, tools: tuple[ListedTool, ...]) -> None:
         news = self._complained or not self._introduced
         self._complained, self._introduced = False, True
-        self._client, self.problem, self.state = client, "", "connected"
+        self._client, self.problem, self.tools = client, "", tools
         self._since = asyncio.get_running_loop().time()
         self._settled.set()
+        grant = self._connection.link.grant if self._connection.link is not None else None
+        self.signed_in = (grant.place or "kept from before") if grant is not None and grant.granted else ""
         log.info("MCP server %s is connected: %d tools", self.name, len(tools))
-        self._take(tools)
+        self._note(f"connected: {len(tools)} tools")
+        self._enter("connected")
         if news:
             count = f"{len(tools)} tool{'' if len(tools) == 1 else 's'}"
             self._tell(f"The MCP server {self.name} is connected: {count}.", False)
@@ -204,10 +252,11 @@ class McpServer:
     def _take(self, tools: tuple[ListedTool, ...]) -> None:
         if tools != self.tools:
             self.tools = tools
-            self._on_tools(self)
+            self._note(f"the tools have changed: {len(tools)} now")
+            self._on_change(self)
 
     async def _list(self, client: Client) -> tuple[ListedTool, ...]:
-        on_hub = isinstance(self._config, RemoteServer) and is_on_hub(self._config.url, self._host.env)
+        on_hub = isinstance(self.config, RemoteServer) and is_on_hub(self.config.url, self._host.env)
         return await list_tools(client, on_hub=on_hub)
 
     async def _follow(self, client: Client, connection: _Connection) -> None:
@@ -262,26 +311,6 @@ class McpServer:
         elif isinstance(message, Exception):
             log.warning("MCP server %s: %s", self.name, explain(message))
 
-    async def _on_log(self, params: mcp_types.LoggingMessageNotificationParams) -> None:
-        text = params.data if isinstance(params.data, str) else str(params.data)
-        log.info("MCP server %s says (%s): %s", self.name, params.level, text[:2000])
-        if len(self._running) == 1:  # the protocol does not say which call a message belongs to
-            next(iter(self._running)).message(params.level, text)
-
-    async def _list_roots(self, context: Any) -> mcp_types.ListRootsResult:  # noqa: ARG002 - called by name
-        from mcp_types import ListRootsResult, Root
-
-        # Some servers take what they may touch from here: the workspace, and nothing beyond.
-        workspace = self._host.workspace
-        return ListRootsResult(roots=[Root(uri=workspace.as_uri(), name=workspace.name)])
-
-    async def _decline(self, context: Any, params: mcp_types.ElicitRequestParams) -> mcp_types.ElicitResult:  # noqa: ARG002
-        from mcp_types import ElicitResult
-
-        for call in self._running:
-            call.message("notice", f"the server asked for input, which was declined: {params.message}")
-        return ElicitResult(action="decline")
-
     # -------------------------------------------------------------------------------------------------- calling
 
     async def call(self, tool: str, arguments: dict[str, Any], context: ToolContext) -> ToolResult:
@@ -291,11 +320,11 @@ class McpServer:
             text = f"ERROR: The MCP server {self.name} is not connected: {self.problem or 'it is still starting'}."
             return ToolResult(f"{text} The call was NOT executed. Go on without this server, or try later.", ok=False)
         progress = CallLog(context.log)
-        self._running.add(progress)
-        limit = self._config.timeout_s
+        limit = self.config.timeout_s
         try:
-            async with asyncio.timeout(limit):
-                result = await client.call_tool(tool, arguments, progress_callback=progress.progress)
+            async with asyncio.timeout(limit) as timeout:
+                with self._asking.during(progress, timeout):
+                    result = await client.call_tool(tool, arguments, progress_callback=progress.progress)
         except TimeoutError:
             text = f"ERROR: {tool} did not answer within {limit:g} s and was cancelled; what it did is not undone."
             return ToolResult(f"{text} A person can raise mcpServers.{self.name}.timeout_s.", ok=False)
@@ -303,9 +332,8 @@ class McpServer:
             log.info("MCP server %s: a call of %s failed: %r", self.name, tool, error)
             log.debug("where it failed", exc_info=True)
             return self._failed(tool, error)
-        finally:
-            self._running.discard(progress)
-        return ToolResult(as_text(result), ok=not result.is_error)
+        media = Media(context.spill_dir, f"{self.name}-{context.call_id}")
+        return ToolResult(await asyncio.to_thread(as_text, result, media.keep), ok=not result.is_error)
 
     async def _reach(self) -> Client | None:
         """The client, waiting a little for a server that has to be connected to again."""
@@ -329,3 +357,12 @@ class McpServer:
         self._connection.end()
         text = f"ERROR: The connection to the MCP server {self.name} broke off during this call: {reason}."
         return ToolResult(f"{text} It may or may not have been carried out; look before you repeat it.", ok=False)
+
+
+def _account(link: Link, error: Exception) -> str:
+    """Why a connection failed: what the transport knows, unless a sign-in went wrong that it knows nothing of."""
+    from mcp.client.auth import OAuthFlowError
+
+    if isinstance(bottom := cause(error), OAuthFlowError):
+        return explain(bottom)
+    return link.account() or explain(error)

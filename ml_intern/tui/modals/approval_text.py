@@ -28,6 +28,7 @@ TITLES = {
     "hf_repo_files": "Change files on the Hub",
     "hf_repo_git": "Change a repository on the Hub",
     "notify": "Send a message",
+    "mcp_sampling": "Let an MCP server ask the model",
 }
 
 

@@ -39,18 +39,20 @@ async def test_tools_arrive_in_the_router_and_answer(tmp_path: Path) -> None:
         assert (await mcp.call("notes__echo", text="")).text == "(no output)"
 
 
-async def test_what_is_no_text_is_described_without_its_bytes(tmp_path: Path) -> None:
+async def test_what_is_no_text_is_described_and_kept_in_files(tmp_path: Path) -> None:
     async with McpBench(tmp_path, {"notes": program()}) as mcp:
         await mcp.settled()
+        kept = mcp.bench.spill_dir
         assert (await mcp.call("notes__blocks")).text.split("\n") == [
             "first",
-            "[image, image/png, 3 kB: it cannot be shown here]",
-            "[audio, audio/wav, 3 bytes: it cannot be shown here]",
+            f"[image, image/png, 3 kB: kept in {kept}/notes-call-1-1.png]",
+            f"[audio, audio/wav, 3 bytes: kept in {kept}/notes-call-1-2.wav]",
             "[resource: a.csv, file:///a.csv, the table]",
             "[file:///b.txt]",
             "inside b",
-            "[file:///c.bin, binary data, 3 bytes: it cannot be shown here]",
+            f"[file:///c.bin, binary data, 3 bytes: kept in {kept}/notes-call-1-3.bin]",
         ]
+        assert (kept / "notes-call-1-1.png").read_bytes() == b"ABC" * 1000
 
 
 async def test_a_long_result_is_cut_and_kept_whole_in_a_file(tmp_path: Path) -> None:
@@ -86,8 +88,9 @@ async def test_questions_of_a_server_get_a_clear_answer(tmp_path: Path) -> None:
     async with McpBench(tmp_path, {"notes": program()}) as mcp:
         await mcp.settled()
         assert json.loads((await mcp.call("notes__ask_person")).text) == {"action": "decline"}
-        assert mcp.bench.logged == ["notice: the server asked for input, which was declined: your password?"]
-        assert "not supported" in json.loads((await mcp.call("notes__ask_model")).text)["message"]
+        why = "the server asked for input, which was declined (nobody is here to answer): your password?"
+        assert mcp.bench.logged == [f"notice: {why}"]
+        assert "not supported" in json.loads((await mcp.call("notes__ask_model")).text)["message"].lower()
         (root,) = json.loads((await mcp.call("notes__ask_roots")).text)["roots"]
         assert root["uri"] == mcp.bench.workspace.as_uri()
 
@@ -103,7 +106,7 @@ async def test_names_fit_every_provider_and_are_unique(tmp_path: Path) -> None:
         tools = mcp.router.names
         assert all(len(name) <= 64 and name.isascii() for name in tools)
         assert all(character.isalnum() or character in "_-" for name in tools for character in name)
-        assert len(set(tools)) == len(tools) == 15 + 5
+        assert len(set(tools)) == len(tools) == 20 + 5
         assert "my_notes___echo" in tools
         assert "my_notes___a_b_c" in tools
 

@@ -91,13 +91,21 @@ async def test_a_server_that_has_forgotten_the_session_is_connected_to_again(tmp
 
 
 @pytest.mark.parametrize(
-    ("status", "reason"),
-    [(401, "refused the credentials (HTTP 401)"), (403, "refused access"), (404, "nothing at this address")],
+    ("status", "key", "reason"),
+    [
+        (401, "", "it wants you to sign in. Do it in the app: /mcp, then s."),
+        (401, "Bearer old", "refused the credentials (HTTP 401)"),
+        (403, "", "refused access"),
+        (404, "", "nothing at this address"),
+    ],
 )
-async def test_a_refusal_is_told_in_words_and_not_tried_again(tmp_path: Path, status: int, reason: str) -> None:
+async def test_a_refusal_is_told_in_words_and_not_tried_again(
+    tmp_path: Path, status: int, key: str, reason: str
+) -> None:
     with HttpServer() as server:
         server.status = status
-        async with McpBench(tmp_path, {"old": {"url": server.url}}) as mcp:
+        entry = {"url": server.url, "headers": {"Authorization": key} if key else {}}
+        async with McpBench(tmp_path, {"old": entry}) as mcp:
             await mcp.settled()
             assert mcp.told[0][1]
             assert reason in mcp.told[0][0]

@@ -1,0 +1,63 @@
+"""Pictures, sound and other bytes that a call gave back, as files that a person can open."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from pathlib import Path
+
+MAX_FILES = 20
+MAX_BYTES = 8 * 2**20
+
+_ENDINGS = {
+    "image/png": ".png",
+    "image/jpeg": ".jpg",
+    "image/gif": ".gif",
+    "image/webp": ".webp",
+    "image/svg+xml": ".svg",
+    "audio/wav": ".wav",
+    "audio/x-wav": ".wav",
+    "audio/mpeg": ".mp3",
+    "audio/ogg": ".ogg",
+    "application/pdf": ".pdf",
+}
+"""Of the few types that people open; the system's own list would also name programs."""
+
+
+class Media:
+    """Keeps what one call gave back.
+
+    Args:
+        directory: Where long outputs of the session are kept.
+        stem: Begins the names of the files.
+    """
+
+    def __init__(self, directory: Path, stem: str) -> None:
+        self._directory = directory
+        self._stem = re.sub(r"[^A-Za-z0-9_-]+", "_", stem)[:80]
+        self._count = 0
+
+    def keep(self, encoded: str, kind: str) -> str:
+        """Writes bytes to a file and tells in words where they are, or why they are nowhere.
+
+        Args:
+            encoded: The bytes in base64.
+            kind: Their media type.
+        """
+        self._count += 1
+        if self._count > MAX_FILES:
+            return "not kept: there are too many"
+        if len(encoded) * 3 // 4 > MAX_BYTES:
+            return f"not kept: it is larger than {MAX_BYTES // 2**20} MB"
+        try:
+            data = base64.b64decode(encoded, validate=True)
+            self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+            ending = _ENDINGS.get(kind.split(";")[0].strip().lower(), ".bin")
+            path = self._directory / f"{self._stem}-{self._count}{ending}"
+            path.write_bytes(data)
+        except (binascii.Error, ValueError):
+            return "not kept: it is no valid base64"
+        except OSError as error:
+            return f"not kept: {(error.strerror or str(error)).lower()}"
+        return f"kept in {path}"

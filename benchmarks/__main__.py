@@ -25,7 +25,7 @@ from benchmarks.subjects import Subject, find_subjects
 
 HEADLESS = "headless"
 GROUPS = {"app": tuple(name for name in PARTS if name not in ON_REQUEST)}
-ALONE = {name: path for name in ("soak", "transcript") if (path := Path(__file__).with_name(f"{name}.py")).exists()}
+ALONE = ("review", "soak", "transcript")
 """Programs with a table of their own; they run when named."""
 
 
@@ -35,7 +35,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     names = list(dict.fromkeys(part for name in choice.names for part in GROUPS.get(name, (name,))))
     if not choice.names:
         names = [*GROUPS["app"], HEADLESS]
-    code = max((subprocess.run([sys.executable, ALONE[name]]).returncode for name in names if name in ALONE), default=0)
+    alone = [[sys.executable, "-m", f"benchmarks.{name}"] for name in names if name in ALONE]
+    code = max((subprocess.run(command).returncode for command in alone), default=0)
     names = [name for name in names if name not in ALONE]
     if not names:
         return code

@@ -37,14 +37,20 @@ def put_aside(value: Any, directory: Path) -> Any:
     return value
 
 
-def bring_back(value: Any, directory: Path) -> Any:
-    """The inverse of `put_aside`. In the place of a text whose file is gone stands a sentence that says so."""
+def bring_back(value: Any, directory: Path, limit: int | None = None) -> Any:
+    """The inverse of `put_aside`. In the place of a text whose file is gone stands a sentence that says so.
+
+    Args:
+        value: The data.
+        directory: Where the files are.
+        limit: Of each file, at most so many bytes are read; None for all of it.
+    """
     if isinstance(value, dict):
         if set(value) == {"$file", "chars"} and _NAME.match(str(value["$file"])):
-            return _fetch(directory / value["$file"], value["chars"])
-        return {key: bring_back(item, directory) for key, item in value.items()}
+            return _fetch(directory / value["$file"], value["chars"], limit)
+        return {key: bring_back(item, directory, limit) for key, item in value.items()}
     if isinstance(value, list):
-        return [bring_back(item, directory) for item in value]
+        return [bring_back(item, directory, limit) for item in value]
     return value
 
 
@@ -60,8 +66,11 @@ def _keep(text: str, directory: Path) -> dict[str, Any]:
     return {"$file": name, "chars": len(text)}
 
 
-def _fetch(path: Path, chars: Any) -> str:
+def _fetch(path: Path, chars: Any, limit: int | None) -> str:
     try:
-        return path.read_bytes().decode("utf-8", "surrogatepass")
+        if limit is None:
+            return path.read_bytes().decode("utf-8", "surrogatepass")
+        with path.open("rb") as file:
+            return file.read(limit).decode("utf-8", "ignore")  # the cut may go through a character
     except (OSError, ValueError):
         return f"[A text of {chars} characters was kept in {path.name} beside the log; it cannot be read any more.]"

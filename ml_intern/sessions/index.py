@@ -20,14 +20,18 @@ from typing import Any, TypeVar
 from ml_intern.sessions.find import SessionFile, logs_in
 from ml_intern.sessions.lock import in_use
 from ml_intern.sessions.log import make_private_directories
-from ml_intern.sessions.query import fts_query, marked, words_of
-from ml_intern.sessions.rows import COLUMNS, NUMBER_MASK, forget, summary_of_row, take_in
+from ml_intern.sessions.query import marked, words_of
+from ml_intern.sessions.rows import ALL_COLUMNS, COLUMNS, forget, summary_of_row, take_in
+from ml_intern.sessions.search import find_places, scope_of
+from ml_intern.sessions.spend import SCHEMA as SPEND_SCHEMA
 from ml_intern.sessions.summary import Summary
 
 log = logging.getLogger(__name__)
 
-VERSION = 1
+VERSION = 3
 _BATCH_BYTES = 4_000_000
+_STEPS = 20_000
+"""So many steps of the database, a fraction of a millisecond, lie between two looks whether a search is to stop."""
 _PASSING = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_INTERRUPT})
 _HOPELESS = frozenset({sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR})
 _SCHEMA = f"""
@@ -54,12 +58,18 @@ CREATE TABLE sessions (
     tags TEXT NOT NULL,
     origin TEXT NOT NULL,
     errors INTEGER NOT NULL,
-    last_seq INTEGER NOT NULL
+    last_seq INTEGER NOT NULL,
+    answer TEXT NOT NULL,
+    tools TEXT NOT NULL,
+    jobs TEXT NOT NULL,
+    artifacts TEXT NOT NULL
 );
 CREATE INDEX by_time ON sessions (ended);
 CREATE INDEX by_directory ON sessions (directory, ended);
 CREATE VIRTUAL TABLE texts USING fts5 (text, kind UNINDEXED, seq UNINDEXED, tokenize = 'unicode61');
+CREATE VIRTUAL TABLE terms USING fts5vocab (texts, instance);
 INSERT INTO texts (texts, rank) VALUES ('hashsize', 16777216);
+{SPEND_SCHEMA}
 PRAGMA user_version = {VERSION};
 COMMIT;
 """  # noqa: S608 - no input, a number of ours
@@ -87,6 +97,25 @@ class Found:
     seq: int
 
 
+@dataclass(frozen=True, slots=True)
+class Details:
+    """All that is known of a session.
+
+    Attributes:
+        session: The session, with what lists leave out.
+        path: Its log.
+        size: Bytes of the log.
+    """
+
+    session: Summary
+    path: Path
+    size: int
+
+
+Tell = Callable[[Sequence[str], Sequence[str]], object]
+"""Takes ids of sessions that are new or changed, and of those that are gone."""
+
+
 class IndexUnavailableError(Exception):
     """The index can neither be read nor made. The message is one sentence."""
 
@@ -104,62 +133,82 @@ class SessionIndex:
 
     # --------------------------------------------------------------------------------------------------- asking
 
-    def list(
-        self, directory: Path | None = None, *, words: str = "", limit: int = 1_000_000, offset: int = 0
-    ) -> _Summaries:
+    def list(self, directory: Path | None = None, *, limit: int = 1_000_000, offset: int = 0) -> _Summaries:
         """Sessions as of the last `refresh`, the one used last first.
 
         Args:
             directory: Only those that worked there.
-            words: Only those with all these words in title, prompt, directory, model or tags, in any letter case.
             limit: How many at most.
             offset: How many to pass over.
 
         Raises:
             IndexUnavailableError: There is no index to ask, and none can be made.
         """
-        conditions: Any = ["1"]
-        values: Any = []
-        if directory is not None:
-            conditions.append("directory = ?")
-            values.append(str(directory))
-        for word in words.split():
-            conditions.append(
-                r"name || ' ' || prompt || ' ' || directory || ' ' || model || ' ' || tags LIKE ? ESCAPE '\'"
-            )
-            values.append(f"%{_escaped(word)}%")
-        query = f"SELECT path, {', '.join(COLUMNS)} FROM sessions WHERE {' AND '.join(conditions)}"  # noqa: S608 - no input in it
+        query = f"SELECT path, {', '.join(COLUMNS)} FROM sessions"  # noqa: S608 - no input in it
+        query += " WHERE directory = ?" if directory is not None else ""
         query += " ORDER BY ended DESC, number DESC LIMIT ? OFFSET ?"
-        return self._ask(lambda db: [self._summary(row) for row in db.execute(query, (*values, limit, offset))])
+        where = [] if directory is None else [str(directory)]
+        return self._ask(lambda db: [self._summary(row) for row in db.execute(query, (*where, limit, offset))])
 
-    def search(self, words: str, *, directory: Path | None = None, limit: int = 50) -> Sequence[Found]:
+    def those(self, ids: Sequence[str]) -> _Summaries:
+        """Those of these sessions that it knows, in no order."""
+        query = f"SELECT path, {', '.join(COLUMNS)} FROM sessions WHERE id = ?"  # noqa: S608 - no input in it
+        return self._ask(lambda db: [self._summary(row) for name in ids for row in db.execute(query, (name,))])
+
+    def search(
+        self, words: str, *, directory: Path | None = None, limit: int = 50, stop: Callable[[], bool] | None = None
+    ) -> Sequence[Found]:
         """Sessions in which all these words were said or run, those with the newest such text first.
 
         The last word may be the beginning of one, if it is not found as it is. Texts that hold all words come before
         sessions whose texts only hold them together.
 
+        Args:
+            words: What is looked for; what stands in double quotes belongs together.
+            directory: Only sessions that worked there.
+            limit: How many at most.
+            stop: Asked now and then; when it says so, the search ends without an answer.
+
         Raises:
-            IndexUnavailableError: There is no index to ask, and none can be made.
+            IndexUnavailableError: There is no index to ask, and none can be made; or the search was stopped.
         """
         asked = words_of(words)
-        return self._ask(partial(self._search, words=asked, directory=directory, limit=limit)) if asked else []
+        ask = partial(self._search, words=asked, directory=directory, limit=limit, stop=stop)
+        return self._ask(ask) if asked else []
 
     def count(self) -> int:
         """How many sessions it knows."""
         return self._ask(lambda db: int(db.execute("SELECT count(*) FROM sessions").fetchone()[0]))
 
-    def get(self, session_id: str) -> Summary | None:
-        """A session as of the last `refresh`."""
-        query = f"SELECT path, {', '.join(COLUMNS)} FROM sessions WHERE id = ?"  # noqa: S608 - no input in it
-        return self._ask(lambda db: next((self._summary(row) for row in db.execute(query, (session_id,))), None))
+    def get(self, session_id: str) -> Details | None:
+        """All about a session as of the last `refresh`."""
+        query = f"SELECT path, size, {', '.join(ALL_COLUMNS)} FROM sessions WHERE id = ?"  # noqa: S608 - no input in it
+
+        def read(db: sqlite3.Connection) -> Details | None:
+            row = db.execute(query, (session_id,)).fetchone()
+            if row is None:
+                return None
+            summary = self._settled(summary_of_row(row[2:], ALL_COLUMNS), row[0])
+            return Details(summary, Path(row[0]), row[1])
+
+        return self._ask(read)
+
+    def ask(self, question: Callable[[sqlite3.Connection], Result]) -> Result:
+        """Puts a question of another kind to the database; nothing may be written.
+
+        Raises:
+            IndexUnavailableError: There is no index to ask, and none can be made.
+        """
+        return self._ask(question)
 
     # ------------------------------------------------------------------------------------------------- updating
 
-    def refresh(self, *, stop: Callable[[], bool] = lambda: False) -> int:
+    def refresh(self, *, stop: Callable[[], bool] = lambda: False, tell: Tell = lambda _new, _gone: None) -> int:
         """Learns what has changed in the logs, the newest first; what is learnt can be asked for at once.
 
         Args:
             stop: Asked now and then; when it says so, the rest is left for the next time.
+            tell: Hears of what was learnt, as soon as it can be asked for.
 
         Returns:
             How many sessions were new, changed or gone.
@@ -167,9 +216,9 @@ class SessionIndex:
         Raises:
             IndexUnavailableError: The index cannot be written.
         """
-        return self._ask(lambda db: self._refresh(db, stop))
+        return self._ask(lambda db: self._refresh(db, stop, tell))
 
-    def _refresh(self, db: sqlite3.Connection, stop: Callable[[], bool]) -> int:
+    def _refresh(self, db: sqlite3.Connection, stop: Callable[[], bool], tell: Tell) -> int:
         known = {row[0]: row[1:] for row in db.execute("SELECT id, path, size, modified FROM sessions")}
         there = {file.path.stem: file for file in logs_in(self._directory)}
         gone = [session_id for session_id in known if session_id not in there]
@@ -180,6 +229,7 @@ class SessionIndex:
             with _transaction(db):
                 for session_id in gone:
                     forget(db, session_id)
+            tell((), gone)
         changed.sort(key=lambda file: file.modified, reverse=True)
         done = len(gone)
         for batch in _batches(changed, lambda file: max(0, file.size - (known.get(file.path.stem) or (0, 0))[1])):
@@ -187,6 +237,7 @@ class SessionIndex:
                 break
             with _transaction(db):
                 take_in(db, batch)
+            tell([file.path.stem for file in batch], ())
             done += len(batch)
         return done
 
@@ -196,7 +247,7 @@ class SessionIndex:
         """Puts a question to the database. A damaged one is made anew first, from the logs."""
         try:
             return self._put(question)
-        except sqlite3.DatabaseError as error:
+        except (sqlite3.DatabaseError, UnicodeDecodeError) as error:  # the latter for a damaged schema
             code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
             if code in _PASSING or code in _HOPELESS:
                 raise IndexUnavailableError(
@@ -206,7 +257,7 @@ class SessionIndex:
         except OSError as error:
             raise IndexUnavailableError(f"The index of the sessions cannot be made ({error}).") from error
         self._discard()
-        self._put(lambda db: self._refresh(db, lambda: False))
+        self._put(lambda db: self._refresh(db, lambda: False, lambda _new, _gone: None))
         return self._put(question)
 
     def _put(self, question: Callable[[sqlite3.Connection], Result]) -> Result:
@@ -245,22 +296,27 @@ class SessionIndex:
 
     def _summary(self, row: Sequence[Any]) -> Summary:
         path, *values = row
-        summary = summary_of_row(values)
+        return self._settled(summary_of_row(values), path)
+
+    @staticmethod
+    def _settled(summary: Summary, path: str) -> Summary:
         if summary.status == "running" and not in_use(Path(path)):
             summary.status = "interrupted"
         return summary
 
     def _search(
-        self, db: sqlite3.Connection, words: Sequence[str], directory: Path | None, limit: int
+        self,
+        db: sqlite3.Connection,
+        words: Sequence[str],
+        directory: Path | None,
+        limit: int,
+        stop: Callable[[], bool] | None,
     ) -> Sequence[Found]:
-        wanted = None
-        if directory is not None:
-            query = "SELECT number FROM sessions WHERE directory = ?"
-            wanted = {row[0] for row in db.execute(query, (str(directory),))}
-        # For the beginning of a word, texts of all words it fits are gathered; for a whole word they are walked from
-        # the newest, only as far as needed. So beginnings are looked for when there is nothing else.
-        rows = _rows(db, words, wanted, limit, prefix=False) or _rows(db, words, wanted, limit, prefix=True)
-        return [found for number, place in rows.items() if (found := self._found(db, number, *place))]
+        db.set_progress_handler(stop, _STEPS)
+        scope = None if directory is None else scope_of(db, str(directory))
+        places = find_places(db, words, scope, limit, complete=False)
+        places = places or find_places(db, words, scope, limit, complete=True)
+        return [found for number, place in places.items() if (found := self._found(db, number, *place))]
 
     def _found(self, db: sqlite3.Connection, number: int, rowid: int, query: str) -> Found | None:
         ask = f"SELECT path, {', '.join(COLUMNS)} FROM sessions WHERE number = ?"  # noqa: S608 - no input in it
@@ -271,54 +327,6 @@ class SessionIndex:
         if row is None or text is None:
             return None
         return Found(self._summary(row), *marked(text[0]), kind=text[1], seq=text[2])
-
-
-# -------------------------------------------------------------------------------------------------------- reading
-
-
-def _rows(
-    db: sqlite3.Connection, words: Sequence[str], wanted: set[int] | None, limit: int, *, prefix: bool
-) -> dict[int, tuple[int, str]]:
-    """For each session that fits, a row to show and the query it fits."""
-    together = fts_query(words, prefix=prefix)
-    rows = {number: (rowid, together) for number, rowid in _newest(db, together, wanted, limit)}
-    if len(rows) < limit and len(words) > 1:
-        each = [*(fts_query([word], prefix=False) for word in words[:-1]), fts_query(words[-1:], prefix=prefix)]
-        for number, rowid in _spread(db, each, wanted, limit):
-            if len(rows) < limit:
-                rows.setdefault(number, (rowid, each[-1]))
-    return rows
-
-
-def _newest(db: sqlite3.Connection, query: str, wanted: set[int] | None, limit: int) -> Iterator[tuple[int, int]]:
-    """Sessions with the newest row that fits, newest first. The full text is walked no further than needed."""
-    seen: set[int] = set()
-    for (rowid,) in db.execute("SELECT rowid FROM texts WHERE texts MATCH ? ORDER BY rowid DESC", (query,)):
-        number = rowid & NUMBER_MASK
-        if number in seen or (wanted is not None and number not in wanted):
-            continue
-        if len(seen) == limit:
-            return
-        seen.add(number)
-        yield number, rowid
-
-
-def _spread(
-    db: sqlite3.Connection, queries: Sequence[str], wanted: set[int] | None, limit: int
-) -> list[tuple[int, int]]:
-    """Sessions in which each query fits some row, with the newest row of the last one."""
-    numbers = wanted
-    for query in queries[:-1]:
-        rows = db.execute("SELECT DISTINCT rowid & ? FROM texts WHERE texts MATCH ?", (NUMBER_MASK, query))
-        found = {row[0] for row in rows}
-        numbers = found if numbers is None else numbers & found
-        if not numbers:
-            return []
-    return list(_newest(db, queries[-1], numbers, limit * 2))
-
-
-def _escaped(word: str) -> str:
-    return "".join(f"\\{character}" if character in "\\%_" else character for character in word)
 
 
 # -------------------------------------------------------------------------------------------------------- writing

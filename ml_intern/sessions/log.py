@@ -283,13 +283,13 @@ def read_session(path: Path) -> Iterator[dict[str, Any]]:
                 yield event
 
 
-def parse_line(line: bytes, path: Path) -> dict[str, Any] | None:
-    """The event in one line of the log at `path`; None when there is none."""
+def parse_line(line: bytes, path: Path, limit: int | None = None) -> dict[str, Any] | None:
+    """The event in one line of the log at `path`; None when there is none. See `bring_back` for `limit`."""
     try:
         event = json.loads(line.strip(b"\0 \t\r\n").decode("utf-8", "replace"))
     except (ValueError, RecursionError):
         return None
     if not isinstance(event, dict):
         return None
-    resolved: dict[str, Any] = bring_back(event, files_of(path)) if b'"$file"' in line else event
+    resolved: dict[str, Any] = bring_back(event, files_of(path), limit) if b'"$file"' in line else event
     return resolved

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 
-_SHORTEST_PREFIX = 3
+SHORTEST_PREFIX = 3
 """Shorter beginnings fit half of all words."""
 
 _WORD = re.compile(r"\w")
@@ -17,18 +16,9 @@ def words_of(text: str) -> list[str]:
     return [word for pair in parts if _WORD.search(word := (pair[0] or pair[1]).replace("\0", " ").strip())]
 
 
-def fts_query(words: Sequence[str], *, prefix: bool = True) -> str:
-    """A query that all words fit, in any order; nothing in them has a meaning of its own.
-
-    Args:
-        words: At least one.
-        prefix: Whether the last one may be the beginning of a word.
-    """
-    quoted = [f'"{word}"' for word in words]
-    last = words[-1]
-    if prefix and len(last) >= _SHORTEST_PREFIX and _WORD.match(last[-1]):
-        quoted[-1] += "*"
-    return " ".join(quoted)
+def phrase(text: str) -> str:
+    """A query for these words in this order; nothing in them has a meaning of its own."""
+    return '"' + text.replace('"', " ") + '"'
 
 
 def marked(snippet: str) -> tuple[str, tuple[tuple[int, int], ...]]:

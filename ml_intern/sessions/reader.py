@@ -8,6 +8,7 @@ from typing import Any
 
 from ml_intern.sessions.find import SessionFile
 from ml_intern.sessions.log import parse_line
+from ml_intern.sessions.spend import Spent
 from ml_intern.sessions.summary import Summary, docs_of, milliseconds, whole
 
 _PROOF_BYTES = 64
@@ -32,6 +33,7 @@ class Portion:
         last_ms: Time of the last text; each text has a millisecond of its own.
         from_start: Whether this portion began at the beginning of the file.
         texts: Texts for the search as `(milliseconds, kind, seq, text)`, only those of this portion.
+        spent: What this portion says was paid.
     """
 
     summary: Summary
@@ -41,6 +43,7 @@ class Portion:
     last_ms: int = 0
     from_start: bool = False
     texts: list[tuple[int, str, int, str]] = field(default_factory=list)
+    spent: Spent = field(default_factory=Spent)
 
 
 def read_on(file: SessionFile, known: Portion | None) -> Portion:
@@ -67,7 +70,7 @@ def _begin(opened: Any, known: Portion | None) -> Portion | None:
         return None
     opened.seek(known.read_to - len(known.before))
     same = opened.read(len(known.before)) == known.before
-    return replace(known, from_start=False, texts=[]) if same else None
+    return replace(known, from_start=False, texts=[], spent=Spent()) if same else None
 
 
 def _take(portion: Portion, line: bytes, file: SessionFile) -> bool:
@@ -79,6 +82,7 @@ def _take(portion: Portion, line: bytes, file: SessionFile) -> bool:
     if event is None:
         return line.endswith(b"\n")
     portion.summary.take(event)
+    portion.spent.take(event)
     for doc_kind, text in docs_of(event):
         if text.strip():
             now = milliseconds(event.get("time")) or file.modified // 1_000_000

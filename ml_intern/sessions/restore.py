@@ -39,6 +39,8 @@ _NOT_SHOWN_AGAIN = frozenset(
         "ready",
         "approval_required",
         "approval_resolved",
+        "question_asked",
+        "question_resolved",
         "context_usage",
         "session_meta",
         "shutdown",

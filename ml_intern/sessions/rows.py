@@ -8,9 +8,10 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
+from ml_intern.sessions import spend
 from ml_intern.sessions.find import SessionFile
 from ml_intern.sessions.reader import Portion, read_on
-from ml_intern.sessions.summary import Summary
+from ml_intern.sessions.summary import STATUSES, Summary
 
 log = logging.getLogger(__name__)
 
@@ -22,6 +23,10 @@ COLUMNS = (
     *("id", "name", "prompt", "directory", "model", "started", "ended", "turns", "cost_usd", "status", "tags"),
     *("origin", "errors", "last_seq"),
 )
+"""What lists need of a summary."""
+
+ALL_COLUMNS = (*COLUMNS, "answer", "tools", "jobs", "artifacts")
+_AS_JSON = ("tags", "tools", "jobs", "artifacts")
 
 
 class _Row(NamedTuple):
@@ -32,9 +37,31 @@ class _Row(NamedTuple):
     portion: Portion
 
 
-def summary_of_row(values: Sequence[Any]) -> Summary:
-    fields = dict(zip(COLUMNS, values, strict=True))
-    return Summary(**{**fields, "tags": tuple(json.loads(fields["tags"]))})
+def summary_of_row(values: Sequence[Any], columns: Sequence[str] = COLUMNS) -> Summary:
+    """The summary in a row of these columns.
+
+    Raises:
+        sqlite3.DatabaseError: The row makes no sense, so the index is damaged.
+    """
+    summary = Summary(**dict(zip(columns, values, strict=True)))
+    try:
+        for name in _AS_JSON:
+            value = getattr(summary, name)
+            if isinstance(value, str):
+                loaded = json.loads(value) if len(value) > 2 else ()
+                setattr(summary, name, dict(loaded) if name == "tools" else tuple(loaded))
+    except (ValueError, TypeError, RecursionError) as error:
+        raise sqlite3.DatabaseError(f"the row of session {summary.id} cannot be read") from error
+    if not _makes_sense(summary):
+        raise sqlite3.DatabaseError(f"the row of session {summary.id} makes no sense")
+    return summary
+
+
+def _makes_sense(summary: Summary) -> bool:
+    texts = (summary.id, summary.name, summary.prompt, summary.directory, summary.model, summary.ended, *summary.tags)
+    numbers = (summary.turns, summary.errors, summary.last_seq, summary.cost_usd)
+    known = summary.status in STATUSES and all(isinstance(text, str) for text in texts)
+    return known and all(isinstance(number, int | float) for number in numbers)
 
 
 def take_in(db: sqlite3.Connection, files: Iterable[SessionFile]) -> None:
@@ -49,6 +76,7 @@ def take_in(db: sqlite3.Connection, files: Iterable[SessionFile]) -> None:
         if portion.from_start and row is not None:
             _forget_texts(db, row.number, row.portion)
         number = _save(db, file, portion, row)
+        spend.save(db, number, portion.spent, from_start=portion.from_start)
         texts += [(ms << NUMBER_BITS | number & NUMBER_MASK, text, kind, seq) for ms, kind, seq, text in portion.texts]
     texts.sort()  # ascending rows of one transaction go into one piece of the full text
     db.executemany("INSERT OR REPLACE INTO texts (rowid, text, kind, seq) VALUES (?, ?, ?, ?)", texts)
@@ -56,19 +84,21 @@ def take_in(db: sqlite3.Connection, files: Iterable[SessionFile]) -> None:
 
 def _row_of(db: sqlite3.Connection, file: SessionFile) -> _Row | None:
     query = "SELECT number, path, size, modified, read_to, before, first_ms, last_ms, "
-    query += f"{', '.join(COLUMNS)} FROM sessions WHERE id = ?"
+    query += f"{', '.join(ALL_COLUMNS)} FROM sessions WHERE id = ?"
     row = db.execute(query, (file.path.stem,)).fetchone()
     if row is None:
         return None
     number, path, size, modified, read_to, before, first_ms, last_ms, *values = row
-    return _Row(number, path, size, modified, Portion(summary_of_row(values), read_to, before, first_ms, last_ms))
+    portion = Portion(summary_of_row(values, ALL_COLUMNS), read_to, before, first_ms, last_ms)
+    return _Row(number, path, size, modified, portion)
 
 
 def _save(db: sqlite3.Connection, file: SessionFile, portion: Portion, row: _Row | None) -> int:
     summary = portion.summary
-    values = [getattr(summary, name) for name in COLUMNS]
-    values[COLUMNS.index("tags")] = json.dumps(summary.tags, ensure_ascii=False)
-    names = ("path", "size", "modified", "read_to", "before", "first_ms", "last_ms", *COLUMNS)
+    values = [getattr(summary, name) for name in ALL_COLUMNS]
+    for name in _AS_JSON:
+        values[ALL_COLUMNS.index(name)] = json.dumps(getattr(summary, name), ensure_ascii=False)
+    names = ("path", "size", "modified", "read_to", "before", "first_ms", "last_ms", *ALL_COLUMNS)
     values = [
         *(str(file.path), file.size, file.modified, portion.read_to, portion.before, portion.first_ms, portion.last_ms),
         *values,
@@ -87,6 +117,7 @@ def forget(db: sqlite3.Connection, session_id: str) -> None:
         "SELECT number, first_ms, last_ms FROM sessions WHERE id = ?", (session_id,)
     ).fetchall():
         _forget_rows(db, number, first, last)
+        spend.forget(db, number)
         db.execute("DELETE FROM sessions WHERE number = ?", (number,))
 
 

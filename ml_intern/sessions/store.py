@@ -17,6 +17,7 @@ from ml_intern.sessions.aside import files_of
 from ml_intern.sessions.find import TRASH, SessionFile, logs_in, sessions_by_prefix
 from ml_intern.sessions.lock import SessionInUseError, SessionLock, in_use
 from ml_intern.sessions.log import find_session, make_private_directories, read_session
+from ml_intern.sessions.replay_cut import cut
 from ml_intern.sessions.summary import Summary
 from ml_intern.sessions.text import one_line
 
@@ -33,12 +34,15 @@ class SessionStore:
     Args:
         directory: Where session logs live.
         redactor: Takes secrets out of what is written.
+
+    Attributes:
+        trash: Where deleted sessions wait.
     """
 
     def __init__(self, directory: Path, redactor: Redactor) -> None:
         self.directory = directory
         self.trash = directory / TRASH
-        self._redactor = redactor
+        self.redactor = redactor
 
     # -------------------------------------------------------------------------------------------------- finding
 
@@ -84,8 +88,16 @@ class SessionStore:
                 kept.pop(tag[1:], None)
             elif name := one_line(tag, 60):
                 kept[name] = None
-        self._tell(path, SessionMeta(tags=tuple(kept)))
+        self.set_tags(path, kept)
         return tuple(kept)
+
+    def set_tags(self, path: Path, tags: Iterable[str]) -> None:
+        """Gives a session these tags and no others.
+
+        Raises:
+            SessionError: It is being written by another process.
+        """
+        self._tell(path, SessionMeta(tags=tuple(one_line(tag, 60) for tag in tags)))
 
     def _tell(self, path: Path, event: EventBase) -> None:
         """Appends an event. The time of the file stays: it tells when the session was used last."""
@@ -94,7 +106,7 @@ class SessionStore:
             about = path.stat()
             seq, torn = _last_seq(path)
             stamped = event.model_copy(update={"seq": seq + 1, "time": utc_now(), "session_id": path.stem})
-            line = clean_line(self._redactor, stamped.model_dump(mode="json"))
+            line = clean_line(self.redactor, stamped.model_dump(mode="json"))
             with path.open("ab") as file:
                 file.write((b"\n" if torn else b"") + line)
             os.utime(path, ns=(about.st_atime_ns, about.st_mtime_ns))
@@ -106,11 +118,16 @@ class SessionStore:
     def fork(self, path: Path, *, last_seq: int | None = None) -> Path:
         """Copies a session under a new id, up to an event or the whole of it. The original stays as it is.
 
+        Args:
+            path: Its log.
+            last_seq: Number of the last event to copy. A turn that is cut off by it ends as interrupted, and calls
+                whose result would be missing get one that says so.
+
         Returns:
             The log of the copy.
         """
         target = self.new_log(new_session_id(), utc_now())
-        events = (event for event in read_session(path) if last_seq is None or _seq(event) <= last_seq)
+        events = read_session(path) if last_seq is None else cut(read_session(path), last_seq)
         origin = {"type": "session_meta", "origin": f"fork of {path.stem}"}
         self.write(target, [*({**event, "session_id": target.stem} for event in events), origin])
         return target
@@ -129,7 +146,7 @@ class SessionStore:
                 for event in events:
                     seq = max(seq, _seq(event)) if "seq" in event else seq + 1
                     stamp = {"seq": seq, "time": event.get("time") or utc_now(), "session_id": path.stem}
-                    file.write(clean_line(self._redactor, {**stamp, **event}))
+                    file.write(clean_line(self.redactor, {**stamp, **event}))
             unfinished.replace(path)
         finally:
             unfinished.unlink(missing_ok=True)

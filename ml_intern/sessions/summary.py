@@ -6,16 +6,20 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from ml_intern.core.plain_text import plain
 from ml_intern.sessions.text import one_line
 
 Status = Literal["completed", "error", "interrupted", "limit", "running"]
+STATUSES = frozenset(get_args(Status))
 DocKind = Literal["prompt", "answer", "command", "output", "title"]
 
 _TITLE_LENGTH = 80
 _PROMPT_LENGTH = 2_000
+_ANSWER_LENGTH = 2_000
+_MOST_NAMES = 200
+"""So many jobs, artifacts and tools of a session are told apart."""
 LONGEST_DOC = 100_000
 """Characters of one text that are searched."""
 
@@ -41,6 +45,10 @@ class Summary:
         origin: Where it comes from if not from a run.
         errors: Tool calls that failed.
         last_seq: Number of the last event.
+        answer: The last reply, cut. This and what follows is not in lists.
+        tools: How often each tool was called.
+        jobs: Ids of its jobs.
+        artifacts: What it has put on the Hub and left there, as `kind id`.
     """
 
     id: str
@@ -57,6 +65,10 @@ class Summary:
     origin: str = ""
     errors: int = 0
     last_seq: int = 0
+    answer: str = ""
+    tools: dict[str, int] = field(default_factory=dict)
+    jobs: tuple[str, ...] = ()
+    artifacts: tuple[str, ...] = ()
 
     @property
     def title(self) -> str:
@@ -101,10 +113,36 @@ class Summary:
                 self.cost_usd += number(event.get("cost_usd"))
             case "context_usage":  # paid compute included
                 self.cost_usd = max(self.cost_usd, number(event.get("cost_usd")))
+            case "assistant_message":
+                self.answer = plain(string(event.get("content"))[:_ANSWER_LENGTH]).strip() or self.answer
+            case "tool_call":
+                self._take_call(string(event.get("tool")))
             case "tool_output":
                 self.errors += event.get("success") is False
+                self._take_jobs(event.get("display"))
+            case "artifact":
+                self._take_artifact(event)
             case "turn_complete" | "error" | "interrupted":
                 self._take_end(str(kind), event)
+
+    def _take_call(self, tool: str) -> None:
+        if tool and (tool in self.tools or len(self.tools) < _MOST_NAMES):
+            self.tools = {**self.tools, tool: self.tools.get(tool, 0) + 1}
+
+    def _take_jobs(self, display: Any) -> None:
+        for block in display if isinstance(display, list) else ():
+            if isinstance(block, Mapping) and block.get("type") == "job":
+                self.jobs = _with(self.jobs, string(block.get("job_id")))
+
+    def _take_artifact(self, event: Mapping[str, Any]) -> None:
+        kind, name = string(event.get("kind")), string(event.get("id"))
+        label, state = f"{kind} {name}", event.get("state")
+        if kind == "job":
+            self.jobs = _with(self.jobs, name)
+        elif state == "deleted":
+            self.artifacts = tuple(known for known in self.artifacts if known != label)
+        elif name and kind != "sandbox" and state in {"created", "updated"}:
+            self.artifacts = _with(self.artifacts, label)
 
     def _take_end(self, kind: str, event: Mapping[str, Any]) -> None:
         if self.status == "running" and event.get("ends_turn", True):
@@ -130,6 +168,8 @@ def docs_of(event: Mapping[str, Any]) -> Iterator[tuple[DocKind, str]]:
             yield "command", _doc("\n".join([string(event.get("tool")), *strings_in(event.get("arguments"))]))
         case "tool_output":
             yield "output", _doc(event.get("output"))
+        case "subagent" if isinstance(event.get("event"), Mapping):
+            yield from docs_of(event["event"])
         case "session_meta" if event.get("title") or event.get("tags"):
             yield "title", _doc("\n".join([string(event.get("title")), *strings_in(event.get("tags"))]))
 
@@ -174,6 +214,10 @@ def number(value: Any) -> float:
         return float(value) if math.isfinite(value) and value > 0 else 0.0
     except OverflowError:
         return 0.0
+
+
+def _with(names: tuple[str, ...], name: str) -> tuple[str, ...]:
+    return (*names, name) if name and name not in names and len(names) < _MOST_NAMES else names
 
 
 def _doc(value: Any) -> str:

@@ -15,7 +15,13 @@ from ml_intern.core.protocol import (
     HistoryRecord,
     Interrupted,
     LLMCall,
+    PlanItem,
+    PlanUpdate,
     SessionMeta,
+    SubagentEvent,
+    SubagentState,
+    ToolCallEvent,
+    ToolOutput,
     UndoComplete,
 )
 from ml_intern.core.redact import Redactor
@@ -250,3 +256,47 @@ def test_session_without_anything_can_be_exported(tmp_path: Path, form: str) -> 
     path = tmp_path / "empty.jsonl"
     path.touch()
     assert export(path, form, Redactor()).strip() if form != "claude" else export(path, form, Redactor()) == ""
+
+
+# ---------------------------------------------------------------------------------------------------------- sources
+
+
+def looked_up() -> list[EventBase]:
+    url = "https://site/a?x=<b>&y=1)"
+    read = {"operation": "read_paper", "arxiv_id": "2305.18290"}
+    nested = ToolCallEvent(tool="hf_papers", arguments=read, tool_call_id="n1")
+    return [
+        *prompt("go"),
+        PlanUpdate(plan=(PlanItem(id="1", content="find [moss]", status="in_progress"),)),
+        ToolCallEvent(tool="web_fetch", arguments={"url": url}, tool_call_id="c1"),
+        ToolOutput(tool="web_fetch", tool_call_id="c1", output=f"{url}\nMoss <i>& you", success=True),
+        SubagentState(agent_id="r1", label="research: dpo", model="m", state="running"),
+        SubagentEvent(agent_id="r1", event=nested),
+        SubagentEvent(agent_id="r1", event=ToolOutput(tool="hf_papers", tool_call_id="n1", output="DPO", success=True)),
+    ]
+
+
+def test_markdown_ends_with_the_sources_by_step_and_agent(tmp_path: Path) -> None:
+    text = exported(tmp_path, "markdown", *looked_up())
+    tail = text[text.index("## Sources") :]
+    assert "- page: [Moss \\<i\\>& you](<https://site/a?x=%3Cb%3E&y=1)>) · step: find \\[moss\\]" in tail
+    paper = "- paper: [DPO (2305.18290)](<https://arxiv.org/abs/2305.18290>)"
+    assert f"{paper} · step: find \\[moss\\] · by: research: dpo" in tail
+
+
+def test_html_lists_the_sources_as_links(tmp_path: Path) -> None:
+    text = exported(tmp_path, "html", *looked_up())
+    tail = text[text.index("<h2>Sources</h2>") :]
+    assert '<a href="https://site/a?x=&lt;b&gt;&amp;y=1)">Moss &lt;i&gt;&amp; you</a>' in tail
+    assert '<a href="https://arxiv.org/abs/2305.18290">DPO</a>' in tail
+
+
+def test_calls_of_a_sub_agent_are_not_told_as_calls_of_the_conversation(tmp_path: Path) -> None:
+    text = exported(tmp_path, "markdown", *looked_up())
+    assert "### `web_fetch`" in text
+    assert "### `hf_papers`" not in text
+
+
+def test_without_sources_there_is_no_such_section(tmp_path: Path) -> None:
+    assert "Sources" not in exported(tmp_path, "markdown")
+    assert "<h2>" not in exported(tmp_path, "html")

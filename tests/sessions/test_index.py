@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ml_intern.core.protocol import ErrorEvent, EventBase, SessionMeta, TurnComplete, UserMessage
+from ml_intern.core.protocol import ArtifactEvent, ErrorEvent, EventBase, SessionMeta, TurnComplete, UserMessage
 from ml_intern.sessions.index import SessionIndex
 from ml_intern.sessions.lock import SessionLock
 from ml_intern.sessions.log import read_session
@@ -76,13 +76,38 @@ def test_newest_comes_first_and_directories_are_kept_apart(index: SessionIndex) 
     assert index.list(limit=2, offset=2)[0].id == index.list()[2].id
 
 
-def test_filter_takes_words_as_they_are(index: SessionIndex) -> None:
-    write(index, "one", *prompt("tune 100%_sure"))
-    write(index, "two", *prompt("tune 100 sure"))
+def test_beginnings_of_words_are_found_and_marks_of_letters_do_not_matter(index: SessionIndex) -> None:
+    write(index, "one", *prompt("Évaluer the perplexity of train.python"))
+    write(index, "two", *prompt("something else"))
     index.refresh()
-    assert {session.id for session in index.list(words="TUNE qwen")} == {"one", "two"}
-    assert [session.id for session in index.list(words="100%_")] == ["one"]
-    assert index.list(words="tune nothing") == []
+    for words in ("perp", "Perpl", "éval", "eval", "train.pyth", "perplexity eval"):
+        assert [found.session.id for found in index.search(words)] == ["one"], words
+    assert index.search("pe") == []
+
+
+def test_all_about_a_session_is_known(index: SessionIndex) -> None:
+    made = ArtifactEvent(kind="model", id="ada/m", state="created")
+    gone = ArtifactEvent(kind="dataset", id="ada/d", state="created")
+    events = [*whole_session(), *output("c3", "hf_jobs", "started", stage="RUNNING"), made, gone]
+    path = write(index, "one", *events, gone.model_copy(update={"state": "deleted"}))
+    index.refresh()
+    details = index.get("one")
+    assert details is not None
+    assert (details.path, details.size) == (path, path.stat().st_size)
+    session = details.session
+    assert (session.tools, session.jobs, session.artifacts) == ({"bash": 2}, ("j",), ("model ada/m",))
+    assert session.answer.startswith("Accuracy is")
+    assert index.list()[0].answer == ""
+
+
+def test_refresh_tells_what_it_has_learnt(index: SessionIndex) -> None:
+    told: list[tuple[list[str], list[str]]] = []
+    path = write(index, "one")
+    index.refresh(tell=lambda new, gone: told.append((list(new), list(gone))))
+    path.unlink()
+    index.refresh(tell=lambda new, gone: told.append((list(new), list(gone))))
+    assert told == [(["one"], []), ([], ["one"])]
+    assert index.those(["one"]) == []
 
 
 def test_words_are_found_wherever_they_were_said_or_run(index: SessionIndex) -> None:
@@ -215,7 +240,7 @@ def test_two_threads_refresh_at_once_without_doubling(index: SessionIndex) -> No
 def test_title_and_tags_of_the_log_are_in_the_list(index: SessionIndex) -> None:
     write(index, "one", *whole_session(), SessionMeta(title="Baseline"), SessionMeta(tags=("good", "lr sweep")))
     index.refresh()
-    (session,) = index.list(words="sweep")
+    (session,) = index.list()
     assert (session.title, session.tags) == ("Baseline", ("good", "lr sweep"))
     assert index.search("baseline")[0].session.id == "one"
 

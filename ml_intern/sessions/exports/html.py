@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from html import escape
 
+from ml_intern.core.plain_text import plain
+from ml_intern.core.trail import Source
 from ml_intern.sessions.conversation import Conversation
-from ml_intern.sessions.exports.story import Part, moment, tell
+from ml_intern.sessions.exports.story import Part, about, moment, tell
 
 _STYLE = """
 :root { color-scheme: light dark; --ink: #1f2328; --soft: #59636e; --line: #d1d9e0; --box: #f6f8fa; --page: #ffffff;
@@ -17,6 +19,7 @@ _STYLE = """
 body { margin: 0 auto; padding: 1rem; max-width: 54rem; background: var(--page); color: var(--ink);
   font: 16px/1.55 system-ui, sans-serif; overflow-wrap: anywhere; }
 h1 { font-size: 1.4rem; line-height: 1.3; }
+h2 { font-size: 1.1rem; }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: .15rem 1rem; color: var(--soft); font-size: .875rem; }
 dt, dd { margin: 0; }
 section { margin: 1.25rem 0; }
@@ -50,6 +53,7 @@ _PAGE = """<!doctype html>
 <h1>{title}</h1>
 <dl>{facts}</dl>
 {parts}
+{sources}
 </body>
 </html>
 """
@@ -68,7 +72,21 @@ def to_html(conversation: Conversation) -> str:
         style=_STYLE,
         facts="".join(f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in story.facts),
         parts="\n".join(_section(part, render) for part in story.parts),
+        sources=_sources(story.sources),
     )
+
+
+def _sources(sources: Sequence[Source]) -> str:
+    if not sources:
+        return ""
+    return f'<section class="sources"><h2>Sources</h2><ul>{"".join(map(_source, sources))}</ul></section>'
+
+
+def _source(source: Source) -> str:
+    name, more = escape(plain(source.title or source.id)), escape(about(source))
+    if source.url.startswith(("https://", "http://")):
+        name = f'<a href="{escape(plain(source.url))}">{name}</a>'
+    return f"<li>{escape(source.kind)}: {name}{f' <small>{more}</small>' if more else ''}</li>"
 
 
 def _section(part: Part, render: Render) -> str:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from urllib.parse import quote
 
+from ml_intern.core.plain_text import plain
+from ml_intern.core.trail import Source
 from ml_intern.sessions.conversation import Conversation
-from ml_intern.sessions.exports.story import Part, moment, tell
+from ml_intern.sessions.exports.story import Part, about, moment, tell
 
 _MEANINGFUL = re.compile(r"([\\`*_{}\[\]<>#|])")
 
@@ -18,6 +21,8 @@ def to_markdown(conversation: Conversation) -> str:
     lines += [f"- {name}: {_escaped(value)}" for name, value in story.facts]
     for part in story.parts:
         lines += ["", *_lines(part)]
+    if story.sources:
+        lines += ["", "## Sources", "", *(_source(source) for source in story.sources)]
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -34,6 +39,18 @@ def _lines(part: Part) -> Iterator[str]:
         yield from _call(part)
     else:
         yield f"> **{part.title}:** {_escaped(' '.join(part.text.split()))}"
+
+
+def _source(source: Source) -> str:
+    name = plain(f"{source.title} ({source.id})" if source.title and source.id != source.url else source.title)
+    more = about(source)
+    link = f"[{_escaped(name or source.id)}](<{_address(source.url)}>)"
+    return f"- {source.kind}: {link}{f' · {_escaped(more)}' if more else ''}"
+
+
+def _address(url: str) -> str:
+    """An address that cannot end its link."""
+    return quote(plain(url), safe="%/:=&?~#+!$,;'@()*[]")
 
 
 def _call(part: Part) -> Iterator[str]:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from pydantic import ValidationError
+
 from ml_intern.core.plain_text import plain
+from ml_intern.core.protocol import EVENT, EventBase
+from ml_intern.core.trail import EVENTS as TRAIL_EVENTS
+from ml_intern.core.trail import Source, Trail
 from ml_intern.sessions.conversation import Conversation
 from ml_intern.sessions.summary import string
 
@@ -45,11 +51,12 @@ class Part:
 
 @dataclass(slots=True)
 class Story:
-    """The parts in order, and facts about the whole as `(name, value)`."""
+    """The parts in order, facts about the whole as `(name, value)`, and what was looked into on the way."""
 
     title: str
     facts: list[tuple[str, str]] = field(default_factory=list)
     parts: list[Part] = field(default_factory=list)
+    sources: tuple[Source, ...] = ()
 
 
 def tell(conversation: Conversation) -> Story:
@@ -69,7 +76,25 @@ def tell(conversation: Conversation) -> Story:
     ]
     story = Story(plain(summary.title), [(name, plain(value)) for name, value in facts if value])
     story.parts.extend(_parts(conversation.events))
+    story.sources = Trail.of(_understood(conversation.events)).sources
     return story
+
+
+def about(source: Source) -> str:
+    """What is said of a source beside its name: what of it was read, in which step, by whom."""
+    said = (
+        ("read", "; ".join(source.parts)),
+        ("step", "; ".join(source.steps)),
+        ("by", "; ".join(source.agents)),
+    )
+    return plain(" · ".join(f"{name}: {text}" for name, text in said if text))
+
+
+def _understood(events: Iterable[Mapping[str, Any]]) -> Iterator[EventBase]:
+    for event in events:
+        if event.get("type") in TRAIL_EVENTS:
+            with contextlib.suppress(ValidationError):
+                yield EVENT.validate_python(event)
 
 
 def moment(time: str) -> str:

@@ -1,4 +1,4 @@
-"""The list that opens above the prompt while a command is typed."""
+"""The list that opens above the prompt while a command or the name of a file is typed."""
 
 from __future__ import annotations
 
@@ -8,15 +8,17 @@ from textual.message import Message
 from textual.reactive import reactive
 from textual.widget import Widget
 
+from ml_intern.core.file_index import matching_files
 from ml_intern.tui.commands import Command, matching
 
 SHOWN = 8
 
 
 class Completer(Widget):
-    """Offers the commands that fit what was typed. Never has the focus: the prompt passes keys on."""
+    """Offers the commands or files that fit what was typed. Never has the focus: the prompt passes keys on."""
 
-    commands: reactive[tuple[Command, ...]] = reactive((), layout=True)
+    offers: reactive[tuple[Command | str, ...]] = reactive((), layout=True)
+    """Commands, or paths of files."""
     cursor = reactive(0)
 
     class Picked(Message):
@@ -27,20 +29,35 @@ class Completer(Widget):
             self.command = command
             self.run = run
 
+    class PickedFile(Message):
+        """A file was chosen."""
+
+        def __init__(self, path: str) -> None:
+            super().__init__()
+            self.path = path
+
     @property
     def is_open(self) -> bool:
         """Whether there is something to choose."""
-        return bool(self.commands)
+        return bool(self.offers)
 
     def follow(self, text: str) -> None:
         """Offers what fits the prompt's text, or closes."""
         word = text[1:]
         is_command = text.startswith("/") and not word.startswith("/") and not any(char.isspace() for char in word)
-        self.commands = tuple(matching(word)) if is_command else ()
+        self.offers = tuple(matching(word)) if is_command else ()
+
+    def offer_files(self, paths: list[str]) -> None:
+        """Offers files, the best first."""
+        self.offers = tuple(paths)
+
+    def narrow_files(self, query: str) -> None:
+        """Takes out what no longer fits, until a search has found what does: Enter never takes a wrong file."""
+        self.offers = tuple(matching_files(query, [offer for offer in self.offers if isinstance(offer, str)]))
 
     def close(self) -> None:
         """Closes until the text changes."""
-        self.commands = ()
+        self.offers = ()
 
     def take_key(self, key: str) -> bool:
         """Acts on a key while open. False when it means nothing here."""
@@ -48,36 +65,42 @@ class Completer(Widget):
             return False
         if key in {"up", "down"}:
             step = -1 if key == "up" else 1
-            self.cursor = (self.cursor + step) % len(self.commands)
+            self.cursor = (self.cursor + step) % len(self.offers)
         elif key in {"enter", "tab"}:
-            self.post_message(self.Picked(self.commands[self.cursor], run=key == "enter"))
-            self.close()
+            self._pick(self.cursor, run=key == "enter")
         elif key == "escape":
             self.close()
         else:
             return False
         return True
 
-    def watch_commands(self, commands: tuple[Command, ...]) -> None:
+    def _pick(self, number: int, *, run: bool) -> None:
+        offer = self.offers[number]
+        self.post_message(self.PickedFile(offer) if isinstance(offer, str) else self.Picked(offer, run=run))
+        self.close()
+
+    def watch_offers(self, offers: tuple[Command | str, ...]) -> None:
         """A new list begins at its top."""
         self.cursor = 0
-        self.display = bool(commands)
+        self.display = bool(offers)
 
     def get_content_height(self, *_args: object) -> int:
         """As tall as the list; the style sheet lifts it by its own height, onto the prompt."""
-        return min(SHOWN, len(self.commands))
+        return min(SHOWN, len(self.offers))
 
     def render(self) -> Content:
         """The visible part of the list, the chosen command marked by a sign and not by colour alone."""
-        first = max(0, min(self.cursor - SHOWN + 1, len(self.commands) - SHOWN))
+        first = max(0, min(self.cursor - SHOWN + 1, len(self.offers) - SHOWN))
         rows = [
-            self._row(command, number == self.cursor)
-            for number, command in enumerate(self.commands)
+            self._row(offer, number == self.cursor)
+            for number, offer in enumerate(self.offers)
             if first <= number < first + SHOWN
         ]
         return Content("\n").join(rows)
 
-    def _row(self, command: Command, chosen: bool) -> Content:
+    def _row(self, command: Command | str, chosen: bool) -> Content:
+        if isinstance(command, str):
+            return Content.assemble(("▸ " if chosen else "  ", "$accent"), (command, "$accent bold" if chosen else ""))
         usage = f"{command.usage:<26}"
         key = f"  {command.key}" if command.key else ""
         return Content.assemble(
@@ -88,8 +111,7 @@ class Completer(Widget):
         )
 
     def on_click(self, event: events.Click) -> None:
-        """A click runs the command under the pointer."""
-        first = max(0, min(self.cursor - SHOWN + 1, len(self.commands) - SHOWN))
-        if (row := first + event.y) < len(self.commands):
-            self.post_message(self.Picked(self.commands[row], run=True))
-            self.close()
+        """A click takes what is under the pointer."""
+        first = max(0, min(self.cursor - SHOWN + 1, len(self.offers) - SHOWN))
+        if (row := first + event.y) < len(self.offers):
+            self._pick(row, run=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from textual import on
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
@@ -10,7 +12,9 @@ from textual.widgets._static import Static
 from textual.widgets._text_area import TextArea
 
 from ml_intern.tui import messages
+from ml_intern.tui.widgets.attached import AttachedView, Output
 from ml_intern.tui.widgets.completer import Completer
+from ml_intern.tui.widgets.file_finder import FileFinder, as_typed, mention_before
 from ml_intern.tui.widgets.prompt import Prompt
 from ml_intern.tui.widgets.queue import QueueView
 
@@ -35,6 +39,7 @@ class Composer(Vertical):
         """Completer (floating above), queue, prompt."""
         yield Completer(id="completer")
         yield QueueView(id="queue")
+        yield AttachedView(id="attached")
         with Horizontal(id="prompt-row"):
             yield Static("›", id="prompt-mark")
             yield Prompt(id="prompt")
@@ -43,11 +48,20 @@ class Composer(Vertical):
         """Keys reach an open completer before the editor."""
         self._completer = self.query_one(Completer)
         self._queue = self.query_one(QueueView)
+        self._files = FileFinder()
+        self._wanted_files: str | None = None
+        self._finding_files = False
+        self._attached = self.query_one(AttachedView)
+        self._attached.display = False
         self._suggestion = ""
         self._has_text = False
         self._completer.display = self._queue.display = False
         self.prompt = self.query_one(Prompt)
         self.prompt.intercept = self._completer.take_key
+
+    def work_in(self, workspace: Path | None) -> None:
+        """Files are offered from there."""
+        self._files.root = workspace
 
     def suggest(self, text: str) -> None:
         """Offers a prompt: Enter in an empty prompt sends it. An empty text offers none."""
@@ -82,6 +96,17 @@ class Composer(Vertical):
         self._queue.prompts = ()
         self._queue.held = False
 
+    # ---------------------------------------------------------------------------------------------- attached
+
+    def attach(self, output: Output) -> None:
+        """Lets an output go with the next prompt."""
+        self._attached.outputs = (*self._attached.outputs, output)
+
+    def take_attached(self) -> tuple[Output, ...]:
+        """What is attached, which it no longer is then."""
+        taken, self._attached.outputs = self._attached.outputs, ()
+        return taken
+
     # --------------------------------------------------------------------------------------------------- keys
 
     @on(Prompt.Submitted)
@@ -107,6 +132,8 @@ class Composer(Vertical):
                 self.prompt.fill(self._suggestion)
             case "up":
                 self.prompt.recall_older()
+            case "backspace" if self._attached.outputs:
+                self._attached.outputs = self._attached.outputs[:-1]
             case "delete" if self.queued:
                 self._drop_last()
             case "ctrl+d":
@@ -118,9 +145,16 @@ class Composer(Vertical):
         return last
 
     @on(TextArea.Changed)
-    def _offer_commands(self, event: TextArea.Changed) -> None:
+    def _offer(self, event: TextArea.Changed) -> None:
         event.stop()
-        self._completer.follow(self.prompt.text)
+        self._wanted_files = None if self._files.root is None else mention_before(self._line_to_cursor())
+        if self._wanted_files is None:
+            self._completer.follow(self.prompt.text)
+        else:
+            self._completer.narrow_files(self._wanted_files)
+            if not self._finding_files:
+                self._finding_files = True
+                self.run_worker(self._find_files(), name="finding files", exit_on_error=False)
         if bool(self.prompt.text) != self._has_text:
             self._has_text = not self._has_text
             self.post_message(self.Filled())
@@ -132,4 +166,31 @@ class Composer(Vertical):
         self.prompt.fill(name if event.run else f"{name} ")
         if event.run:
             self.prompt.send()
+        self.prompt.focus()
+
+    # -------------------------------------------------------------------------------------------------- files
+
+    def _line_to_cursor(self) -> str:
+        row, column = self.prompt.cursor_location
+        return self.prompt.document.get_line(row)[:column]
+
+    async def _find_files(self) -> None:
+        """Searches until what was found is what is wanted now: keys that come meanwhile start no search each."""
+        try:
+            while (query := self._wanted_files) is not None:
+                paths = await self._files.find(query)
+                if query == self._wanted_files:
+                    self._completer.offer_files(paths)
+                    return
+        finally:
+            self._finding_files = False
+
+    @on(Completer.PickedFile)
+    def _insert_file(self, event: Completer.PickedFile) -> None:
+        event.stop()
+        query = mention_before(self._line_to_cursor())
+        if query is not None:
+            row, column = self.prompt.cursor_location
+            begin = (row, column - len(query) - 1)
+            self.prompt.replace(f"{as_typed(event.path)} ", begin, (row, column), maintain_selection_offset=False)
         self.prompt.focus()

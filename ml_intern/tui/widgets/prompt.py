@@ -9,9 +9,10 @@ from textual.message import Message
 from textual.widgets._text_area import TextArea  # the package's own lazy loader costs a few ms more
 
 from ml_intern.tui.history import PromptHistory
+from ml_intern.tui.widgets.paste import Folds
 
 NEWLINE_KEYS = frozenset({"shift+enter", "ctrl+j", "alt+enter", "ctrl+enter"})
-EDGE_KEYS = frozenset({"up", "delete", "ctrl+d"})
+EDGE_KEYS = frozenset({"up", "delete", "backspace", "ctrl+d"})
 """Keys that mean something else in an empty prompt."""
 
 
@@ -20,7 +21,8 @@ class Prompt(TextArea):
 
     HELP = (
         "The prompt. Enter sends, Shift+Enter or Ctrl+J begins a new line. ↑ and ↓ at the edges walk through earlier "
-        "prompts. `/` at the start offers commands. While the agent works, what you send is queued above the prompt: "
+        "prompts, Ctrl+R searches them. `/` at the start offers commands, `@` offers files, `!` runs a command of your "
+        "own in the workspace. Ctrl+G opens your editor. A large paste is shown as one line and sent whole. While the agent works, what you send is queued above the prompt: "
         "↑ takes the last one back to edit it, Delete removes it."
     )
 
@@ -42,6 +44,7 @@ class Prompt(TextArea):
         super().__init__(id=id, compact=True, show_line_numbers=False, highlight_cursor_line=False)
         self.cursor_blink = False
         self.past = PromptHistory()
+        self._folds = Folds()
         self.intercept: Callable[[str], bool] = lambda _key: False
 
     def fill(self, text: str) -> None:
@@ -49,13 +52,19 @@ class Prompt(TextArea):
         self.load_text(text)
         self.move_cursor(self.document.end)
 
+    @property
+    def whole_text(self) -> str:
+        """The text with large pastes in full."""
+        return self._folds.unfold(self.text)
+
     def send(self) -> None:
         """Sends the text, unless there is only white space."""
-        text = self.text.strip()
+        text = self.whole_text.strip()
         if not text:
             self.post_message(self.EdgeKey("enter"))
             return
         self.past.add(text)
+        self._folds.clear()
         self.load_text("")
         self.post_message(self.Submitted(text))
 
@@ -63,6 +72,15 @@ class Prompt(TextArea):
         """Deletes back to the start of the line that was typed, however it is wrapped."""
         row, column = self.selection.end
         self.delete((row, 0), (row, column))
+
+    async def _on_paste(self, event: events.Paste) -> None:
+        """A large text is folded into one line."""
+        text = event.text.replace("\r\n", "\n").replace("\r", "\n")
+        sign = self._folds.fold(text)
+        if sign != text and not self.read_only:
+            event.stop()
+            event.prevent_default()
+            self.insert(sign)
 
     async def _on_key(self, event: events.Key) -> None:
         if self.intercept(event.key) or self._act_on(event.key):

@@ -1,0 +1,36 @@
+"""A busy session that is killed, over and over: what was shown is in its log, and it can be gone on with.
+
+Twelve moments here; `python -m benchmarks.kills` tries two hundred.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from tests.sessions.busy import Death, deaths, kill_all, problems_of, resumption_problems, shown_in
+
+EVENTS = 230
+"""About as many as a session shows that nobody kills."""
+
+
+def test_a_session_that_lives_shows_all_that_killed_ones_die_of(tmp_path: Path) -> None:
+    (place,) = kill_all(tmp_path, [Death(0, None)], 1)
+    shown = [event["type"] for event in shown_in(place)]
+    wanted = {"assistant_chunk", "tool_output", "approval_required", "compacted", "undo_complete", "shutdown", "notice"}
+    assert wanted <= set(shown)
+    assert EVENTS * 0.8 < len(shown) < EVENTS * 1.2
+    assert list(place.rglob("*.files/*.txt"))
+    assert problems_of(place) == []
+
+
+def test_killed_sessions_keep_what_was_shown_and_go_on(tmp_path: Path) -> None:
+    places = kill_all(tmp_path, deaths(12, EVENTS, seed=7))
+    assert {place.name: found for place in places if (found := problems_of(place))} == {}
+    begun = [place for place in places if list(place.rglob("*.jsonl")) and list((place / "home").rglob("*.jsonl"))]
+    assert len(begun) >= 10
+
+    async def go_on() -> dict[str, list[str]]:
+        return {place.name: found for place in begun if (found := await resumption_problems(place))}
+
+    assert asyncio.run(go_on()) == {}

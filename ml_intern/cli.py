@@ -26,7 +26,9 @@ OUTPUTS = ("text", "json", "stream-json")
 _SESSION_VERBS = frozenset(
     ("list", "search", "show", "export", "import", "rename", "tag", "delete", "restore", "prune", "fork")
 )
-_COMMANDS = ("doctor", "help", "serve", "sessions", "version")
+_PROGRAMS = frozenset(("leftovers", "serve"))
+"""Commands that read the rest of the line themselves. Followed by a word that is no flag, they begin a prompt."""
+_COMMANDS = ("doctor", "help", "leftovers", "serve", "sessions", "version")
 
 _USAGE = """\
 ml-intern [options]                open the app, full-screen
@@ -34,6 +36,8 @@ ml-intern [options]                open the app, full-screen
        ml-intern [options] -              the same, with the prompt from standard input
        ml-intern --demo [PROMPT...]       the practice session: no key, no network, no account
        ml-intern sessions COMMAND ...     list, search, show, export, delete, ... earlier sessions
+       ml-intern leftovers [--end]        jobs and sandboxes that outlived their session
+       ml-intern serve [--host HOST] [--port PORT]    the app in a browser
        ml-intern doctor [--json]          what is configured, reachable and missing"""
 
 _DESCRIPTION = "An ML engineer in your terminal: researches, writes and ships machine-learning work."
@@ -112,7 +116,8 @@ def _check_directory(options: Options) -> None:
 
 
 def _check_terminal() -> None:
-    if not (sys.stdin and sys.stdin.isatty() and sys.stdout and sys.stdout.isatty()):
+    in_browser = "TEXTUAL_DRIVER" in os.environ  # a page is the terminal then
+    if not in_browser and not (sys.stdin and sys.stdin.isatty() and sys.stdout and sys.stdout.isatty()):
         raise UsageError("the app needs a terminal; give a prompt, or `-` to read one from standard input")
 
 
@@ -127,6 +132,14 @@ def _carry_out(choice: tuple[str, Options, bool]) -> int:
             from ml_intern.sessions import command
 
             return command.run(options, as_json=as_json)
+        if front_end == "leftovers":
+            from ml_intern import leftovers
+
+            return leftovers.run(options.arguments)
+        if front_end == "serve":
+            from ml_intern.web.serve import run as serve
+
+            return serve(options.arguments)
         if front_end == "headless":
             from ml_intern import headless
 
@@ -142,7 +155,9 @@ def _carry_out(choice: tuple[str, Options, bool]) -> int:
 
 
 def parse(arguments: Sequence[str]) -> tuple[str, Options, bool]:
-    """What to start (`app`, `headless`, `doctor` or `sessions`), with which options, and whether it answers in JSON.
+    """What to start, with which options, and whether it answers in JSON.
+
+    It is one of `app`, `headless`, `doctor`, `sessions`, `leftovers` and `serve`.
 
     Raises:
         UsageError: The command line makes no sense.
@@ -150,6 +165,8 @@ def parse(arguments: Sequence[str]) -> tuple[str, Options, bool]:
     """
     from ml_intern.options import DEMO_MODEL, Options
 
+    if arguments and arguments[0] in _PROGRAMS and all(word.startswith("-") for word in arguments[1:2]):
+        return arguments[0], Options(arguments=tuple(arguments[1:])), False
     parser = _parser()
     ours, literal = _split(arguments)
     ours, command = _split_command(ours)
@@ -230,8 +247,6 @@ def _refuse_lookalikes(words: Sequence[str], parser: argparse.ArgumentParser) ->
     if first == "sessions" and (len(words) < 3 or difflib.get_close_matches(words[1], _SESSION_VERBS, 1, 0.8)):
         text = "`sessions` needs a command: `ml-intern sessions --help` lists them"
         raise UsageError(f"{text}; `ml-intern -- sessions …` is a prompt")
-    if list(words) == ["serve"]:
-        raise UsageError("`serve` is not a command of this version; `ml-intern -- serve` sends it as a prompt")
     if len(words) == 1 and " " not in first and (near := difflib.get_close_matches(first, _COMMANDS, 1, 0.8)):
         raise UsageError(f"did you mean `{near[0]}`? `ml-intern -- {first}` sends it as a prompt")
 

@@ -133,7 +133,7 @@ def test_prompt_that_begins_like_a_command_is_a_prompt(prompt: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "word"),
     [
-        (["serve"], "`serve`"),
+        (["sreve"], "`serve`"),
         (["sessions"], "`sessions`"),
         (["sessions", "frob"], "`sessions`"),
         (["sessions", "serach", "adam", "warmup"], "`sessions`"),
@@ -144,6 +144,14 @@ def test_prompt_that_begins_like_a_command_is_a_prompt(prompt: str) -> None:
 def test_command_that_is_not_there_never_becomes_a_paid_run(arguments: list[str], word: str) -> None:
     assert word in refuse(*arguments)
     assert parse("--", *arguments)[1].prompt == " ".join(arguments)
+
+
+@pytest.mark.parametrize("command", ["serve", "leftovers"])
+def test_a_command_with_flags_is_that_command_and_with_words_a_prompt(command: str) -> None:
+    assert parse(command, "--json")[0] == command
+    assert parse(command, "--json")[1].arguments == ("--json",)
+    assert parse(command, "the", "model")[0] == "headless"
+    assert parse("--", command)[1].prompt == command
 
 
 def test_commands_about_sessions_keep_their_own_words() -> None:

@@ -8,13 +8,16 @@ import pytest
 from ml_intern.core.tools.spec import ToolSpec
 from ml_intern.services.http import HttpService
 from ml_intern.services.hub import HubClient
+from ml_intern.services.search_index import SearchIndex
 from ml_intern.tools.jobs.local import LocalBackend
 from ml_intern.tools.registry import Services, create_builtin_tools
 
 
 @pytest.fixture
 def tools(tmp_path: Path) -> list[ToolSpec]:
-    return create_builtin_tools(Services(LocalBackend(tmp_path, {}), HubClient({}), HttpService(tmp_path / "http"), {}))
+    index = SearchIndex(tmp_path / "search.db")
+    http = HttpService(tmp_path / "http")
+    return create_builtin_tools(Services(LocalBackend(tmp_path, {}), HubClient({}), http, index, {}))
 
 
 REQUIRED = {
@@ -24,6 +27,14 @@ REQUIRED = {
     "edit": ["path", "old_str", "new_str"],
     "plan_tool": ["todos"],
     "hf_jobs": ["operation"],
+    "hub_repo_details": ["repo_ids"],
+    "hf_repo_files": ["repo_id", "operation"],
+    "hf_repo_git": ["repo_id", "operation"],
+    "explore_hf_docs": ["endpoint"],
+    "fetch_hf_docs": ["url"],
+    "find_hf_api": [],
+    "hf_papers": ["operation"],
+    "hf_inspect_dataset": ["dataset"],
     "github_find_examples": ["repo"],
     "github_list_repos": ["owner"],
     "github_read_file": ["repo"],
@@ -33,13 +44,13 @@ REQUIRED = {
 
 
 def test_the_tools_for_files_and_commands_come_first(tools: list[ToolSpec]) -> None:
-    assert [spec.name for spec in tools][:6] == ["bash", "read", "write", "edit", "plan_tool", "hf_jobs"]
+    assert [spec.name for spec in tools][:5] == ["bash", "read", "write", "edit", "plan_tool"]
 
 
 def test_every_schema_is_closed_and_names_what_is_required(tools: list[ToolSpec]) -> None:
     schemas = {spec.name: spec.schema() for spec in tools}
 
-    assert {name: schemas[name].get("required") for name in REQUIRED} == REQUIRED
+    assert {name: schemas[name].get("required", []) for name in REQUIRED} == REQUIRED
     for spec in tools:
         assert schemas[spec.name]["additionalProperties"] is False
         assert "$ref" not in json.dumps(spec.wire())

@@ -30,7 +30,8 @@ PATIENCE_S = 300.0
 
 async def _job(backend: LocalBackend, workdir: Path, lines: int) -> JobInfo:
     """A job that has printed its lines and ended."""
-    script = f"for step in range({lines}):\n    print(f'step {{step}} loss={{2 + 1 / (step + 1):.5f}} and what else there is')"
+    line = "step {step} loss={2 + 1 / (step + 1):.5f} and what else there is"
+    script = f"for step in range({lines}):\n    print(f'{line}')"
     info = await backend.submit(JobSpec("script", script=script, name="long", workdir=workdir))
     while info.active:
         await asyncio.sleep(0.2)

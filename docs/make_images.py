@@ -12,9 +12,14 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from textual.pilot import Pilot
+
 from ml_intern.options import DEMO_MODEL, Options
 from ml_intern.tui.app import MLInternApp
 from ml_intern.tui.modals.approvals import ApprovalDialog
+from ml_intern.tui.screens.jobs import JobsScreen
+from ml_intern.tui.screens.review import ReviewScreen
+from ml_intern.tui.screens.sessions import SessionsScreen
 
 IMAGES = Path(__file__).parent / "images"
 WAIT_S = 60.0
@@ -37,8 +42,8 @@ def keep(app: MLInternApp, name: str) -> None:
     print(f"images/{name}.svg")  # noqa: T201 - the script's own output
 
 
-async def practice(theme: str, size: tuple[int, int], names: tuple[str, str, str]) -> None:
-    """One practice session: a picture at the start, at the first approval, and at the end."""
+async def practice(theme: str, size: tuple[int, int], names: tuple[str, str, str], *, tour: bool = False) -> None:
+    """One practice session: a picture at the start, at the first approval, and at the end; then other screens."""
     app = MLInternApp(Options(demo=True, model=DEMO_MODEL, theme=theme))
     async with app.run_test(size=size) as pilot:
         state = app.main_screen.state
@@ -58,6 +63,26 @@ async def practice(theme: str, size: tuple[int, int], names: tuple[str, str, str
             await pilot.pause(1.0)
         await pilot.pause()
         keep(app, names[2])
+        if tour:
+            await screens(app, pilot)
+
+
+async def screens(app: MLInternApp, pilot: Pilot[None]) -> None:
+    """Pictures of the screens about what has been done."""
+    await pilot.press("f3")
+    await until(lambda: isinstance(app.screen, JobsScreen))
+    await pilot.pause(2.0)  # the log is read once the cursor has rested on a job
+    keep(app, "jobs")
+    await pilot.press("escape", "f2")
+    await until(lambda: isinstance(app.screen, SessionsScreen))
+    await pilot.pause(1.0)
+    keep(app, "sessions")
+    await pilot.press("enter")
+    await until(lambda: isinstance(app.screen, ReviewScreen))
+    await pilot.pause(1.0)
+    await pilot.press("p", "a")
+    await pilot.pause(1.0)
+    keep(app, "review")
 
 
 def main() -> None:
@@ -65,7 +90,7 @@ def main() -> None:
     IMAGES.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as home:
         os.environ["ML_INTERN_HOME"] = home
-        asyncio.run(practice("", (150, 40), ("start", "approval", "main")))
+        asyncio.run(practice("", (150, 40), ("start", "approval", "main"), tour=True))
         asyncio.run(practice("", (80, 24), ("start-narrow", "approval-narrow", "main-narrow")))
 
 

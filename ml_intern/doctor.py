@@ -30,8 +30,12 @@ from ml_intern.core.places import Places, find_places
 from ml_intern.core.redact import Redactor
 from ml_intern.core.settings import Settings
 from ml_intern.exit_codes import FAILURE, OK
+from ml_intern.leftovers import create_leftovers
 from ml_intern.options import Options
 from ml_intern.resources import config_path
+from ml_intern.services.hub import HubClient
+from ml_intern.tools.jobs.local import LocalBackend
+from ml_intern.tools.leftovers import LeftoverError, summary
 from ml_intern.tools.mcp.config import ProgramServer, parse_servers
 
 TIMEOUT_S = 2.0
@@ -123,12 +127,15 @@ async def examine(options: Options, env: LoadedEnv) -> Report:
     servers = _mcp_servers(settings, report)
     pool = HttpPool(TIMEOUT_S)
     try:
-        (report.model, model_ok), report.services = await asyncio.gather(
-            _examine_model(settings, env.values, places, pool), _examine_services(env.values, pool)
+        (report.model, model_ok), report.services, left = await asyncio.gather(
+            _examine_model(settings, env.values, places, pool),
+            _examine_services(env.values, pool),
+            _leftovers(env.values, places),
         )
     finally:
         await pool.aclose()
     report.services += servers
+    report.compute += left
     report.ok = report.ok and model_ok
     return report
 
@@ -214,6 +221,22 @@ async def _local_servers(env: Mapping[str, str]) -> list[Check]:
     if not found:
         return [Check("model servers here", "missing", "none of Ollama, vLLM, LM Studio and llama.cpp answered")]
     return [Check(server.label, "ok", f"{server.base_url}: {', '.join(server.models[:5])}", "free") for server in found]
+
+
+async def _leftovers(env: Mapping[str, str], places: Places) -> list[Check]:
+    """What earlier sessions have left running, where somebody can be asked."""
+    hub = HubClient(env)
+    local = LocalBackend(places.jobs, {})
+    leftovers = create_leftovers(hub, local, local, places)
+    try:
+        async with asyncio.timeout(2 * TIMEOUT_S):  # two questions, one after the other
+            items = await leftovers.find()
+    except (LeftoverError, TimeoutError) as error:
+        return [Check("left running", "failed", str(error) or f"no answer within {TIMEOUT_S:g} s")]
+    if items:
+        return [Check("left running", "failed", f"{summary(items)} `ml-intern leftovers` lists them")]
+    asked = "" if hub.token else "; the Hub was not asked, since there is no token"
+    return [Check("left running", "ok", f"nothing of earlier sessions{asked}")]
 
 
 def _mcp_servers(settings: Settings, report: Report) -> list[Check]:

@@ -51,7 +51,7 @@ def create_leftovers(hub: HubClient, jobs: JobsBackend, local: JobsBackend, plac
             return "elsewhere"
         return "runs" if in_use(found[0]) else "ended"
 
-    return Leftovers(hub, partial(rentable, jobs), whereabouts, local)
+    return Leftovers(hub, partial(rentable, jobs), whereabouts, local, jobs.refresh)
 
 
 class LeftoverWatch:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ml_intern import __version__
 from ml_intern.core.agent import Agent
 from ml_intern.core.approvals.budget import Budget
 from ml_intern.core.approvals.pending import PendingApprovals
 from ml_intern.core.approvals.policy import Policy
+from ml_intern.core.artifacts import Artifacts
 from ml_intern.core.briefing import Briefing
 from ml_intern.core.calls import ToolHost
 from ml_intern.core.child_env import without_secrets
@@ -21,6 +25,7 @@ from ml_intern.core.context.manager import ContextManager
 from ml_intern.core.context.tokens import TokenCounter
 from ml_intern.core.env import load_env
 from ml_intern.core.events import EventStream
+from ml_intern.core.jobs import JobsBackend
 from ml_intern.core.llm.catalog import Catalog
 from ml_intern.core.llm.client import LLMClient
 from ml_intern.core.llm.errors import LLMError
@@ -29,24 +34,43 @@ from ml_intern.core.logs import start_logging
 from ml_intern.core.places import Places, find_places
 from ml_intern.core.plan import Plan
 from ml_intern.core.protocol import EventBase, Notice
+from ml_intern.core.questions import Questions
 from ml_intern.core.redact import Redactor
 from ml_intern.core.session import Session
 from ml_intern.core.settings import Settings
+from ml_intern.core.skills import Skills
 from ml_intern.core.tools.router import ToolRouter
 from ml_intern.core.tools.spec import ToolSpec
 from ml_intern.core.turn import TurnRunner
+from ml_intern.leftovers import LeftoverWatch, create_leftovers
 from ml_intern.options import Options
+from ml_intern.publishing import Publisher
 from ml_intern.resources import config_path
+from ml_intern.services.endpoints import Endpoints
 from ml_intern.services.http import HttpService
 from ml_intern.services.hub import HubClient
+from ml_intern.services.notifier import Notifier
+from ml_intern.services.search_index import SearchIndex
+from ml_intern.services.slack import Slack, messaging_from
 from ml_intern.sessions.find import sessions_by_prefix
 from ml_intern.sessions.lock import SessionInUseError
 from ml_intern.sessions.log import SessionLog
 from ml_intern.sessions.restore import SavedSession, latest_session, restore, title_of
+from ml_intern.tools.jobs.choice import choose_backend
 from ml_intern.tools.jobs.local import LocalBackend
+from ml_intern.tools.mcp.admin import McpAdmin
 from ml_intern.tools.mcp.config import parse_servers
+from ml_intern.tools.mcp.desk import Desk
 from ml_intern.tools.mcp.hub import McpHub
+from ml_intern.tools.mcp.vault import Vault
 from ml_intern.tools.registry import Services, create_builtin_tools
+from ml_intern.tools.repos.desk import ArtifactDesk
+from ml_intern.tools.repos.found import ArtifactWatch
+from ml_intern.tools.repos.upload import session_uploader
+from ml_intern.tools.skill import create_skill_tool
+
+if TYPE_CHECKING:
+    from ml_intern.tools.sandbox.access import Sandboxes
 
 log = logging.getLogger(__name__)
 
@@ -67,11 +91,17 @@ class Wired:
         catalog: What is known about models.
         session_log: The log of the running session.
         services: What the tools share, for screens that show the same.
+        artifacts: What the running session has made on the Hub, to be looked up and deleted.
+        notifier: Tells people who are away.
+        publisher: Publishes sessions for those who want it.
         mcp: The MCP servers; they are connected to once the agent is ready.
+        mcp_admin: Looks after them, for a screen.
+        skills: What the `skill` tool can load.
         warnings: Sentences for a person: odd configuration, ignored files.
         model_problem: Why the configured model cannot be used as things stand, or empty.
         suggestion: A prompt to begin with, in the practice session.
         earlier: What a resumed session has told before, for a screen to show.
+        leftovers: Looks for what earlier sessions have left running, and ends it; None where nobody looks.
     """
 
     agent: Agent
@@ -82,18 +112,42 @@ class Wired:
     catalog: Catalog
     session_log: SessionLog
     services: Services
+    notifier: Notifier
+    publisher: Publisher
+    artifacts: ArtifactDesk
     mcp: McpHub
+    mcp_admin: McpAdmin
+    skills: Skills
     warnings: tuple[str, ...] = ()
     model_problem: str = ""
     suggestion: str = ""
     earlier: tuple[EventBase, ...] = ()
+    leftovers: LeftoverWatch | None = None
+
+    @property
+    def renting(self) -> bool:
+        """Whether something that costs money by the hour has not been given back yet."""
+        return self.services.sandboxes is not None and self.services.sandboxes.open
+
+    async def give_back(self, patience_s: float) -> None:
+        """Gives back what is paid for by the hour, for a front end that leaves while the agent is held up."""
+        releasing = asyncio.create_task(self.agent.session.state.release())
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(patience_s):
+                while self.renting:  # noqa: ASYNC110 - the agent may be giving it back itself, which sends no event
+                    await asyncio.sleep(0.05)
+        releasing.cancel()
 
     async def aclose(self) -> None:
         """Closes connections, ends MCP servers, and closes the log. The agent must have been shut down."""
+        if self.leftovers is not None:
+            self.leftovers.stop()
         await self.mcp.aclose()
-        await self.services.http.aclose()
-        await self.llm.aclose()
+        await self.notifier.aclose()
         self.session_log.close()
+        await self.publisher.aclose(self.session_log.path)
+        await self.services.aclose()
+        await self.llm.aclose()
 
 
 def build(options: Options, env: Mapping[str, str] | None = None) -> Wired:
@@ -119,7 +173,7 @@ def build(options: Options, env: Mapping[str, str] | None = None) -> Wired:
     elif saved is not None and options.workdir is None and Path(saved.directory).is_dir():
         workdir = Path(saved.directory)
     return assemble(
-        _for_this_run(config, headless=options.headless),
+        _for_this_run(config, headless=options.headless, demo=options.demo),
         places=places,
         workspace=workdir,
         env=loaded_env.values,
@@ -128,6 +182,8 @@ def build(options: Options, env: Mapping[str, str] | None = None) -> Wired:
         warnings=(*loaded_env.warnings, *config.warnings),
         suggestion=suggestion,
         saved=saved,
+        look_for_leftovers=not options.demo,
+        user_file=config.user_file,
     )
 
 
@@ -143,6 +199,8 @@ def assemble(
     warnings: tuple[str, ...] = (),
     suggestion: str = "",
     saved: SavedSession | None = None,
+    look_for_leftovers: bool = False,
+    user_file: Path | None = None,
 ) -> Wired:
     """Puts the parts together.
 
@@ -157,17 +215,34 @@ def assemble(
         warnings: What was odd in the configuration.
         suggestion: See `Wired`.
         saved: A session to continue.
+        look_for_leftovers: Whether to ask, some time after the start, what earlier sessions have left running.
+        user_file: The user's configuration file in use, where it is not the usual one.
     """
-    if settings.tool_runtime == "sandbox":
-        raise ConfigError("Sandbox tools are not part of this version; leave out --sandbox-tools and tool_runtime.")
-    servers = parse_servers(settings.mcpServers)
+    servers = parse_servers(settings.mcpServers, keep_disabled=True)
     catalog = Catalog(settings, env, config_path("models.json"), places.config / "models.json")
     llm = LLMClient(settings, env, catalog)
     child_env = without_secrets(env, keep=settings.tools.pass_env)
-    services = Services(
-        jobs=LocalBackend(places.jobs, child_env), hub=HubClient(env), http=HttpService(places.cache / "http"), env=env
+    hub = HubClient(env)
+    local = LocalBackend(
+        places.jobs,
+        child_env,
+        cpu_slots=settings.jobs.local_cpu_slots,
+        memory_gb=settings.jobs.local_memory_gb,
     )
-    router = ToolRouter([*create_builtin_tools(services), *extra_tools], parallel=settings.tools.parallel)
+    jobs = choose_backend(settings.jobs, hub, local, child_env, places.jobs / "slurm")
+    services = Services(
+        jobs=jobs,
+        hub=hub,
+        http=HttpService(places.cache / "http"),
+        index=SearchIndex(places.cache / "search.db"),
+        env=env,
+        messaging=messaging_from(settings.messaging, env),
+        sandboxes=_sandboxes(settings, hub, jobs, saved) if settings.tool_runtime == "sandbox" else None,
+        questions=Questions(attended=not headless),
+    )
+    skills = Skills(config_path("skills"), places.config, workspace)
+    builtin = [*create_builtin_tools(services), create_skill_tool(skills)]
+    router = ToolRouter([*builtin, *extra_tools], parallel=settings.tools.parallel)
     briefing = Briefing(
         config_path("prompts", "system.md").read_text(encoding="utf-8"),
         lambda: router.names,
@@ -175,8 +250,10 @@ def assemble(
         config=places.config,
         headless=headless,
         runtime=settings.tool_runtime,
+        skills=skills,
+        sandbox_workdir=settings.sandbox.workdir,
     )
-    warnings = tuple(filter(None, (*warnings, *catalog.warnings, briefing.hint)))
+    warnings = tuple(filter(None, (*warnings, *catalog.warnings, briefing.hint, *skills.find().warnings)))
     events = EventStream("")
     session = _new_session(settings, workspace, briefing, events)
     events.session_id = session.id
@@ -192,11 +269,36 @@ def assemble(
         if settings.save_sessions:
             _claim(session_log, saved.id)
         _continue(session, events, saved)  # mending an old history is an event that the log must hear of
+    events.subscribe(ArtifactWatch(services.hub.endpoint, lambda: session.state.get(Artifacts), events.emit))
+    notifier = Notifier(Slack(services.http, Endpoints(env)), services.messaging, redactor.text)
+    events.subscribe(notifier)
     pending = PendingApprovals()
     host = ToolHost(router, settings, child_env, lambda session_id: places.cache / "outputs" / session_id)
     runner = TurnRunner(session, llm, catalog, host, events, pending, settings)
     model_problem = _problem_with(llm, settings.model_name)
-    mcp = McpHub(servers, router, env=env, workspace=workspace, tell=tell)
+    watch = None
+    if look_for_leftovers:
+        leftovers = create_leftovers(hub, jobs, local, places)
+        watch = LeftoverWatch(
+            leftovers,
+            events,
+            runner.spending,
+            resumed=saved.id if saved is not None else "",
+            keeps_sandbox=services.sandboxes is not None,
+        )
+    publisher = Publisher(hub, places, redactor, settings.sharing, tell)
+    desk = Desk(
+        session,
+        llm,
+        catalog,
+        runner.spending,
+        events,
+        pending,
+        questions=services.questions,
+        attended=not headless,
+        go_on=runner.steering.append,
+    )
+    mcp = McpHub(servers, router, env=env, workspace=workspace, tell=tell, vault=Vault(places.config), attendant=desk)
     agent = Agent(
         runner,
         events,
@@ -205,7 +307,10 @@ def assemble(
         try_model=partial(probe, llm),
         preload=llm.preload,
         trust_project=briefing.trust,
-        on_ready=mcp.start,
+        questions=services.questions,
+        uploader=session_uploader(services.hub, workspace),
+        share=publisher.carry_out,
+        on_ready=partial(_begin, mcp, watch, publisher if look_for_leftovers and settings.save_sessions else None),
         default_cap_usd=None if settings.max_cost_usd is None and cap_lifted else UNWATCHED_CAP_USD,
         tool_count=len(router.names),
         notes=warnings,
@@ -219,12 +324,27 @@ def assemble(
         catalog=catalog,
         session_log=session_log,
         services=services,
+        notifier=notifier,
+        publisher=publisher,
+        artifacts=ArtifactDesk(services.hub, lambda: session.state.get(Artifacts), events.emit),
         mcp=mcp,
+        mcp_admin=McpAdmin(mcp, places, env, user_file),
+        skills=skills,
         warnings=warnings,
         model_problem=model_problem,
         suggestion=suggestion,
         earlier=() if saved is None else tuple(saved.events),
+        leftovers=watch,
     )
+
+
+def _begin(mcp: McpHub, watch: LeftoverWatch | None, publisher: Publisher | None) -> None:
+    """What must not hold up the start."""
+    mcp.start()
+    if publisher is not None:
+        publisher.start()
+    if watch is not None:
+        watch.start()
 
 
 def _new_session(settings: Settings, workspace: Path, briefing: Briefing, events: EventStream) -> Session:
@@ -238,6 +358,28 @@ def _new_session(settings: Settings, workspace: Path, briefing: Briefing, events
         mode=settings.mode,
         stream=settings.stream,
     )
+
+
+def _sandboxes(settings: Settings, hub: HubClient, jobs: JobsBackend, saved: SavedSession | None) -> Sandboxes:
+    """Where the tools act in sandbox runtime.
+
+    Raises:
+        ConfigError: There is no account that could pay for it, or no such hardware.
+    """
+    from ml_intern.tools.rented import rentable
+    from ml_intern.tools.sandbox.access import Sandboxes
+    from ml_intern.tools.sandbox.agency import Agency, SandboxError
+
+    if not hub.token:
+        raise ConfigError(
+            "Sandbox tools need a Hugging Face token: set HF_TOKEN or run `hf auth login`, or use --local-tools."
+        )
+    agency = Agency(hub, settings.sandbox, partial(rentable, jobs))
+    try:
+        agency.flavor("")
+    except SandboxError as error:
+        raise ConfigError(f"sandbox.flavor: {error}") from error
+    return Sandboxes(agency, resumed=saved.id if saved is not None else "")
 
 
 def _saved_session(options: Options, places: Places, workdir: Path) -> SavedSession | None:
@@ -283,15 +425,21 @@ def _continue(session: Session, events: EventStream, saved: SavedSession) -> Non
     session.state.get(Plan).items = saved.plan
     session.budget.ledger = saved.ledger
     session.turns = saved.turns
+    artifacts = session.state.get(Artifacts)
+    for event in saved.events:
+        artifacts.take(event)
     events.continue_from(saved.last_seq)
 
 
-def _for_this_run(config: LoadedConfig, *, headless: bool) -> Settings:
+def _for_this_run(config: LoadedConfig, *, headless: bool, demo: bool = False) -> Settings:
     """The settings with what depends on the kind of run, where nobody has settled it.
 
     A headless run can ask nobody, so its mode is `yolo`; and where nobody watches, there is a spending cap.
     """
     settings = config.settings
+    if demo:  # needs no account, so it can rent nothing
+        jobs = settings.jobs.model_copy(update={"backend": "local"})
+        settings = settings.model_copy(update={"tool_runtime": "local", "jobs": jobs})
     if headless and config.sources.get("mode", BUNDLED) == BUNDLED:
         settings = settings.model_copy(update={"mode": "yolo"})
     if (headless or settings.mode == "yolo") and "max_cost_usd" not in config.sources:

@@ -8,6 +8,7 @@ import re
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 
 MOST_FILES = 200_000
@@ -27,8 +28,12 @@ def list_files(root: Path) -> list[str]:
     files = _listed_by_git(root)
     if files is None:
         files = _walked(root)
-    folders = {file[: at + 1] for file in files for at in _slashes(file)}
-    return sorted({*files, *folders}, key=lambda path: (path.count("/", 0, -1), path))
+    folders = dict.fromkeys(file[: at + 1] for file in files for at in _slashes(file))
+    by_depth: dict[int, list[str]] = {}
+    # Loops and small sorts, since one call for everything would hold up the other threads.
+    for path in chain(files, folders):
+        by_depth.setdefault(path.count("/", 0, -1), []).append(path)
+    return [path for depth in sorted(by_depth) for path in sorted(by_depth[depth])]
 
 
 def matching_files(query: str, paths: Sequence[str]) -> list[str]:
@@ -99,7 +104,8 @@ def _listed_by_git(root: Path) -> list[str] | None:
     if done.returncode != 0:
         return None
     names = done.stdout.decode("utf-8", "replace").split("\0")
-    return [name for name in dict.fromkeys(names) if name][:MOST_FILES]
+    unique = {name: None for name in names if name}  # a file in conflict is listed more than once
+    return list(unique)[:MOST_FILES]
 
 
 def _walked(root: Path) -> list[str]:
@@ -115,4 +121,4 @@ def _walked(root: Path) -> list[str]:
 
 
 def _left_out(folder: str, name: str) -> bool:
-    return name.startswith(".") or name in SKIPPED or os.path.exists(os.path.join(folder, name, "pyvenv.cfg"))
+    return name.startswith(".") or name in SKIPPED or Path(folder, name, "pyvenv.cfg").exists()

@@ -13,7 +13,11 @@ from ml_intern.core.protocol import (
     EventBase,
     Notice,
     PlanUpdate,
+    QuestionAsked,
+    QuestionResolved,
     Ready,
+    SubagentEvent,
+    SubagentState,
     ToolCallEvent,
     ToolOutput,
     ToolStateChange,
@@ -23,7 +27,10 @@ from ml_intern.headless.outcome import Outcome
 from ml_intern.headless.streams import Stream
 
 _WIDTH = 100
-_TELLING = ("command", "path", "query", "operation", "url", "pattern", "repo_id", "script", "prompt")
+_TELLING = (
+    *("command", "path", "query", "operation", "url", "pattern"),
+    *("repo_id", "script", "prompt", "task", "question"),
+)
 """Arguments that say most about a call; the first that is there is shown."""
 
 
@@ -57,10 +64,19 @@ class Progress:
                 self.line(f"▸ {event.tool} {summary_of(event.arguments)}".rstrip())
             case ToolOutput() if not event.success:
                 self.line(f"  ✗ {event.tool}: {one_line(event.output)}")
+            case SubagentEvent(event=ToolCallEvent() as call):
+                self.faint(f"    ▸ {call.tool} {summary_of(call.arguments)}".rstrip())
+            case SubagentState() if event.state != "running":
+                self._tell_subagent(event)
             case ToolStateChange() if event.job_url:
                 self.faint(f"  {event.tool}: {event.state} {event.job_url}")
             case PlanUpdate() if event.plan:
                 self._tell_plan(event)
+            case QuestionAsked():
+                self.line(f"? {one_line(event.question)}")
+            case QuestionResolved() if event.how == "default":
+                taken = f"the default was taken: {'; '.join(event.choices)}" if event.choices else "the agent decides"
+                self.faint(f"  nobody is here to answer; {one_line(taken)}")
             case Notice():
                 self.line(f"{'·' if event.level == 'info' else '!'} {event.text}")
             case ErrorEvent() if not event.ends_turn:
@@ -88,6 +104,12 @@ class Progress:
         if self._remark.strip():
             self.faint(f"  {one_line(self._remark)}")
         self._remark = ""
+
+    def _tell_subagent(self, event: SubagentState) -> None:
+        mark = "✓" if event.state == "completed" else "✗"
+        used = f"{event.tools} call{'' if event.tools == 1 else 's'} · {event.tokens:,} tokens · ${event.cost_usd:.4f}"
+        note = f" · {one_line(event.note)}" if event.note else ""
+        self.faint(f"  {mark} {one_line(event.label)} · {used} · {event.seconds:.0f} s{note}")
 
     def _tell_plan(self, event: PlanUpdate) -> None:
         done = sum(item.status == "completed" for item in event.plan)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import signal
 import sys
@@ -40,6 +39,10 @@ if TYPE_CHECKING:
 
 INTERRUPT_GRACE_S = 2.0
 """How long an interrupted turn may take to end before the process leaves anyway."""
+LAST_GRACE_S = 0.5
+"""How long the rest may take after that."""
+RENTAL_GRACE_S = 12.0
+"""How long it may take beyond that to give back what costs money by the hour."""
 
 
 def run_headless(options: Options) -> int:
@@ -78,6 +81,7 @@ class HeadlessRun:
         self._output: Output = create_output(options.output, self._stdout, self._redactor)
         self._outcome: Outcome | None = None
         self._ended = asyncio.Event()
+        self._given_up = asyncio.Event()
         self._stop_as: Outcome | None = None
         self._patience_s = INTERRUPT_GRACE_S
         self._agent: Agent | None = None
@@ -174,6 +178,7 @@ class HeadlessRun:
 
     def _on_signal(self) -> None:
         if self._stop_as is not None:  # the second one: whoever sent it does not want to wait
+            self._given_up.set()
             self._give_up()
             return
         self._stop(Outcome("interrupted", INTERRUPTED))
@@ -204,11 +209,26 @@ class HeadlessRun:
     async def _wind_up(self, wired: Wired, serving: asyncio.Task[None]) -> None:
         if not self._patience_s:
             return
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(self._patience_s):
-                await wired.agent.shut_down()
-                await asyncio.wait({serving})
-                await wired.aclose()
+        ending = asyncio.create_task(self._end(wired, serving))
+        await asyncio.wait({ending}, timeout=self._patience_s)
+        if not ending.done() and wired.renting:
+            self._progress.line("ending the sandbox; a second Ctrl+C leaves it to end by itself")
+            giving_back = asyncio.create_task(wired.give_back(RENTAL_GRACE_S))
+            given_up = asyncio.create_task(self._given_up.wait())
+            await asyncio.wait({giving_back, given_up}, return_when=asyncio.FIRST_COMPLETED)
+            giving_back.cancel()
+            given_up.cancel()
+            await asyncio.wait({ending}, timeout=LAST_GRACE_S)
+        if not ending.done():
+            ending.cancel()
+        elif error := ending.exception():
+            raise error
+
+    @staticmethod
+    async def _end(wired: Wired, serving: asyncio.Task[None]) -> None:
+        await wired.agent.shut_down()
+        await asyncio.wait({serving})
+        await wired.aclose()
 
     def _finish(self, outcome: Outcome) -> int:
         tally, totals = self._tally, self._ledger.totals

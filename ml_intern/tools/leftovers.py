@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Literal
 
 from ml_intern.core import labels
@@ -31,6 +31,7 @@ class Leftovers:
         flavors: Gives hardware with its prices, without waiting.
         whereabouts: Tells of a session by its id. Looks at the disk.
         local: Where jobs run on this machine; None when nobody wants to know.
+        refresh: Gets today's prices for `flavors`; None where there are none to get.
     """
 
     def __init__(
@@ -39,11 +40,13 @@ class Leftovers:
         flavors: Callable[[], Sequence[Flavor]],
         whereabouts: Callable[[str], Whereabouts],
         local: JobsBackend | None = None,
+        refresh: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self._hub = hub
         self._flavors = flavors
         self._whereabouts = whereabouts
         self._local = local
+        self._refresh = refresh
 
     async def find(self, own_session_id: str = "", *, keeps_sandbox: bool = True) -> tuple[Leftover, ...]:
         """Everything of this program that runs although no session looks after it, the dearest first.
@@ -82,7 +85,7 @@ class Leftovers:
             every = await list_rented(self._hub, labels.of_session(session_id))
         except HubError as error:
             raise LeftoverError(f"What earlier jobs have cost cannot be told: {error}") from error
-        prices = self._prices()
+        prices = await self._prices()
         return {
             item.ref: price * item.ran_s / 3600
             for item in every
@@ -96,7 +99,7 @@ class Leftovers:
             every = await list_rented(self._hub, {labels.OURS: "1"}, active=True)
         except HubError as error:
             raise LeftoverError(f"What earlier sessions have left running cannot be told: {error}") from error
-        prices, states = self._prices(), await self._states(item.session_id for item in every)
+        prices, states = await self._prices(), await self._states(item.session_id for item in every)
 
         def is_left(item: Rented) -> bool:
             if own and item.session_id == own:
@@ -129,7 +132,9 @@ class Leftovers:
         wanted = set(session_ids)
         return await asyncio.to_thread(lambda: {name: self._whereabouts(name) for name in wanted})
 
-    def _prices(self) -> dict[str, float | None]:
+    async def _prices(self) -> dict[str, float | None]:
+        if self._refresh is not None:
+            await self._refresh()  # yesterday's prices make a wrong bill
         return {flavor.name: flavor.usd_per_hour for flavor in self._flavors()}
 
 

@@ -3,23 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ml_intern.core.jobs import JobsBackend
+from ml_intern.core.questions import Questions
+from ml_intern.core.redact import Redactor
+from ml_intern.core.settings import MessagingSettings
 from ml_intern.core.tools.spec import ToolSpec
+from ml_intern.services.docs import Docs
 from ml_intern.services.endpoints import Endpoints
 from ml_intern.services.http import HttpService
 from ml_intern.services.hub import HubClient
+from ml_intern.services.search_index import SearchIndex
+from ml_intern.services.slack import Slack
+from ml_intern.tools.ask_user import create_ask_user_tool
+from ml_intern.tools.datasets.tool import create_inspect_dataset
+from ml_intern.tools.docs.api import create_find_api
+from ml_intern.tools.docs.tools import create_docs_tools
 from ml_intern.tools.edit import create_edit_tool
 from ml_intern.tools.files import create_file_tools
 from ml_intern.tools.github.tools import create_github_tools
 from ml_intern.tools.jobs.tool import create_jobs_tool
+from ml_intern.tools.notify import create_notify_tool
+from ml_intern.tools.papers.tool import create_papers_tool
 from ml_intern.tools.plan import create_plan_tool
 from ml_intern.tools.repos.details import create_details_tool
 from ml_intern.tools.repos.files import create_files_tool
 from ml_intern.tools.repos.git import create_git_tool
 from ml_intern.tools.repos.search import create_search_tool
+from ml_intern.tools.research import create_research_tool
 from ml_intern.tools.sandbox import create_sandbox_runtime
 from ml_intern.tools.shell import create_bash_tool
 from ml_intern.tools.web.fetch import create_web_fetch
@@ -37,31 +50,57 @@ class Services:
         jobs: Where compute jobs run.
         hub: The way to the Hub.
         http: Fetches from all other services.
+        index: Documentation that has been fetched, searchable.
         env: Environment of the run, secrets included: values of the secrets that a job names come from here.
+        messaging: Who may be told of a session from outside of it.
         sandboxes: Where bash, read, write and edit act; None: on this machine.
+        questions: Where questions wait for the person.
     """
 
     jobs: JobsBackend
     hub: HubClient
     http: HttpService
+    index: SearchIndex
     env: Mapping[str, str]
+    messaging: MessagingSettings = field(default_factory=MessagingSettings)
     sandboxes: Sandboxes | None = None
+    questions: Questions = field(default_factory=Questions)
+
+    async def aclose(self) -> None:
+        """Closes connections and files."""
+        await self.http.aclose()
+        self.index.close()
 
 
 def create_builtin_tools(services: Services) -> list[ToolSpec]:
     """All tools that come with the program."""
     endpoints = Endpoints(services.env)
+    docs = Docs(services.http, endpoints, services.index)
+    slack = Slack(services.http, endpoints)
+    notify = create_notify_tool(slack, services.messaging, Redactor.from_env(services.env).text)
     return [
         *(_local_tools() if services.sandboxes is None else create_sandbox_runtime(services.sandboxes)),
         create_plan_tool(),
-        create_jobs_tool(services.jobs, secrets=services.env),
+        create_ask_user_tool(services.questions),
+        create_research_tool(),
+        create_jobs_tool(
+            services.jobs,
+            secrets=services.env,
+            hub=services.hub,
+            read_script=services.sandboxes.read_script if services.sandboxes is not None else None,
+        ),
         create_details_tool(services.hub),
         create_search_tool(services.hub),
         create_files_tool(services.hub),
         create_git_tool(services.hub),
+        *create_docs_tools(services.http, endpoints, docs),
+        create_find_api(services.http, endpoints, services.index),
+        create_papers_tool(services.http, endpoints),
+        create_inspect_dataset(services.http, endpoints),
         *create_github_tools(services.http, endpoints),
         create_web_search(services.http, endpoints),
         create_web_fetch(services.http, endpoints),
+        *([notify] if notify is not None else []),
     ]
 
 

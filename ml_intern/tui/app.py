@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import signal
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import events, on
@@ -21,11 +23,13 @@ from ml_intern.options import DEMO_MODEL, Options
 from ml_intern.resources import styles_path
 from ml_intern.tui import messages
 from ml_intern.tui.bridge import Bridge, Connect, connect
+from ml_intern.tui.clipboard import clipboard_sequence, keep_in_file
 from ml_intern.tui.fault import record_fault
 from ml_intern.tui.modals.confirm import Confirm
 from ml_intern.tui.preferences import save_theme, theme_at_start
 from ml_intern.tui.screens.help import HelpScreen, about
 from ml_intern.tui.screens.main import MainScreen
+from ml_intern.tui.sharing import ASKED as SHARING_ASKED
 from ml_intern.tui.terminal import has_terminal, outliving, title_sequence
 from ml_intern.tui.themes import DEFAULT_THEME, OWN_THEMES
 
@@ -35,7 +39,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 QUIT_WITHIN_S = 1.0
-CLOSE_PATIENCE_S = 3.0
+CLOSE_PATIENCE_S = 16.0
 INTERRUPTED = 130
 LOOK_S = 2.0
 """How often the app looks whether its terminal is still there."""
@@ -65,6 +69,8 @@ class MLInternApp(App[None]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+p", "pick('command')", "commands"),
         Binding("f1", "help", "help", priority=True),
+        Binding("f2", "sessions", "sessions", priority=True),
+        Binding("f3", "jobs", "jobs", priority=True),
         Binding("ctrl+c", "copy_or_quit", "copy, or twice: quit", priority=True),
         Binding("ctrl+q", "leave", "quit", priority=True),
     ]
@@ -76,8 +82,10 @@ class MLInternApp(App[None]):
         self._connect = connect
         self._clock = clock
         self._bridge: Bridge | None = None
+        self._bridge_before = False
         self._quit_armed_at = 0.0
         self._leaving = False
+        self._sessions: Screen[None] | None = None
         self._opening = True
         self._early_keys: list[events.Event] | None = []
         self._code = 0
@@ -156,6 +164,7 @@ class MLInternApp(App[None]):
             await super().on_event(event)
 
     def _start_agent(self) -> None:
+        self._bridge_before = self._bridge is not None
         self._bridge = Bridge(self.main_screen.post_message, self._options, self._connect)
         self.run_worker(self._serve(self._bridge), name="agent", group="agent", exit_on_error=False)
 
@@ -167,6 +176,10 @@ class MLInternApp(App[None]):
 
             if not isinstance(error, ConfigError):
                 raise
+            if self._bridge_before:  # a session that was opened from here: no reason to leave
+                self._options = replace(self._options, resume=None)
+                self.main_screen.post_message(messages.AgentLost(str(error)))
+                return
             self.farewell = f"ml-intern: {error}"
             self.exit(return_code=2)
 
@@ -196,12 +209,125 @@ class MLInternApp(App[None]):
         text = "This conversation ends here; its log is kept. The practice session works in a directory of its own."
         self.push_screen(Confirm("practice session", text, "open it"), decide)
 
-    async def _start_practice(self) -> None:
+    @on(messages.ShareTraces)
+    def _share(self, message: messages.ShareTraces) -> None:
+        message.stop()
+        operation = messages.Operate("share_traces", action=message.action)
+        if message.action not in SHARING_ASKED:
+            self.main_screen.post_message(operation)
+            return
+
+        def decide(yes: bool | None) -> None:
+            if yes:
+                self.main_screen.post_message(operation)
+
+        title, text, answer = SHARING_ASKED[message.action]
+        self.push_screen(Confirm(title, text, answer), decide)
+
+    @on(messages.ReviewSession)
+    def _review(self, message: messages.ReviewSession) -> None:
+        message.stop()
+        opening = self._open_review(message.session, message.seq)
+        self.run_worker(opening, name="opening the session", group="review", exclusive=True, exit_on_error=False)
+
+    async def _open_review(self, session: str, seq: int | None) -> None:
+        from ml_intern.sessions.store import SessionError
+        from ml_intern.tui.opening import NO_STORE, open_recording
+        from ml_intern.tui.screens.review import ReviewScreen
+
+        store, current = self.main_screen.store, self.main_screen.state.session_id
+        try:
+            if store is None:
+                raise SessionError(NO_STORE)
+            recording = await asyncio.to_thread(open_recording, store, session, current)
+        except SessionError as error:
+            self.notify(str(error), severity="warning", markup=False)
+            return
+        await self.push_screen(ReviewScreen(recording, store, seq=seq, current=current))
+
+    @on(messages.OpenSessions)
+    def _open_sessions(self, message: messages.OpenSessions) -> None:
+        message.stop()
+        if self._sessions is not None and self._sessions in self.screen_stack:
+            if self._sessions.is_current:
+                self._sessions.dismiss(None)
+            return
+        opening = self._push_sessions()
+        self.run_worker(opening, name="opening sessions", group="sessions", exclusive=True, exit_on_error=False)
+
+    async def _push_sessions(self) -> None:
+        from ml_intern.tui.opening import NO_STORE, first_sessions
+
+        main = self.main_screen
+        if main.store is None:
+            self.notify(NO_STORE, severity="warning", markup=False)
+            return
+        first = await asyncio.to_thread(first_sessions, main.store, main.state.workdir)
+        from ml_intern.tui.screens.sessions import SessionsScreen
+
+        self._sessions = SessionsScreen(main.store, main.state, first, main.grace_s, self._clock)
+        await self.push_screen(self._sessions)
+
+    @on(messages.DescribeSession)
+    def _describe_session(self, message: messages.DescribeSession) -> None:
+        message.stop()
+        if self._bridge is None or not self._bridge.describe(message.title, message.tags):
+            self.notify("The agent is not running, so nothing was changed.", severity="warning", markup=False)
+
+    @on(messages.OpenSession)
+    def _offer_session(self, message: messages.OpenSession) -> None:
+        message.stop()
+        opening = partial(self._open_session, message.session_id)
+        if message.session_id == self.main_screen.state.session_id and not self.main_screen.state.lost:
+            self._back_to_main()
+            return
+
+        def decide(yes: bool | None) -> None:
+            if yes:
+                self.run_worker(opening(), name="opening the session", exit_on_error=False)
+
+        if not self.main_screen.state.running:
+            decide(True)
+            return
+        text = "A turn is running. Opening another session interrupts it and stops what it started."
+        self.push_screen(Confirm("open a session", text, "open it"), decide)
+
+    async def _open_session(self, session_id: str) -> None:
+        from ml_intern.sessions.store import SessionError
+        from ml_intern.tui.opening import NO_STORE, resumable
+
+        store = self.main_screen.store
+        try:
+            if store is None:
+                raise SessionError(NO_STORE)
+            session = await asyncio.to_thread(resumable, store, session_id)
+        except SessionError as error:
+            self.notify(str(error), severity="warning", markup=False)
+            return
+        model = None if self._options.model == DEMO_MODEL else self._options.model
+        await self._begin_another(
+            practice=session.practice,
+            resume=session.id,
+            model=DEMO_MODEL if session.practice else model,
+            workdir=None,  # it goes on where it was
+            demo=False,
+        )
+
+    async def _begin_another(self, *, practice: bool, **options: Any) -> None:
+        """Shuts the agent down and builds another one with these options."""
         if self._bridge is not None:
             await self._bridge.close()
-        self._options = replace(self._options, demo=True, model=DEMO_MODEL, resume=None, continue_latest=False)
-        self.main_screen.begin_afresh(practice=True)
+        self._options = replace(self._options, continue_latest=False, **options)
+        self._back_to_main()
+        self.main_screen.begin_afresh(practice=practice)
         self._start_agent()
+
+    def _back_to_main(self) -> None:
+        while len(self.screen_stack) > 1:
+            self.pop_screen()
+
+    async def _start_practice(self) -> None:
+        await self._begin_another(practice=True, demo=True, model=DEMO_MODEL, resume=None)
 
     @on(Worker.StateChanged)
     def _tell_of_worker_error(self, event: Worker.StateChanged) -> None:
@@ -219,7 +345,8 @@ class MLInternApp(App[None]):
     @on(messages.Quit)
     def _quit(self, message: messages.Quit) -> None:
         message.stop()
-        if not self.main_screen.state.running or message.at_once:
+        doubt = self.main_screen.doubt
+        if not doubt or message.at_once:
             self.run_worker(self.action_leave(), name="leaving", exit_on_error=False)
             return
 
@@ -227,9 +354,7 @@ class MLInternApp(App[None]):
             if yes:
                 self.run_worker(self.action_leave(), name="leaving", exit_on_error=False)
 
-        self.push_screen(
-            Confirm("quit", "A turn is running. Quitting interrupts it and stops what it started.", "quit"), decide
-        )
+        self.push_screen(Confirm("quit", doubt, "quit"), decide)
 
     async def action_leave(self) -> None:
         """Stops the agent and ends the app. A second call does not wait."""
@@ -276,9 +401,37 @@ class MLInternApp(App[None]):
         text = self.screen.get_selected_text() or getattr(focused, "selected_text", "")
         if not text:
             return False
-        self.copy_to_clipboard(text)
-        self.notify("Copied.", timeout=1.5, markup=False)
+        self._copy(messages.CopyText(text, "the selection"))
         return True
+
+    @on(messages.CopyText)
+    def _copy(self, message: messages.CopyText) -> None:
+        """To the clipboard, or into a file where the terminal does not take it; says which."""
+        message.stop()
+        if clipboard_sequence(message.text, os.environ):
+            self.copy_to_clipboard(message.text)
+            self.notify(f"Copied {message.what}.", timeout=1.5, markup=False)
+        else:
+            keeping = self._keep_copy(message.text, message.what)
+            self.run_worker(keeping, name="copying", exit_on_error=False)
+
+    def copy_to_clipboard(self, text: str) -> None:
+        """Hands a text to the terminal, through a multiplexer if there is one."""
+        self._clipboard = text
+        if self._driver is not None and not self.is_headless:
+            self._driver.write(clipboard_sequence(text, os.environ))
+
+    async def _keep_copy(self, text: str, what: str) -> None:
+        self._clipboard = text
+        directory = self.main_screen.kept_copies
+        try:
+            if directory is None:
+                raise OSError("there is no agent yet, so no directory for it")
+            path = await asyncio.to_thread(keep_in_file, text, directory)
+        except OSError as error:
+            self.notify(f"The terminal does not take {what}: {error}.", severity="warning", markup=False)
+            return
+        self.notify(f"The terminal does not take {what}; it is in {path}.", timeout=8, markup=False)
 
     def _fatal_error(self) -> None:
         # Textual would print the traceback with all local variables, which is no help and may show secrets.
@@ -326,6 +479,14 @@ class MLInternApp(App[None]):
         """Opens a picker over the main screen."""
         if self.screen is self.main_screen:
             self.main_screen.post_message(messages.OpenPicker(subject))
+
+    def action_sessions(self) -> None:
+        """Opens the sessions screen from anywhere, or closes it."""
+        self.main_screen.post_message(messages.OpenSessions())
+
+    def action_jobs(self) -> None:
+        """Opens the Jobs screen from anywhere, or closes it."""
+        self.main_screen.post_message(messages.OpenJobs())
 
     @on(messages.ShowHelp)
     def action_help(self) -> None:

@@ -7,6 +7,7 @@ log lines are gathered first, since a message for each of them would cost more t
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import logging
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ml_intern.tui import messages
+from ml_intern.tui.families import log_lines, message_of
 from ml_intern.tui.setup import Setup, setup_from
 
 if TYPE_CHECKING:
@@ -28,6 +30,8 @@ _AT_ONCE = frozenset(
         "user_message",
         "approval_required",
         "approval_resolved",
+        "question_asked",
+        "question_resolved",
         "turn_complete",
         "interrupted",
         "error",
@@ -36,6 +40,11 @@ _AT_ONCE = frozenset(
     }
 )
 """What a person waits for, or what ends something, is shown without waiting for more."""
+
+END_PATIENCE_S = 1.0
+"""How long the agent may take to end after its turn."""
+RENTAL_PATIENCE_S = 12.0
+"""How long it may take beyond that to give back what costs money by the hour."""
 
 GATHER_S = 0.033
 """Pieces that come faster than this are shown together. The first one after a pause is shown at once."""
@@ -84,6 +93,8 @@ class Bridge:
         self._gathered: list[_Gathered] = []
         self._timer: asyncio.TimerHandle | None = None
         self._shown_at = 0.0
+        self._wired: Wired | None = None
+        self._ended = asyncio.Event()
 
     async def serve(self) -> None:
         """Builds the agent and runs it until it is shut down. A fault of the agent is told once, in words.
@@ -95,7 +106,7 @@ class Bridge:
         # Start-up ran without garbage collection; what it has made stays, and need not be looked at again.
         gc.freeze()
         gc.enable()
-        self._agent = wired.agent
+        self._agent, self._wired = wired.agent, wired
         unsubscribe = wired.agent.events.subscribe(self._on_event)
         self._post(messages.AgentBuilt(setup))
         for event in wired.earlier:  # a resumed session looks as it did: its past comes the way it came then
@@ -110,6 +121,7 @@ class Bridge:
             self._agent = None
             unsubscribe()
             await wired.aclose()
+            self._ended.set()
 
     def _build(self) -> tuple[Wired, Setup]:
         wired = self._connect(self.options)
@@ -124,10 +136,29 @@ class Bridge:
         self._agent.submit(OPERATION.validate_python({"type": kind, **fields}))
         return True
 
+    def describe(self, title: str | None, tags: tuple[str, ...] | None) -> bool:
+        """Gives the running session a title or tags; None leaves them. False when there is no agent."""
+        if self._agent is None:
+            return False
+        from ml_intern.core.protocol import SessionMeta
+
+        self._agent.events.emit(SessionMeta(title=title, tags=tags))
+        return True
+
     async def close(self) -> None:
         """Stops the agent: the running turn is interrupted, its children end, the log is closed."""
-        if self._agent is not None:
-            await self._agent.shut_down()
+        if self._agent is None or self._wired is None:
+            return
+        await self._agent.shut_down()
+        if not await self._has_ended(END_PATIENCE_S) and self._wired.renting:
+            self._post(messages.Noticed("Ending the sandbox …", "info"))
+            await self._wired.give_back(RENTAL_PATIENCE_S)
+            await self._has_ended(END_PATIENCE_S)
+
+    async def _has_ended(self, patience_s: float) -> bool:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._ended.wait(), patience_s)
+        return self._ended.is_set()
 
     # ------------------------------------------------------------------------------------------------- events
 
@@ -138,11 +169,15 @@ class Bridge:
                 self._gather(("reply", kind), lambda text: messages.ReplyText(text, kind, at), event.content)
             case "tool_log":
                 call_id, tool = event.tool_call_id, event.tool
-                lines = event.log.rstrip("\n") + "\n"
-                self._gather(("log", call_id), lambda text: messages.ToolLogged(call_id, tool, text), lines)
+                self._gather(("log", call_id), lambda text: messages.ToolLogged(call_id, tool, text), log_lines(event))
+            case "subagent" if event.event.type == "tool_log":
+                log = event.event
+                nested_id, nested = log.tool_call_id, log.tool
+                self._gather(
+                    ("log", nested_id), lambda text: messages.ToolLogged(nested_id, nested, text), log_lines(log)
+                )
             case kind:
-                if make := _FAMILIES.get(kind):
-                    message = make(event)
+                if message := message_of(event):
                     self._gather((kind, event.seq), lambda _text: message)
                 if kind in _AT_ONCE:
                     self._flush()
@@ -167,42 +202,3 @@ class Bridge:
         gathered, self._gathered = self._gathered, []
         for piece in gathered:
             self._post(piece.make("".join(piece.texts)))
-
-
-def _error(event: Any) -> messages.AgentMessage:
-    return messages.TurnEnded(event) if event.ends_turn else messages.Noticed(event.error, "error", event)
-
-
-def _compacted(event: Any) -> messages.AgentMessage:
-    if event.new_tokens < event.old_tokens:
-        text = f"Context compacted: {event.old_tokens:,} tokens are now {event.new_tokens:,}."
-    else:
-        text = f"The model found the conversation too long; its {event.old_tokens:,} tokens are sent once more."
-    return messages.Noticed(text, "info", event)
-
-
-_FAMILIES: dict[str, Callable[[Any], messages.AgentMessage]] = {
-    "ready": messages.SessionChanged,
-    "model_changed": messages.SessionChanged,
-    "mode_changed": messages.SessionChanged,
-    "context_usage": messages.SessionChanged,
-    "session_resumed": messages.SessionChanged,
-    "shutdown": messages.SessionChanged,
-    "processing": messages.TurnStarted,
-    "turn_complete": messages.TurnEnded,
-    "interrupted": messages.TurnEnded,
-    "error": _error,
-    "user_message": messages.PromptEntered,
-    "assistant_message": messages.ReplyWhole,
-    "assistant_stream_end": lambda event: messages.ReplyEnded(event.discarded),
-    "tool_call": messages.ToolCalled,
-    "tool_state_change": messages.ToolMoved,
-    "tool_output": messages.ToolFinished,
-    "approval_required": messages.ApprovalAsked,
-    "approval_resolved": messages.ApprovalSettled,
-    "plan_update": messages.PlanChanged,
-    "undo_complete": messages.Undone,
-    "new_complete": messages.Begun,
-    "notice": lambda event: messages.Noticed(event.text, event.level, event),
-    "compacted": _compacted,
-}

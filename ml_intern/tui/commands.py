@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -129,8 +130,43 @@ def _steer(argument: str) -> Message:
     return messages.Operate("steer", text=argument)
 
 
+def _upload(argument: str) -> Message:
+    if not argument:
+        raise UsageError("Name a data file or folder of this machine: /upload data/train.csv")
+    try:
+        words = shlex.split(argument)  # a path that was dropped into the terminal comes quoted
+    except ValueError:
+        words = []
+    return messages.Operate("upload", path=words[0] if len(words) == 1 else argument)
+
+
 def _compact(argument: str) -> Message:
     return messages.Operate("compact", instructions=argument)
+
+
+SHARING = {
+    "on": "publish sessions to a private data set of yours when they end",
+    "off": "keep sessions on this machine",
+    "public": "let everybody read what was published",
+    "private": "let nobody else read what was published",
+}
+
+
+def _copy(argument: str) -> Message:
+    what = argument.strip().lower() or "last"
+    if what not in COPIED:
+        raise UsageError(f"/copy takes {', '.join(COPIED)}, or nothing for the last answer.")
+    return messages.CopyFromChat(what)
+
+
+def _share(argument: str) -> Message:
+    action = argument.strip().lower()
+    if action and action not in SHARING:
+        raise UsageError(f"/share-traces takes {', '.join(SHARING)}, or nothing to be told how it stands.")
+    return messages.ShareTraces(action or "status")
+
+
+COPIED = {"last": "the last answer", "code": "the newest code block", "all": "the whole conversation"}
 
 
 COMMANDS: tuple[Command, ...] = (
@@ -157,6 +193,13 @@ COMMANDS: tuple[Command, ...] = (
     ),
     Command("steer", "tell the running turn something at its next step", _steer, args="TEXT", objection=_started),
     Command(
+        "upload",
+        "put a data file or folder into a private data set, for the agent to load",
+        _upload,
+        args="PATH",
+        objection=_between_turns,
+    ),
+    Command(
         "trust",
         "read this project's AGENTS.md from now on",
         _no_argument("trust", lambda: messages.Operate("trust")),
@@ -180,12 +223,76 @@ COMMANDS: tuple[Command, ...] = (
         objection=_started,
     ),
     Command(
+        "jobs",
+        "jobs with their curves and logs, and comparing them",
+        _no_argument("jobs", messages.OpenJobs),
+        key="f3",
+    ),
+    Command(
         "status",
         "model, mode, context, cost and places",
         _no_argument("status", messages.ShowStatus),
         aliases=("cost",),
         objection=_started,
     ),
+    Command(
+        "spend",
+        "what was spent, by day, session, model and job",
+        _no_argument("spend", messages.ShowSpending),
+        aliases=("money",),
+        key="f4",
+    ),
+    Command(
+        "artifacts",
+        "what this session has put on the Hub: open, copy, delete",
+        _no_argument("artifacts", messages.ShowArtifacts),
+    ),
+    Command(
+        "trail",
+        "what this session has looked into: papers, pages, repositories, data",
+        _no_argument("trail", messages.ShowTrail),
+        aliases=("sources",),
+    ),
+    Command(
+        "leftovers",
+        "what earlier sessions have left running: keep or end it",
+        _no_argument("leftovers", messages.ShowLeftovers),
+    ),
+    Command(
+        "mcp",
+        "MCP servers: state, tools, log; add, switch, sign in",
+        _no_argument("mcp", messages.ShowServers),
+        objection=_started,
+    ),
+    Command(
+        "skills",
+        "instructions the agent can load, and where they come from",
+        _no_argument("skills", messages.ShowSkills),
+        objection=_started,
+    ),
+    Command(
+        "hardware", "hardware with prices, and whether a model fits", messages.ShowHardware, args="[model or size]"
+    ),
+    Command(
+        "sessions",
+        "earlier sessions: find, review, go on with, copy, save, delete",
+        _no_argument("sessions", messages.OpenSessions),
+        key="f2",
+    ),
+    Command(
+        "review",
+        "step through a session in time, this one or another",
+        messages.ReviewSession,
+        args="[session id]",
+    ),
+    Command(
+        "share-traces",
+        "publish sessions to a data set of yours, or see whether they are",
+        _share,
+        args="[on|off|public|private]",
+        objection=_between_turns,
+    ),
+    Command("copy", "copy the last answer, the newest code, or all", _copy, args="[last|code|all]"),
     Command("theme", "choose the colours", _theme, args="[name]"),
     Command(
         "practice",

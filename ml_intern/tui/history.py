@@ -45,6 +45,10 @@ class PromptHistory:
         self._at = len(self._entries)
         self._draft = ""
 
+    def newest_first(self) -> list[str]:
+        """All prompts, the newest first, each once."""
+        return list(dict.fromkeys(reversed(self._entries)))
+
     def older(self, current: str) -> str | None:
         """The prompt before this one, or None at the oldest. `current` is kept as the draft on the first step."""
         if self._at == 0:

@@ -29,7 +29,8 @@ class KnownJob:
         at: When that was, in seconds since the epoch.
         arguments: What it was submitted with; empty where it was submitted elsewhere.
         metrics: Figures from the part of its log that the session has seen.
-        followed: A tool call follows it, and will tell of its end.
+        followed: Something tells of it and will tell of its end: a tool call, or the watch over a detached job.
+        detached: The call that told of it is over, so it goes on when the turn or the app ends.
     """
 
     card: JobCard
@@ -37,6 +38,7 @@ class KnownJob:
     arguments: Mapping[str, Any] = field(default_factory=dict)
     metrics: TrainingMetrics = field(default_factory=TrainingMetrics)
     followed: bool = False
+    detached: bool = False
 
     @property
     def active(self) -> bool:
@@ -132,6 +134,11 @@ class JobBook:
         """The jobs that wait or run."""
         return [job for job in self.jobs.values() if job.active]
 
+    @property
+    def detached(self) -> list[KnownJob]:
+        """Those of them that go on when the app is left."""
+        return [job for job in self.running if job.detached]
+
     def running_usd(self, now: float) -> float | None:
         """What the running jobs have cost so far; None when there is none, or nobody knows any price."""
         costs = [cost for job in self.running if (cost := job.cost_usd(now)) is not None]
@@ -152,6 +159,7 @@ class JobBook:
         job_id = self._by_call.get(event.tool_call_id)
         if job_id and isinstance(message, messages.ToolFinished):
             self.jobs[job_id].followed = False
+            self.jobs[job_id].detached = True
             del self._by_call[event.tool_call_id]
         return changed
 

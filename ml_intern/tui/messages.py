@@ -6,6 +6,7 @@ gathered. An intent is an operation of the protocol by name, so that panes need 
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from textual.message import Message
@@ -115,6 +116,24 @@ class ToolFinished(AgentMessage):
     event: protocol.ToolOutput
 
 
+class Spent(AgentMessage):
+    """Something was paid or promised."""
+
+    event: protocol.LLMCall | protocol.Expense
+
+
+class ArtifactChanged(AgentMessage):
+    """Something of the session is on the Hub, or is not any more."""
+
+    event: protocol.ArtifactEvent
+
+
+class LeftoversFound(AgentMessage):
+    """What earlier sessions have left running."""
+
+    event: protocol.LeftoversEvent
+
+
 class ApprovalAsked(AgentMessage):
     """The turn waits for a person."""
 
@@ -125,6 +144,38 @@ class ApprovalSettled(AgentMessage):
     """Nothing is pending any more."""
 
     event: protocol.ApprovalResolved
+
+
+class QuestionPut(AgentMessage):
+    """The agent asks a person something."""
+
+    event: protocol.QuestionAsked
+
+
+class QuestionSettled(AgentMessage):
+    """A question waits no longer."""
+
+    event: protocol.QuestionResolved
+
+
+class SubagentMoved(AgentMessage):
+    """A sub-agent has come further, or has ended."""
+
+    event: protocol.SubagentState
+
+
+class SubagentTold(AgentMessage):
+    """Something happened within a sub-agent.
+
+    Attributes:
+        inner: The message that the same would be outside of it.
+    """
+
+    event: protocol.SubagentEvent
+
+    def __init__(self, event: protocol.SubagentEvent, inner: AgentMessage) -> None:
+        super().__init__(event)
+        self.inner = inner
 
 
 class PlanChanged(AgentMessage):
@@ -211,12 +262,112 @@ class OpenCall(Intent):
         self.tool_call_id = tool_call_id
 
 
+class OpenJobs(Intent):
+    """Open the Jobs screen, at one job if its id is given; close it when it is open."""
+
+    def __init__(self, job_id: str = "") -> None:
+        super().__init__()
+        self.job_id = job_id
+
+
 class ShowHelp(Intent):
     """Open the help about what has the focus."""
 
 
 class ShowStatus(Intent):
     """Say model, mode, context, cost and places in the chat."""
+
+
+class ShowSpending(Intent):
+    """Open the spend screen."""
+
+
+class ShowArtifacts(Intent):
+    """Open the artifacts screen."""
+
+
+class ShowTrail(Intent):
+    """Show what the session has looked into."""
+
+
+class ShowLeftovers(Intent):
+    """Ask about what earlier sessions have left running."""
+
+
+class ShowServers(Intent):
+    """Open the screen of MCP servers."""
+
+
+class ShowSkills(Intent):
+    """Open the screen of skills."""
+
+
+class ShowHardware(Intent):
+    """Open the hardware picker; `model` is the name or size of a model that is to fit."""
+
+    def __init__(self, model: str = "") -> None:
+        super().__init__()
+        self.model = model
+
+
+class ReviewSession(Intent):
+    """Open a session for review: stepped through in time, read only.
+
+    Attributes:
+        session: The beginning of its id, or the path of its log; empty for the session that runs here.
+        seq: Number of the event to begin at; None begins at the end.
+    """
+
+    def __init__(self, session: str | Path = "", seq: int | None = None) -> None:
+        super().__init__()
+        self.session = str(session)
+        self.seq = seq
+
+
+class OpenSession(Intent):
+    """Go on with an earlier session: the agent is shut down and built anew on it. Asks while a turn runs."""
+
+    def __init__(self, session_id: str) -> None:
+        super().__init__()
+        self.session_id = session_id
+
+
+class OpenSessions(Intent):
+    """Open the sessions screen; close it when it is open."""
+
+
+class DescribeSession(Intent):
+    """Give the session that runs here a title or tags. What is None stays as it was."""
+
+    def __init__(self, title: str | None = None, tags: tuple[str, ...] | None = None) -> None:
+        super().__init__()
+        self.title = title
+        self.tags = tags
+
+
+class ShareTraces(Intent):
+    """Tell whether sessions are published, or change it; `on` and `public` are asked about first."""
+
+    def __init__(self, action: str) -> None:
+        super().__init__()
+        self.action = action
+
+
+class CopyText(Intent):
+    """Put a text on the clipboard; `what` says in a few words what it is."""
+
+    def __init__(self, text: str, what: str) -> None:
+        super().__init__()
+        self.text = text
+        self.what = what
+
+
+class CopyFromChat(Intent):
+    """Copy from the chat: `last` answer, newest `code`, or `all`."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__()
+        self.what = what
 
 
 class StartPractice(Intent):

@@ -10,6 +10,10 @@ from typing import TYPE_CHECKING
 from ml_intern.tui.history import PromptHistory, history_file
 
 if TYPE_CHECKING:
+    from ml_intern.core.jobs import JobsBackend
+    from ml_intern.core.skills import Skills
+    from ml_intern.sessions.store import SessionStore
+    from ml_intern.tui.ports import ArtifactCare, EndLeftover, McpCare
     from ml_intern.wiring import Wired
 
 
@@ -49,6 +53,15 @@ class Setup:
         bell: Whether to ring when an approval waits.
         history: Earlier prompts of this directory.
         find_models: Looks for models: servers on this machine first, then those with a key, then the rest.
+        jobs: Where jobs run, for their hardware and prices; None when nothing can be run.
+        sessions: Where session logs live.
+        store: Names, copies and throws away sessions; None while there is no agent.
+        artifacts: Looks after what the session has made on the Hub.
+        end_leftover: Ends what an earlier session has left running; None where nobody looks for that.
+        redact: Takes secrets out of a text.
+        trackio: Where trackio keeps the metrics of runs on this machine; None where nobody looks there.
+        servers: Looks after MCP servers; None while there is no agent.
+        skills: What the agent can load; None while there is no agent.
     """
 
     model_problem: str = ""
@@ -57,12 +70,25 @@ class Setup:
     bell: bool = True
     history: PromptHistory = field(default_factory=PromptHistory)
     find_models: FindModels = no_models
+    jobs: JobsBackend | None = None
+    sessions: Path | None = None
+    store: SessionStore | None = None
+    artifacts: ArtifactCare | None = None
+    end_leftover: EndLeftover | None = None
+    redact: Callable[[str], str] = str
+    trackio: Path | None = None
+    servers: McpCare | None = None
+    skills: Skills | None = None
 
 
 def setup_from(wired: Wired) -> Setup:
     """The facts about an agent that was just built. Reads the prompt history, so call it in a thread."""
     from ml_intern.core.redact import Redactor
+    from ml_intern.core.trackio import trackio_directory
+    from ml_intern.sessions.store import SessionStore
 
+    redactor = Redactor.from_env(wired.env)
+    redact = redactor.text
     workspace = Path(wired.agent.session.workspace)
     state_dir = wired.places.sessions.parent / "history"
     # A practice workspace is new every time; its prompts are remembered for this run only.
@@ -72,8 +98,17 @@ def setup_from(wired: Wired) -> Setup:
         suggestion=wired.suggestion,
         grace_s=wired.settings.ui.approval_grace_s,
         bell=wired.settings.ui.bell,
-        history=PromptHistory(path, Redactor.from_env(wired.env).text),
+        history=PromptHistory(path, redact),
         find_models=lambda: _find_models(wired),
+        jobs=wired.services.jobs,
+        sessions=wired.places.sessions,
+        store=SessionStore(wired.places.sessions, redactor),
+        artifacts=wired.artifacts,
+        end_leftover=None if wired.leftovers is None else wired.leftovers.end,
+        redact=redact,
+        trackio=trackio_directory(wired.env),
+        servers=wired.mcp_admin,
+        skills=wired.skills,
     )
 
 

@@ -21,12 +21,14 @@ class SessionState:
         ready: The agent serves operations.
         lost: The agent stopped by a fault; the next prompt starts another.
         running: A turn runs or is about to.
-        waiting: An approval is pending.
+        waiting: An approval is pending, or a question.
         tokens: In the context now; 0 while unknown.
         window: Tokens the model takes; 0 while unknown.
         promised_usd: Worst case of the jobs that run now; not in `cost_usd`.
         unpriced: Model calls whose price nobody knows.
         tools: How many tools the agent has.
+        jobs: How many jobs of the session wait or run.
+        jobs_usd: What these have cost so far; None while nobody knows.
         practice: The model is the built-in one.
     """
 
@@ -48,6 +50,8 @@ class SessionState:
     cap_usd: float | None = None
     unpriced: int = 0
     tools: int = 0
+    jobs: int = 0
+    jobs_usd: float | None = None
 
     @property
     def practice(self) -> bool:
@@ -111,6 +115,10 @@ def _settled(state: SessionState, _event: protocol.EventBase) -> None:
     state.waiting = False
 
 
+def _question(state: SessionState, _event: protocol.EventBase) -> None:
+    state.waiting = True
+
+
 def _fresh(state: SessionState, _event: protocol.EventBase) -> None:
     state.title, state.tokens, state.unpriced = "", 0, 0
     state.cost_usd = state.promised_usd = 0.0
@@ -133,6 +141,8 @@ _FOLD: dict[str, Callable[[SessionState, Any], None]] = {
     "error": _ended,
     "approval_required": _asked,
     "approval_resolved": _settled,
+    "question_asked": _question,
+    "question_resolved": _settled,
     "new_complete": _fresh,
     "shutdown": _stopped,
 }

@@ -15,7 +15,11 @@ from ml_intern.core.protocol import (
     PlanItem,
     PlanUpdate,
     Processing,
+    QuestionAsked,
+    QuestionResolved,
     Ready,
+    SubagentEvent,
+    SubagentState,
     ToolCallEvent,
     ToolOutput,
     TurnComplete,
@@ -89,6 +93,35 @@ def test_what_happens_is_one_line_each() -> None:
         "  ✗ bash: [/no] such file",
         "  plan 1/2 · train",
         "! retrying in 2 s",
+    ]
+
+
+def test_a_sub_agent_tells_its_calls_and_how_it_ended() -> None:
+    call = ToolCallEvent(tool="web_fetch", arguments={"url": "https://site/a"}, tool_call_id="n1")
+    state = SubagentState(agent_id="1", label="research: moss", model="m", state="running")
+    done = {"tools": 1, "tokens": 1234, "cost_usd": 0.05, "seconds": 12.0}
+    assert told(
+        state,
+        SubagentEvent(agent_id="1", event=call),
+        SubagentEvent(agent_id="1", event=ToolOutput(tool="x", tool_call_id="n1", output="no", success=False)),
+        state.model_copy(update={**done, "state": "completed"}),
+        state.model_copy(update={**done, "state": "failed", "note": "no more money"}),
+    ) == [
+        "    ▸ web_fetch https://site/a",
+        "  ✓ research: moss · 1 call · 1,234 tokens · $0.0500 · 12 s",
+        "  ✗ research: moss · 1 call · 1,234 tokens · $0.0500 · 12 s · no more money",
+    ]
+
+
+def test_a_question_nobody_can_answer_is_told_with_what_was_taken() -> None:
+    assert told(
+        QuestionAsked(question_id="1", question="Which moss?"),
+        QuestionResolved(question_id="1", how="default", choices=("green",)),
+        QuestionResolved(question_id="2", how="default"),
+    ) == [
+        "? Which moss?",
+        "  nobody is here to answer; the default was taken: green",
+        "  nobody is here to answer; the agent decides",
     ]
 
 

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
 from ml_intern.core.events import Consumer
+from ml_intern.core.jobs import JobsBackend
 from ml_intern.core.places import find_places
 from ml_intern.core.protocol import EventBase, Operation, Ready
 from ml_intern.core.settings import Settings, UISettings
+from ml_intern.core.skills import Skills
 from ml_intern.options import Options
+from ml_intern.tui.ports import ArtifactCare, EndLeftover, McpCare
 from ml_intern.wiring import Wired
 from tests.tui.stage import WatchedApp
 
@@ -71,7 +74,17 @@ class PlayedAgent:
 
 
 def played_app(
-    directory: Path, *, grace_s: float = 0.0, theme: str = "ml-intern-dark", faults: Sequence[Exception] = ()
+    directory: Path,
+    *,
+    grace_s: float = 0.0,
+    theme: str = "ml-intern-dark",
+    faults: Sequence[Exception] = (),
+    jobs: JobsBackend | None = None,
+    clock: Callable[[], float] = lambda: NOON + 60.0,
+    artifacts: ArtifactCare | None = None,
+    end_leftover: EndLeftover | None = None,
+    servers: McpCare | None = None,
+    skills: Skills | None = None,
 ) -> tuple[WatchedApp, list[PlayedAgent]]:
     """The app on stand-ins, and the list they appear in once they are built; each takes one of the faults."""
     agents: list[PlayedAgent] = []
@@ -91,6 +104,11 @@ def played_app(
                 settings=Settings(ui=UISettings(approval_grace_s=grace_s)),
                 places=find_places({"ML_INTERN_HOME": str(directory / "home")}),
                 env={},
+                services=SimpleNamespace(jobs=jobs),
+                artifacts=artifacts,
+                leftovers=None if end_leftover is None else SimpleNamespace(end=end_leftover),
+                mcp_admin=servers,
+                skills=skills,
                 model_problem="",
                 suggestion="",
                 earlier=(),
@@ -98,4 +116,4 @@ def played_app(
             ),
         )
 
-    return WatchedApp(Options(theme=theme), connect, clock=lambda: NOON + 60.0), agents
+    return WatchedApp(Options(theme=theme), connect, clock=clock), agents

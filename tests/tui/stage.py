@@ -23,15 +23,20 @@ SPECIAL = {" ": "space", "/": "slash", ".": "full_stop", ",": "comma", "-": "min
 
 
 class WatchedApp(MLInternApp):
-    """The app, which also tells when it has painted, and how often it has rung."""
+    """The app, which also tells when it has painted, how often it has rung, and what it would open in a browser."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.painted = asyncio.Event()
         self.rings = 0
+        self.opened: list[str] = []
 
     def bell(self) -> None:
         self.rings += 1
+
+    def open_url(self, url: str, *, new_tab: bool = True) -> None:
+        del new_tab
+        self.opened.append(url)
 
     def post_display_hook(self) -> None:
         self.painted.set()
@@ -79,14 +84,13 @@ class Stage:
 
     async def until(self, holds: Callable[[], bool], what: str = "it", timeout: float = 10.0) -> None:
         """Waits, looking again after each painting, until something holds."""
-        try:
-            async with asyncio.timeout(timeout):
-                while not holds():
-                    self.app.painted.clear()
-                    with contextlib.suppress(TimeoutError):  # what ends the app, for one, is not painted
-                        await asyncio.wait_for(self.app.painted.wait(), 0.1)
-        except TimeoutError:
-            raise AssertionError(f"waited in vain for {what}; the screen:\n{self.screen}") from None
+        deadline = asyncio.get_running_loop().time() + timeout
+        while not holds():
+            if asyncio.get_running_loop().time() > deadline:
+                raise AssertionError(f"waited in vain for {what}; the screen:\n{self.screen}")
+            self.app.painted.clear()
+            with contextlib.suppress(TimeoutError):  # what ends the app, for one, is not painted
+                await asyncio.wait_for(self.app.painted.wait(), 0.1)
 
 
 @asynccontextmanager
@@ -97,8 +101,18 @@ async def on_stage(app: WatchedApp, size: tuple[int, int] = (120, 40)) -> AsyncI
         yield stage
 
 
-def real_app(server: ScriptedLLM, directory: Path, options: Options | None = None, **settings: Any) -> WatchedApp:
-    """The app on the real agent, which works in `directory/work` and asks the scripted model."""
+def real_app(
+    server: ScriptedLLM,
+    directory: Path,
+    options: Options | None = None,
+    *,
+    env: dict[str, str] | None = None,
+    **settings: Any,
+) -> WatchedApp:
+    """The app on the real agent, which works in `directory/work` and asks the scripted model.
+
+    `env` adds to its environment.
+    """
     workspace = directory / "work"
     workspace.mkdir(exist_ok=True)
     settings.setdefault("ui", UISettings(approval_grace_s=0.0))
@@ -109,7 +123,7 @@ def real_app(server: ScriptedLLM, directory: Path, options: Options | None = Non
             Settings(llm=LLMSettings(retry_base_s=0.01, retry_max_s=0.05), **settings),
             places=find_places({"ML_INTERN_HOME": str(directory / "home")}),
             workspace=workspace,
-            env={"LOCAL_LLM_BASE_URL": server.url, "PATH": "/usr/bin:/bin", "HOME": str(directory)},
+            env={"LOCAL_LLM_BASE_URL": server.url, "PATH": "/usr/bin:/bin", "HOME": str(directory), **(env or {})},
         )
 
     return WatchedApp(options or Options(), connect)

@@ -59,7 +59,12 @@ def test_an_unknown_command_names_near_ones(text: str, near: str) -> None:
 
 @pytest.mark.parametrize(
     ("text", "complaint"),
-    [("/mode fast", "guarded, ask, plan, yolo"), ("/effort huge", "off, minimal"), ("/new now", "no argument")],
+    [
+        ("/mode fast", "guarded, ask, plan, yolo"),
+        ("/effort huge", "off, minimal"),
+        ("/new now", "no argument"),
+        ("/upload", "Name a data file or folder"),
+    ],
 )
 def test_a_wrong_argument_says_what_would_be_right(text: str, complaint: str) -> None:
     entered = parse(text)
@@ -77,10 +82,28 @@ def test_a_choice_without_an_argument_opens_a_picker() -> None:
         assert message.subject == name
 
 
+@pytest.mark.parametrize(
+    ("typed", "path"),
+    [
+        ("/upload data/train.csv", "data/train.csv"),
+        ("/upload '/my data/train.csv'", "/my data/train.csv"),
+        (r"/upload /my\ data/train.csv", "/my data/train.csv"),
+        ("/upload my data.csv", "my data.csv"),
+        ("/upload ada's.csv", "ada's.csv"),
+    ],
+)
+def test_a_path_to_upload_may_be_quoted_or_not(typed: str, path: str) -> None:
+    entered = parse(typed)
+    assert entered.command is not None
+    message = entered.command.make(entered.text)
+    assert isinstance(message, messages.Operate)
+    assert (message.kind, message.fields) == ("upload", {"path": path})
+
+
 def test_what_changes_the_conversation_waits_for_the_end_of_the_turn() -> None:
     running = SessionState(ready=True, running=True)
     blocked = {command.name for command in COMMANDS if command.objection(running)}
-    assert blocked == {"new", "undo", "rewind", "trust", "compact", "practice"}
+    assert blocked == {"new", "undo", "rewind", "upload", "trust", "compact", "practice", "share-traces"}
     assert not any(command.objection(READY) for command in COMMANDS)
 
 

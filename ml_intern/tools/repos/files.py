@@ -68,6 +68,7 @@ def create_files_tool(hub: HubClient) -> ToolSpec:
         assess=tool.assess,
         exclusive=_key,
         output_scale=reading.OUTPUT_SCALE,
+        fetches=True,
     )
 
 

@@ -5,14 +5,23 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from datetime import datetime
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from textual.app import ComposeResult
 from textual.containers import Vertical
 
 from ml_intern.tui import messages
 from ml_intern.tui.state import SessionState
-from ml_intern.tui.widgets.blocks import AnswerBlock, EndBlock, NoticeBlock, PromptBlock, ReasoningBlock, ToolLine
+from ml_intern.tui.widgets.blocks import (
+    AnswerBlock,
+    Block,
+    EndBlock,
+    NoticeBlock,
+    PromptBlock,
+    ReasoningBlock,
+    ToolLine,
+)
+from ml_intern.tui.widgets.pieces import Snapshot
 from ml_intern.tui.widgets.text import clock as time_of_day
 from ml_intern.tui.widgets.text import count, duration, money
 from ml_intern.tui.widgets.tool_model import summarise
@@ -25,6 +34,7 @@ if TYPE_CHECKING:
 Level = Literal["info", "warning", "error"]
 SHOWN_ELSEWHERE = frozenset({"plan_tool"})
 """Tools whose every call changes a pane of its own."""
+NEAR = 3
 STOPPED = frozenset({"rejected", "cancelled", "abandoned"})
 ENDS = {
     "completed": "done",
@@ -34,31 +44,45 @@ ENDS = {
 }
 
 
+class ChatSnapshot(NamedTuple):
+    """A conversation at some time."""
+
+    blocks: Snapshot[Block]
+    prompts: list[tuple[BlockId, str]]
+    calls: dict[str, tuple[BlockId, ToolLine]]
+    began: str
+
+
 class ChatPane(Vertical):
     """Shows the conversation; greets while there is none.
 
     Args:
         practice: The greeting is that of the practice session.
+        greets: An empty conversation shows a greeting.
         clock: Seconds since the epoch.
     """
 
     HELP = (
         "The conversation. ↑ ↓ PgUp PgDn scroll; End follows what is being written; [ and ] go from prompt to prompt; "
-        "t opens and closes thoughts. Select with the mouse, Ctrl+C copies."
+        "e and E go to the next and previous error; t opens and closes thoughts. y copies the message in view, c the "
+        "newest code block, again the one before. Select with the mouse, Ctrl+C copies."
     )
 
     def __init__(
         self,
         *,
         practice: bool = False,
+        greets: bool = True,
         clock: Callable[[], float] = time.time,
         id: str | None = None,  # noqa: A002 - Textual's name
     ) -> None:
         super().__init__(id=id)
         self.border_title = "chat"
         self._practice = practice
+        self._greets = greets
         self._transcript = Transcript(clock=clock, id="transcript")
         self._welcome = Welcome(id="welcome")
+        self._welcome.display = greets
         self._prompts: list[tuple[BlockId, str]] = []
         self._calls: dict[str, tuple[BlockId, ToolLine]] = {}
         self._began = ""
@@ -85,6 +109,15 @@ class ChatPane(Vertical):
         """Puts a sentence of the app's own into the chat."""
         known: dict[str, Level] = {"info": "info", "warning": "warning", "error": "error"}
         self._transcript.append(NoticeBlock(text, level=known.get(level, "info")))
+
+    def show_output(self, text: str, level: Level = "info", place: BlockId | None = None) -> BlockId:
+        """Shows a command of the person's own, or puts its newer state in its place."""
+        block = NoticeBlock(text, level=level)
+        if place is not None:
+            self._transcript.update(place, block)
+            return place
+        self._welcome.display = False
+        return self._transcript.append(block)
 
     # ------------------------------------------------------------------------------------------------- by the agent
 
@@ -236,7 +269,35 @@ class ChatPane(Vertical):
         self._calls.clear()
         self._forget_reply()
         self._began = ""
-        self._welcome.display = True
+        self._welcome.display = self._greets
+
+    # ------------------------------------------------------------------------------------------ going back in time
+
+    def snapshot(self) -> ChatSnapshot:
+        """The conversation as it is, for `restore`. Only of whole replies: what streams in is in no log."""
+        return ChatSnapshot(self._transcript.snapshot(), self._prompts.copy(), self._calls.copy(), self._began)
+
+    def restore(self, kept: ChatSnapshot) -> None:
+        """The conversation as it was."""
+        self._transcript.restore(kept.blocks)
+        self._prompts, self._calls, self._began = kept.prompts.copy(), kept.calls.copy(), kept.began
+        self._forget_reply()
+
+    def copy(self, what: str) -> None:
+        """Copies the `last` answer, the newest `code` block, or `all` that was said."""
+        self._transcript.copy(what)
+
+    def follow(self) -> None:
+        """Shows the end and stays there."""
+        self._transcript.follow()
+
+    def find(self, text: str) -> None:
+        """Marks a text wherever it is visible; an empty one marks nothing."""
+        self._transcript.needle = text
+
+    def show_newest(self, text: str) -> None:
+        """Brings the newest occurrence of a text into view, if it is in one of the last few blocks."""
+        self._transcript.show_newest(text, within=NEAR)
 
 
 def _seconds_between(began: str, ended: str) -> float | None:

@@ -126,6 +126,7 @@ class PlanPane(VerticalScroll, can_focus=True):
 
     Args:
         clock: Seconds since the epoch.
+        live: Time goes on by itself; otherwise `tell_time` says when it has.
     """
 
     HELP = (
@@ -133,9 +134,16 @@ class PlanPane(VerticalScroll, can_focus=True):
         "date; tell it in the prompt what to change."
     )
 
-    def __init__(self, clock: Callable[[], float] = time.time, *, id: str | None = None) -> None:  # noqa: A002 - Textual's name
+    def __init__(
+        self,
+        clock: Callable[[], float] = time.time,
+        *,
+        live: bool = True,
+        id: str | None = None,  # noqa: A002 - Textual's name
+    ) -> None:
         super().__init__(id=id)
         self._clock = clock
+        self._live = live
         self._list = PlanList(clock)
         self._ticker: Timer | None = None
         self._running = False
@@ -173,6 +181,19 @@ class PlanPane(VerticalScroll, can_focus=True):
         """Forgets the plan."""
         self._show(())
 
+    def snapshot(self) -> tuple[Step, ...]:
+        """The pane as it is, for `restore`."""
+        return self._list.steps
+
+    def restore(self, kept: tuple[Step, ...]) -> None:
+        """The pane as it was."""
+        self._show(kept)
+
+    def tell_time(self) -> None:
+        """The clock has moved."""
+        self._show(self._list.steps)
+        self._list.refresh()
+
     def _moment(self, stamp: str) -> float:
         """The event's own time, so that a replay shows the times of the day it happened."""
         try:
@@ -182,12 +203,13 @@ class PlanPane(VerticalScroll, can_focus=True):
 
     def _show(self, steps: tuple[Step, ...]) -> None:
         self._list.steps = steps
-        self.border_title = f"plan · {self.summary}" if steps else "plan"
+        if self.is_attached:  # it costs more than taking a plan in, and nobody sees it
+            self.border_title = f"plan · {self.summary}" if steps else "plan"
         self._tick(self._running)
 
     def _tick(self, running: bool) -> None:
         self._running = running
-        wanted = running and any(step.status == "in_progress" for step in self._list.steps)
+        wanted = self._live and running and any(step.status == "in_progress" for step in self._list.steps)
         if wanted and self._ticker is None:
             self._ticker = self.set_interval(1.0, self._list.refresh)
         elif not wanted and self._ticker is not None:

@@ -10,8 +10,8 @@ from textual.app import ComposeResult
 from textual.containers import Vertical
 
 from ml_intern.tui import messages
-from ml_intern.tui.widgets.tool_list import ToolList
-from ml_intern.tui.widgets.tool_model import ToolEntry
+from ml_intern.tui.widgets.tool_list import ToolList, ToolSnapshot
+from ml_intern.tui.widgets.tool_model import Remark, ToolEntry, figures_of
 
 
 class ToolCallsPane(Vertical):
@@ -19,6 +19,7 @@ class ToolCallsPane(Vertical):
 
     Args:
         clock: Seconds since the epoch.
+        live: Time goes on by itself; otherwise `tell_time` says when it has.
     """
 
     HELP = (
@@ -26,10 +27,16 @@ class ToolCallsPane(Vertical):
         "called with, and how long it took. ↑ and ↓ choose one, Enter or Ctrl+O shows it in full."
     )
 
-    def __init__(self, clock: Callable[[], float] = time.time, *, id: str | None = None) -> None:  # noqa: A002 - Textual's name
+    def __init__(
+        self,
+        clock: Callable[[], float] = time.time,
+        *,
+        live: bool = True,
+        id: str | None = None,  # noqa: A002 - Textual's name
+    ) -> None:
         super().__init__(id=id)
         self.border_title = "tool calls"
-        self._list = ToolList(clock=clock, id="tool-list")
+        self._list = ToolList(clock=clock, live=live, id="tool-list")
 
     def compose(self) -> ComposeResult:
         """The list."""
@@ -58,24 +65,64 @@ class ToolCallsPane(Vertical):
             case messages.ToolLogged(tool_call_id=str(call_id), text=text):
                 calls.call_log(call_id, text)
             case messages.ToolMoved(event=event):
-                if event.display and (entry := calls.entry(event.tool_call_id)):
-                    entry.show(event.display)
+                if event.display:
+                    calls.call_shows(event.tool_call_id, event.display)
                 calls.call_state(event.tool_call_id, event.state)
             case messages.ApprovalAsked(event=event):
                 for item in event.tools:
                     calls.call_state(item.tool_call_id, "waiting")
             case messages.ToolFinished(event=event):
                 calls.call_finished(event.tool_call_id, event.success, event.output, event.duration_s, event.display)
+            case messages.SubagentMoved(event=event):
+                calls.call_delegates(event.agent_id, figures_of(event))
+            case messages.SubagentTold(event=event, inner=inner):
+                self._take_nested(event.agent_id, inner)
             case messages.Begun():
                 self.clear()
             case _:
                 return
-        self.border_title = f"tool calls · {calls.summary}" if calls.summary else "tool calls"
+        self._entitle()
+
+    def _take_nested(self, agent_id: str, message: messages.AgentMessage) -> None:
+        """What a sub-agent did is shown below the call that it works for."""
+        match message:
+            case messages.ToolCalled(event=event):
+                self._list.call_started(event.tool_call_id, event.tool, event.arguments, parent=agent_id)
+            case messages.ReplyWhole(event=event):
+                if event.content.strip():
+                    self._list.call_says(agent_id, Remark(event.content))
+            case messages.Noticed(text=text):
+                self._list.call_says(agent_id, Remark(text, notice=True))
+            case _:
+                self.take(message)
 
     def clear(self) -> None:
         """Forgets all calls."""
         self._list.clear()
-        self.border_title = "tool calls"
+        self._entitle()
+
+    def snapshot(self) -> ToolSnapshot:
+        """The pane as it is, for `restore`."""
+        return self._list.take_snapshot()
+
+    def restore(self, kept: ToolSnapshot) -> None:
+        """The pane as it was."""
+        self._list.go_back(kept)
+        self._entitle()
+
+    def find(self, text: str) -> None:
+        """Marks a text wherever it is visible; an empty one marks nothing."""
+        self._list.needle = text
+
+    def tell_time(self) -> None:
+        """The clock has moved."""
+        self._list.tell_time()
+        self._entitle()
+
+    def _entitle(self) -> None:
+        if not self.is_attached:  # it costs more than taking an event in, and nobody sees it
+            return
+        self.border_title = f"tool calls · {self._list.summary}" if self._list.summary else "tool calls"
 
     @on(ToolList.Opened)
     def _open(self, event: ToolList.Opened) -> None:

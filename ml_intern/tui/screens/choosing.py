@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from textual.screen import Screen
 
@@ -12,6 +13,10 @@ from ml_intern.tui.commands import COMMANDS, Command
 from ml_intern.tui.screens import pickers
 from ml_intern.tui.setup import FindModels, no_models
 from ml_intern.tui.state import SessionState
+
+if TYPE_CHECKING:
+    from ml_intern.core.jobs import JobsBackend
+    from ml_intern.tui.modals.wish import Wish
 
 
 class Chooser:
@@ -54,6 +59,25 @@ class Chooser:
             self._screen.post_message(messages.StartPractice())
         elif model is not None:
             self._screen.post_message(messages.Operate("set_model", model=model))
+
+    def show_hardware(self, jobs: JobsBackend | None, model: str, insert: Callable[[str], object]) -> None:
+        """Shows hardware and prices; what is chosen is handed on as text.
+
+        Args:
+            jobs: Where they come from; None while there is no agent.
+            model: Name or size of a model that is to fit, or empty.
+            insert: Takes the name of the flavor.
+        """
+        if jobs is None:
+            self._screen.notify("There is no agent that could tell. Wait until it is ready.", severity="warning")
+            return
+        from ml_intern.tui.modals.hardware import HardwarePicker
+
+        def take(wish: Wish | None) -> None:
+            if wish is not None:
+                insert(wish.flavor)
+
+        self._screen.app.push_screen(HardwarePicker(jobs, model=model, verb="put into the prompt"), take)
 
     def _run_picked(self, name: str | None) -> None:
         for command in COMMANDS:

@@ -9,6 +9,7 @@ PANE_KEYS: dict[str, tuple[Key, ...]] = {
     "chat": (("↑↓", "scroll"), ("end", "follow")),
     "tools": (("↑↓", "choose"), ("↵", "detail")),
     "plan": (("↑↓", "scroll"),),
+    "jobs": (("↑↓", "choose"), ("↵", "curves and log")),
     "prompt": (("↵", "send"),),
 }
 
@@ -18,7 +19,7 @@ def keys_now(state: SessionState, where: str, *, has_text: bool, has_calls: bool
 
     Args:
         state: The session.
-        where: What has the focus: `chat`, `tools`, `plan` or `prompt`.
+        where: What has the focus: `chat`, `tools`, `plan`, `jobs` or `prompt`.
         has_text: The prompt holds text.
         has_calls: There are tool calls to look at.
         narrow: Only one pane fits.
@@ -36,6 +37,8 @@ def keys_now(state: SessionState, where: str, *, has_text: bool, has_calls: bool
     keys.append(("ctrl+p", "commands"))
     if has_calls and where != "tools":
         keys.append(("ctrl+o", "detail"))
-    keys.append(("alt+1 2 3", "panes") if narrow else ("tab", "panes"))
+    keys.append(("alt+1 2 3 4", "panes") if narrow else ("tab", "panes"))
+    if state.jobs and where != "jobs":
+        keys.append(("f3", "jobs"))
     keys.append(("f1", "help"))
     return keys

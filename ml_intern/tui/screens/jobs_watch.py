@@ -14,6 +14,7 @@ from ml_intern.tui.panes.jobs import JobsPane
 from ml_intern.tui.setup import Setup
 
 if TYPE_CHECKING:
+    from ml_intern.tui.job_book import KnownJob
     from ml_intern.tui.screens.jobs import JobsScreen
     from ml_intern.tui.screens.jobs_board import JobsBoard
 
@@ -69,6 +70,11 @@ class JobsWatch:
         """Another session begins."""
         self._pane.clear()
         self._update()
+
+    @property
+    def detached(self) -> list[KnownJob]:
+        """Jobs that go on when the app is left."""
+        return self._pane.book.detached
 
     def open(self, job_id: str, session_id: str) -> None:
         """Opens the Jobs screen; a second time closes it."""

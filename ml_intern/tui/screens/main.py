@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any, ClassVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import events, on
 from textual.app import ComposeResult
@@ -12,14 +13,23 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.screen import Screen
 
-from ml_intern.tui import messages
+from ml_intern.core.trail import Trail
+from ml_intern.tui import leaving, messages
+from ml_intern.tui.books import Books
 from ml_intern.tui.commands import Command, UsageError, parse
 from ml_intern.tui.modals.approvals import Answer, ApprovalDialog
 from ml_intern.tui.panes.chat import ChatPane
+from ml_intern.tui.panes.jobs import JobsPane
 from ml_intern.tui.panes.plan import PlanPane
 from ml_intern.tui.panes.tool_calls import ToolCallsPane
+from ml_intern.tui.screens.asking import Asking
 from ml_intern.tui.screens.choosing import Chooser
+from ml_intern.tui.screens.extensions import open_extensions
 from ml_intern.tui.screens.hinting import keys_now
+from ml_intern.tui.screens.jobs_watch import JobsWatch
+from ml_intern.tui.screens.person_shell import PersonShell
+from ml_intern.tui.screens.prompting import edit_prompt, search_history
+from ml_intern.tui.screens.tidying import Tidying
 from ml_intern.tui.screens.tool_detail import ToolDetailScreen
 from ml_intern.tui.screens.wording import status_text, window_title
 from ml_intern.tui.setup import Setup
@@ -29,7 +39,13 @@ from ml_intern.tui.widgets.hints import Hints
 from ml_intern.tui.widgets.status_bar import StatusBar
 from ml_intern.tui.widgets.tabs import PaneTabs
 
-TABS = {"chat": "#transcript", "tools": "#tool-list", "plan": "#plan"}
+if TYPE_CHECKING:
+    from ml_intern.core import protocol
+    from ml_intern.sessions.store import SessionStore
+    from ml_intern.tui.screens.artifacts import ArtifactsScreen
+    from ml_intern.tui.screens.trail import TrailScreen
+
+TABS = {"chat": "#transcript", "tools": "#tool-list", "plan": "#plan", "jobs": "#job-list"}
 """The panes by name, and what of each takes the focus."""
 
 
@@ -45,6 +61,9 @@ class MainScreen(Screen[None]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "escape", "interrupt, or back to the prompt"),
         Binding("ctrl+o", "open_call", "tool call in full"),
+        Binding("f4", "show_spending", "spend"),
+        Binding("ctrl+r", "search_history", "earlier prompts"),
+        Binding("ctrl+g", "edit_prompt", "prompt in your editor"),
         *(Binding(f"alt+{number}", f"show_tab('{name}')", name) for number, name in enumerate(TABS, 1)),
     ]
     HELP = "The chat, the tool calls and the plan of one conversation. Tab moves between them and the prompt."
@@ -52,6 +71,11 @@ class MainScreen(Screen[None]):
     def __init__(self, *, practice: bool = False, clock: Callable[[], float] = time.time) -> None:
         super().__init__()
         self.state = SessionState()
+        self._books = Books()
+        self._trail = Trail()
+        self._trail_screen: TrailScreen | None = None
+        self._made: list[protocol.EventBase] = []
+        self._artifacts_screen: ArtifactsScreen | None = None
         self._practice = practice
         self._clock = clock
 
@@ -64,6 +88,7 @@ class MainScreen(Screen[None]):
             with Vertical(id="side"):
                 yield PlanPane(self._clock, id="plan")
                 yield ToolCallsPane(self._clock, id="tools")
+                yield JobsPane(self._clock, id="jobs")
         yield Composer(id="composer")
         yield Hints(self._clock, id="hints")
 
@@ -76,9 +101,14 @@ class MainScreen(Screen[None]):
         self._hints = self.query_one(Hints)
         self._tabs = self.query_one(PaneTabs)
         self._dialog: ApprovalDialog | None = None
+        self._asking = Asking(self, self._hints)
         self._title = ""
         self._setup = Setup()
         self._chooser = Chooser(self, self.run_command, lambda: self._chat.prompts)
+        self._shell = PersonShell(self, self._chat, self._composer.attach)
+        self._tidying = Tidying(self, self._clock)
+        self._jobs = self.query_one(JobsPane)
+        self._jobs_watch = JobsWatch(self, self._jobs, self._count_jobs, self._add_to_prompt, self._clock)
         self._local_models: tuple[str, ...] = ()
         self._greet()
         self.action_show_tab("chat")
@@ -93,8 +123,12 @@ class MainScreen(Screen[None]):
     def _take(self, message: messages.AgentMessage) -> None:
         if message.event is not None:
             self.state.apply(message.event)
+            self._books.take(message.event)
+            if self._trail.take(message.event) and self._trail_screen is not None:
+                self._trail_screen.show_sources()
         for pane in (self._chat, self._tools, self._plan):
             pane.take(message)
+        self._jobs_watch.take(message)
         if reaction := _REACTIONS.get(type(message)):
             reaction(self, message)
         if message.event is not None:
@@ -102,7 +136,9 @@ class MainScreen(Screen[None]):
 
     def _on_built(self, message: messages.AgentBuilt) -> None:
         self._setup = message.setup
+        self._jobs_watch.begin(message.setup)
         self._chooser.find_models = message.setup.find_models
+        self._tidying.end, self._tidying.grace_s = message.setup.end_leftover, message.setup.grace_s
         self.state.model_problem = message.setup.model_problem
         self._composer.prompt.past = message.setup.history
         self._composer.suggest(message.setup.suggestion)
@@ -111,6 +147,7 @@ class MainScreen(Screen[None]):
     def _on_session(self, message: messages.SessionChanged) -> None:
         event = message.event
         if event.type == "ready":
+            self._composer.work_in(Path(event.workdir) if event.workdir else None)
             self._hints.say("")
             for note in event.notes:
                 self._chat.say(note, "warning")
@@ -143,7 +180,7 @@ class MainScreen(Screen[None]):
         self._hints.begin("waiting for your approval")
         if self._dialog is not None:
             self._dialog.withdraw()
-        self._dialog = ApprovalDialog(message.event, self._setup.grace_s)
+        self._dialog = ApprovalDialog(message.event, self._setup.grace_s, self._setup.jobs)
         self.app.push_screen(self._dialog, self._answer)
         if self._setup.bell:
             self.app.bell()
@@ -166,6 +203,25 @@ class MainScreen(Screen[None]):
         if self._dialog.withdraw():
             self.notify("The request was withdrawn: nothing was run.", markup=False)
 
+    def _on_question(self, message: messages.QuestionPut) -> None:
+        self._asking.put(message.event, self._setup.grace_s, bell=self._setup.bell)
+
+    def _on_question_settled(self, message: messages.QuestionSettled) -> None:
+        self._asking.settle(message.event)
+
+    def _on_made(self, message: messages.ArtifactChanged) -> None:
+        self._made.append(message.event)
+        if self._artifacts_screen is not None:
+            self._artifacts_screen.take(message.event)
+
+    def _on_leftovers(self, message: messages.LeftoversFound) -> None:
+        if self.state.ready:  # a resumed session tells of those of its own time too
+            busy = self.state.running or bool(self._composer.prompt.text) or not self.is_current
+            self._tidying.take(message.event.items, ask=not busy)
+
+    def _on_begun(self, _message: messages.Begun) -> None:
+        self._made.clear()
+
     def _on_undone(self, message: messages.Undone) -> None:
         if self.state.ready and message.event.prompt and not self._composer.prompt.text:
             self._composer.prompt.fill(message.event.prompt)
@@ -181,6 +237,9 @@ class MainScreen(Screen[None]):
 
     @on(Composer.Entered)
     def _enter(self, event: Composer.Entered) -> None:
+        if event.text.startswith("!") and (command := event.text[1:].strip()):
+            self._run_own(command, event.text)
+            return
         try:
             entered = parse(event.text)
         except UsageError as error:
@@ -189,7 +248,17 @@ class MainScreen(Screen[None]):
         if entered.command is not None:
             self.run_command(entered.command, entered.text, event.text)
         else:
-            self._say(entered.text)
+            blocks = [self._setup.redact(output.block()) for output in self._composer.take_attached()]
+            self._say("\n\n".join([entered.text, *blocks]))
+
+    def _run_own(self, command: str, typed: str) -> None:
+        """Runs a command of the person's own, whatever the agent does meanwhile."""
+        if self._shell.running:
+            self._refuse("A command of yours is running. Esc stops it.", typed)
+        elif not self.state.workdir:
+            self._refuse("The agent is still starting; its workspace is not known yet.", typed)
+        else:
+            self._shell.start(command, Path(self.state.workdir))
 
     def run_command(self, command: Command, argument: str = "", typed: str = "") -> None:
         """Carries out a command, or says why not and gives the typed text back."""
@@ -247,6 +316,68 @@ class MainScreen(Screen[None]):
         message.stop()
         self._chat.say(status_text(self.state), "info")
 
+    @on(messages.CopyFromChat)
+    def _copy_from_chat(self, message: messages.CopyFromChat) -> None:
+        message.stop()
+        self._chat.copy(message.what)
+
+    @on(messages.ShowSpending)
+    def action_show_spending(self) -> None:
+        """Opens the spend screen."""
+        from ml_intern.tui.screens.spend import SpendScreen
+
+        self.app.push_screen(SpendScreen(self.state, self._books, self._setup.sessions, self._clock))
+
+    @on(messages.ShowArtifacts)
+    def _show_artifacts(self, message: messages.ShowArtifacts) -> None:
+        message.stop()
+        from ml_intern.tui.screens.artifacts import ArtifactsScreen
+
+        self._artifacts_screen = ArtifactsScreen(self._made, self._setup.artifacts, self._setup.grace_s)
+        self.app.push_screen(self._artifacts_screen)
+
+    @on(messages.ShowTrail)
+    def _show_trail(self, message: messages.ShowTrail) -> None:
+        message.stop()
+        from ml_intern.tui.screens.trail import TrailScreen
+
+        self._trail_screen = TrailScreen(self._trail)
+        self.app.push_screen(self._trail_screen, self._forget_trail_screen)
+
+    def _forget_trail_screen(self, _closed: None) -> None:
+        self._trail_screen = None
+
+    @on(messages.ShowLeftovers)
+    def _show_leftovers(self, message: messages.ShowLeftovers) -> None:
+        message.stop()
+        self._tidying.open()
+
+    @on(messages.ShowServers)
+    @on(messages.ShowSkills)
+    def _show_extensions(self, message: messages.ShowServers | messages.ShowSkills) -> None:
+        message.stop()
+        open_extensions(self, message, self._setup)
+
+    @on(messages.ShowHardware)
+    def _show_hardware(self, message: messages.ShowHardware) -> None:
+        message.stop()
+        self._chooser.show_hardware(self._setup.jobs, message.model, self._composer.prompt.insert)
+
+    @on(messages.OpenJobs)
+    def _open_jobs(self, message: messages.OpenJobs) -> None:
+        message.stop()
+        self._jobs_watch.open(message.job_id, self.state.session_id)
+
+    def _add_to_prompt(self, text: str) -> None:
+        """Puts a text behind what is in the prompt already."""
+        before = self._composer.prompt.text.rstrip()
+        self._composer.prompt.fill(f"{before}\n\n{text}" if before else text)
+        self._composer.prompt.focus()
+
+    def _count_jobs(self, running: int, usd: float | None) -> None:
+        self.state.jobs, self.state.jobs_usd = running, usd
+        self._refresh_lines()
+
     @on(messages.OpenCall)
     def _open(self, message: messages.OpenCall) -> None:
         message.stop()
@@ -256,11 +387,22 @@ class MainScreen(Screen[None]):
     # ---------------------------------------------------------------------------------------- keys and the look
 
     def action_escape(self) -> None:
-        """Interrupts what runs; else goes back to the prompt."""
+        """Stops a command of the person's own, else interrupts what runs; else goes back to the prompt."""
+        if self._shell.running:
+            self._shell.stop()
+            return
         if self.state.running or self.state.waiting:
             self._hints.begin("interrupting")
         self.post_message(messages.Operate("interrupt"))
         self._composer.prompt.focus()
+
+    def action_search_history(self) -> None:
+        """Finds an earlier prompt of this directory."""
+        search_history(self.app, self._composer.prompt)
+
+    def action_edit_prompt(self) -> None:
+        """Opens the prompt in the person's own editor."""
+        edit_prompt(self.app, self._composer.prompt)
 
     def action_open_call(self) -> None:
         """The chosen or newest tool call in full."""
@@ -271,8 +413,11 @@ class MainScreen(Screen[None]):
         """Shows one pane where there is room for one only."""
         for tab in TABS:
             self.set_class(tab == name, f"show-{tab}")
+        if name in {"tools", "jobs"}:
+            self.set_class(name == "jobs", "side-jobs")
         self._tabs.active = name
-        if self.has_class("-narrow") and self._where() != "prompt":
+        where = self._where()
+        if "jobs" in {name, where} or (self.has_class("-narrow") and where != "prompt"):
             self.query_one(TABS[name]).focus()
 
     @on(PaneTabs.Chosen)
@@ -289,8 +434,8 @@ class MainScreen(Screen[None]):
         """Typing goes to the prompt, wherever the focus is."""
         if not (event.is_printable and event.character) or self._where() == "prompt":
             return
-        number = int(event.character) if event.character in "123" else 0
-        if number and self.has_class("-narrow"):
+        number = int(event.character) if event.character in "1234" else 0
+        if number and (self.has_class("-narrow") or self._where() in {"tools", "jobs"}):
             self.action_show_tab(list(TABS)[number - 1])
         elif event.key not in self.active_bindings:
             event.stop()
@@ -319,6 +464,8 @@ class MainScreen(Screen[None]):
         )
         self._tabs.note("tools", self._tools.summary)
         self._tabs.note("plan", self._plan.summary)
+        self._tabs.note("jobs", self._jobs.summary)
+        self._tools.border_subtitle = f"alt+4 · {self._jobs.summary}" if self._jobs.summary else ""
         if (title := window_title(self.state)) != self._title:
             self._title = title
             self.post_message(messages.TitleChanged(title))
@@ -326,21 +473,47 @@ class MainScreen(Screen[None]):
     def begin_afresh(self, *, practice: bool) -> None:
         """Empties the screen for another agent."""
         self.state = SessionState()
+        self._books = Books()
+        self._made = []
         self._setup = Setup()
         self._composer.clear_queue()
+        self._shell.stop()
+        self._composer.take_attached()
         self._composer.prompt.load_text("")
         self._chat.begin_afresh(practice=practice)
         self._tools.clear()
+        self._jobs_watch.clear()
         self._plan.clear()
         self._hints.say("starting …")
         self._greet()
         self._refresh_lines()
 
     @property
+    def grace_s(self) -> float:
+        """How long a question ignores keys."""
+        return self._setup.grace_s
+
+    @property
+    def kept_copies(self) -> Path | None:
+        """Where copies go that the terminal does not take; None while there is no agent."""
+        return self._setup.sessions.parent if self._setup.sessions is not None else None
+
+    @property
+    def store(self) -> SessionStore | None:
+        """The sessions; None while there is no agent."""
+        return self._setup.store
+
+    @property
     def farewell(self) -> str:
         """What is said in the terminal after the app is gone."""
         state = self.state
-        return f"session {state.session_id} · ${state.cost_usd:.2f}" if state.title else ""
+        session = f"session {state.session_id} · ${state.cost_usd:.2f}" if state.title else ""
+        return leaving.farewell(session, self._jobs_watch.detached)
+
+    @property
+    def doubt(self) -> str:
+        """What to ask before the app is left, or empty."""
+        return leaving.question(self.state.running, self._jobs_watch.detached)
 
 
 _REACTIONS: dict[type[messages.AgentMessage], Callable[[MainScreen, Any], None]] = {
@@ -350,6 +523,11 @@ _REACTIONS: dict[type[messages.AgentMessage], Callable[[MainScreen, Any], None]]
     messages.TurnEnded: MainScreen._on_turn_ended,
     messages.ApprovalAsked: MainScreen._on_asked,
     messages.ApprovalSettled: MainScreen._on_settled,
+    messages.QuestionPut: MainScreen._on_question,
+    messages.QuestionSettled: MainScreen._on_question_settled,
+    messages.ArtifactChanged: MainScreen._on_made,
+    messages.Begun: MainScreen._on_begun,
+    messages.LeftoversFound: MainScreen._on_leftovers,
     messages.Undone: MainScreen._on_undone,
     messages.AgentLost: MainScreen._on_lost,
 }

@@ -20,6 +20,7 @@ TITLE = "tool call"
 KEYS = (
     ("↑↓", "scroll"),
     ("i", "input"),
+    ("t", "transcript"),
     ("o", "output"),
     ("/", "search"),
     ("n N", "next, previous find"),
@@ -34,7 +35,10 @@ class ToolDetailScreen(Dialog[None]):
         entry: The call.
     """
 
-    HELP = "All of one tool call. i and o go to input and output, / searches, n and N go from one find to the next."
+    HELP = (
+        "All of one tool call. i and o go to input and output, t to what a sub-agent did for it; / searches, n and N "
+        "go from one find to the next."
+    )
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "back", "close"),
         Binding("ctrl+o,q", "cancel", "close"),
@@ -53,7 +57,8 @@ class ToolDetailScreen(Dialog[None]):
             frame.border_title = TITLE
             yield ToolDetail(id="tool-detail-body")
             yield Input(id="tool-detail-search", placeholder="search", compact=True)
-            yield Flow(key_items(KEYS), id="tool-detail-keys", classes="dialog-keys")
+            keys = [key for key in KEYS if key[0] != "t" or self._entry.nested]
+            yield Flow(key_items(keys), id="tool-detail-keys", classes="dialog-keys")
 
     def on_mount(self) -> None:
         """Begins at the top."""

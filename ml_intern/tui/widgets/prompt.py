@@ -21,9 +21,10 @@ class Prompt(TextArea):
 
     HELP = (
         "The prompt. Enter sends, Shift+Enter or Ctrl+J begins a new line. ↑ and ↓ at the edges walk through earlier "
-        "prompts, Ctrl+R searches them. `/` at the start offers commands, `@` offers files, `!` runs a command of your "
-        "own in the workspace. Ctrl+G opens your editor. A large paste is shown as one line and sent whole. While the agent works, what you send is queued above the prompt: "
-        "↑ takes the last one back to edit it, Delete removes it."
+        "prompts, Ctrl+R searches them. `/` at the start offers commands, `@` offers files, `!` at the start runs a "
+        "command of your own in the workspace. Ctrl+G opens your editor. A large paste is shown as one line and sent "
+        "whole. While the agent works, what you send is queued above the prompt: ↑ takes the last one back to edit it, "
+        "Delete removes it."
     )
 
     class Submitted(Message):

@@ -13,13 +13,18 @@ from textual.reactive import var
 from textual.strip import Strip
 from textual.timer import Timer
 
+from ml_intern.tui.clipboard import code_in
+from ml_intern.tui.messages import CopyText
 from ml_intern.tui.widgets.blocks import (
     FOLD,
     YOU,
+    AnswerBlock,
     Block,
     LiveAnswer,
     LiveReasoning,
+    NoticeBlock,
     PromptBlock,
+    ToolLine,
     foldable,
     toggled,
 )
@@ -51,6 +56,10 @@ class Transcript(Reader[Block]):
         Binding("left_square_bracket", "jump(-1)", "previous prompt", show=False),
         Binding("right_square_bracket", "jump(1)", "next prompt", show=False),
         Binding("t", "fold", "open or close thoughts", show=False),
+        Binding("e", "jump_error(1)", "next error", show=False),
+        Binding("E", "jump_error(-1)", "previous error", show=False),
+        Binding("y", "copy_message", "copy the message in view", show=False),
+        Binding("c", "copy_code", "copy the newest code block, then the one before", show=False),
     ]
 
     new_below: var[int] = var(0)
@@ -69,6 +78,8 @@ class Transcript(Reader[Block]):
         self._live_since = 0.0
         self._next_frame = 0.0
         self._frame_timer: Timer | None = None
+        self._code_copied = 0
+        self._code_known = (0, 0)  # blocks and the newest serial when code was copied last
 
     # ------------------------------------------------------------------------------------------------ the blocks
 
@@ -259,6 +270,75 @@ class Transcript(Reader[Block]):
         if step > 0:
             self.follow()
 
+    def action_jump_error(self, step: int) -> None:
+        """Goes to the next or previous error: a notice, or a tool call that failed."""
+        if not self._slots:
+            return
+        top, offset = self._heights.locate(round(self.scroll_y))
+        if step < 0 and offset > self._slots[top].gap:
+            top += 1
+        elif step > 0 and offset < self._slots[top].gap:
+            top -= 1
+        index = top + step
+        while 0 <= index < len(self._slots):
+            if _is_error(self._slots[index].piece):
+                self.show(self._slots[index].serial, self._slots[index].gap)
+                return
+            index += step
+
+    # --------------------------------------------------------------------------------------------- taking things out
+
+    def copy(self, what: str) -> None:
+        """Copies the `last` answer, the newest `code` block, or `all` that was said."""
+        if what == "code":
+            self._code_copied = 0
+            self.action_copy_code()
+        elif what == "all":
+            said = [f"{block.speaker}:\n{block.plain.strip()}" for block in self.blocks if _is_said(block)]
+            self._hand_out("\n\n".join(said), "the conversation")
+        else:
+            answers = (slot.piece.plain for slot in reversed(self._slots) if isinstance(slot.piece, AnswerBlock))
+            self._hand_out(next(answers, ""), "the last answer")
+
+    def action_copy_message(self) -> None:
+        """Copies the lowest message in view."""
+        for row in reversed(self._rows):
+            at = self.place_of(row.serial)
+            if at < len(self._slots) and self._slots[at].serial == row.serial and _is_said(self._slots[at].piece):
+                block = self._slots[at].piece
+                self._hand_out(block.plain, "your prompt" if block.speaker == YOU else "the answer")
+                return
+        self._hand_out("", "a message")
+
+    def action_copy_code(self) -> None:
+        """Copies the newest code block; pressed again, the one before."""
+        known = len(self._slots), self._next_serial
+        if known != self._code_known:
+            self._code_known, self._code_copied = known, 0
+        before = self._code_copied
+        for slot in reversed(self._slots):
+            if not isinstance(slot.piece, AnswerBlock | LiveAnswer):
+                continue
+            for code in reversed(code_in(slot.piece.plain)):
+                if before == 0:
+                    self._code_copied += 1
+                    which = (
+                        "the newest code block"
+                        if self._code_copied == 1
+                        else f"code block {self._code_copied} from the end"
+                    )
+                    self._hand_out(code, which)
+                    return
+                before -= 1
+        self.notify("There is no earlier code block." if self._code_copied else "There is no code block.", markup=False)
+        self._code_copied = 0
+
+    def _hand_out(self, text: str, what: str) -> None:
+        if text.strip():
+            self.app.post_message(CopyText(text.strip("\n"), what))
+        else:
+            self.notify("There is nothing to copy yet.", markup=False)
+
     def action_fold(self) -> None:
         """Opens or closes the last block in view that can be."""
         for row in reversed(self._rows):
@@ -281,6 +361,16 @@ class Transcript(Reader[Block]):
         row = self.row_at(event.y)
         if row is not None and event.chain == 1 and self.text_selection is None and _is_fold(row):
             self.toggle(row.serial)
+
+
+def _is_said(block: Block) -> bool:
+    return isinstance(block, PromptBlock | AnswerBlock | LiveAnswer)
+
+
+def _is_error(block: Block) -> bool:
+    return (isinstance(block, NoticeBlock) and block.level == "error") or (
+        isinstance(block, ToolLine) and block.state == "failed"
+    )
 
 
 def _is_fold(row: Row) -> bool:

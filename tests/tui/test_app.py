@@ -115,7 +115,7 @@ async def test_a_large_paste_is_taken_whole(tmp_path: Path) -> None:
     async with on_stage(app) as stage:
         await stage.sees("claude-opus")
         app.post_message(Paste(lines))
-        await stage.sees("row 4999")
+        await stage.sees("[pasted text #1: 5000 lines]")
         await stage.press("enter")
         await stage.until(lambda: bool(agents[0].operations), "the prompt to be sent")
         assert agents[0].operations[0].model_dump()["text"] == lines

@@ -28,6 +28,9 @@ PATIENCE_S = 1800.0
 REST_OF_LOG_S = 5.0
 """How long the log of a job that has ended may be silent before it counts as complete."""
 
+AGAIN_S = 0.25
+"""A log that broke off after it had brought something new is read on this soon."""
+
 _TICK_S = 2.0
 _SLOWEST_TICK_S = 30.0
 _SLOWEST_POLL = 5
@@ -228,7 +231,7 @@ class Follower:
                     self._tell()
 
     async def _inspect(self) -> JobInfo:
-        lost_at, pause = None, self._backend.poll_s
+        lost_at, pause = None, min(1.0, self._backend.poll_s)
         while True:
             try:
                 info = await self._backend.inspect(self.info.ref)
@@ -273,8 +276,12 @@ class Follower:
             before = self._seen
             await self._read_once(self._lines())
             self._look.set()
-            pause = self._backend.poll_s if self._seen > before else min(1.5 * pause, 4 * self._backend.poll_s)
-            await asyncio.sleep(pause)
+            if self._seen > before:
+                pause = self._backend.poll_s
+                await asyncio.sleep(min(AGAIN_S, pause))
+            else:
+                pause = min(1.5 * pause, 4 * self._backend.poll_s)
+                await asyncio.sleep(pause)
 
     async def _read_rest(self) -> None:
         """Reads what is left when the job has ended: from a stream begun after its end, so that nothing is missing."""

@@ -64,8 +64,8 @@ class ChatPane(Vertical):
 
     HELP = (
         "The conversation. ↑ ↓ PgUp PgDn scroll; End follows what is being written; [ and ] go from prompt to prompt; "
-        "e and E go to the next and previous error; t opens and closes thoughts. y copies the message in view, c the "
-        "newest code block, again the one before. Select with the mouse, Ctrl+C copies."
+        "} and { go to the next and previous error; t opens and closes thoughts. Ctrl+Y copies the message in view, "
+        "Ctrl+K the newest code block, again the one before. Select with the mouse, Ctrl+C copies."
     )
 
     def __init__(

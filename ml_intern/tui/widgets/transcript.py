@@ -56,10 +56,10 @@ class Transcript(Reader[Block]):
         Binding("left_square_bracket", "jump(-1)", "previous prompt", show=False),
         Binding("right_square_bracket", "jump(1)", "next prompt", show=False),
         Binding("t", "fold", "open or close thoughts", show=False),
-        Binding("e", "jump_error(1)", "next error", show=False),
-        Binding("E", "jump_error(-1)", "previous error", show=False),
-        Binding("y", "copy_message", "copy the message in view", show=False),
-        Binding("c", "copy_code", "copy the newest code block, then the one before", show=False),
+        Binding("right_curly_bracket", "jump_error(1)", "next error", show=False),
+        Binding("left_curly_bracket", "jump_error(-1)", "previous error", show=False),
+        Binding("ctrl+y", "copy_message", "copy the message in view", show=False),
+        Binding("ctrl+k", "copy_code", "copy the newest code block, then the one before", show=False),
     ]
 
     new_below: var[int] = var(0)

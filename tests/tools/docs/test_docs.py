@@ -91,7 +91,7 @@ class Library:
         )
 
     async def _page(self, request: Request) -> Response:
-        await asyncio.sleep(0)
+        await asyncio.sleep(0.005)  # long enough for others to come in meanwhile
         slug = request.url.path.rsplit("/", 1)[1].removesuffix(".md")
         if slug in self.broken or slug not in self.pages or not request.url.path.endswith(".md"):
             return Response("broken", 404)

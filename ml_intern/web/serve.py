@@ -87,7 +87,7 @@ def create_server(command: str, host: str, port: int, guard: Guard) -> Any:
         async def handle_index(self, request: web.Request) -> Any:
             # The page is told addresses under the name by which the browser has reached it.
             self.public_url = f"{request.scheme}://{request.host}"
-            response = await super().handle_index(request)
+            response: Any = await super().handle_index(request)
             response.text = _ELSEWHERE.sub("", response.text)
             return response
 

@@ -34,7 +34,9 @@ _DESTROYS = frozenset({"delete_branch", "delete_tag", "delete_repo"})
 def create_git_tool(hub: HubClient) -> ToolSpec:
     """The `hf_repo_git` tool."""
     tool = _GitTool(hub)
-    return ToolSpec("hf_repo_git", _DESCRIPTION, GitParams, tool.handle, assess=tool.assess, exclusive=_key, fetches=True)
+    return ToolSpec(
+        "hf_repo_git", _DESCRIPTION, GitParams, tool.handle, assess=tool.assess, exclusive=_key, fetches=True
+    )
 
 
 def _key(params: GitParams) -> str | None:

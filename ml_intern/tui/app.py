@@ -9,7 +9,6 @@ import signal
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import events, on
@@ -23,9 +22,11 @@ from ml_intern.options import DEMO_MODEL, Options
 from ml_intern.resources import styles_path
 from ml_intern.tui import messages
 from ml_intern.tui.bridge import Bridge, Connect, connect
-from ml_intern.tui.clipboard import clipboard_sequence, keep_in_file
+from ml_intern.tui.clipboard import clipboard_sequence
+from ml_intern.tui.copying import Copying
 from ml_intern.tui.fault import record_fault
 from ml_intern.tui.modals.confirm import Confirm
+from ml_intern.tui.past import Past
 from ml_intern.tui.preferences import save_theme, theme_at_start
 from ml_intern.tui.screens.help import HelpScreen, about
 from ml_intern.tui.screens.main import MainScreen
@@ -35,6 +36,8 @@ from ml_intern.tui.themes import DEFAULT_THEME, OWN_THEMES
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
+
+    from ml_intern.tui.opening import Resumable
 
 log = logging.getLogger(__name__)
 
@@ -85,7 +88,8 @@ class MLInternApp(App[None]):
         self._bridge_before = False
         self._quit_armed_at = 0.0
         self._leaving = False
-        self._sessions: Screen[None] | None = None
+        self._copying = Copying(self, lambda: self.main_screen.kept_copies)
+        self._past = Past(self, lambda: self.main_screen, self._back_to_main, self._go_on, clock)
         self._opening = True
         self._early_keys: list[events.Event] | None = []
         self._code = 0
@@ -227,46 +231,12 @@ class MLInternApp(App[None]):
     @on(messages.ReviewSession)
     def _review(self, message: messages.ReviewSession) -> None:
         message.stop()
-        opening = self._open_review(message.session, message.seq)
-        self.run_worker(opening, name="opening the session", group="review", exclusive=True, exit_on_error=False)
-
-    async def _open_review(self, session: str, seq: int | None) -> None:
-        from ml_intern.sessions.store import SessionError
-        from ml_intern.tui.opening import NO_STORE, open_recording
-        from ml_intern.tui.screens.review import ReviewScreen
-
-        store, current = self.main_screen.store, self.main_screen.state.session_id
-        try:
-            if store is None:
-                raise SessionError(NO_STORE)
-            recording = await asyncio.to_thread(open_recording, store, session, current)
-        except SessionError as error:
-            self.notify(str(error), severity="warning", markup=False)
-            return
-        await self.push_screen(ReviewScreen(recording, store, seq=seq, current=current))
+        self._past.review(message)
 
     @on(messages.OpenSessions)
     def _open_sessions(self, message: messages.OpenSessions) -> None:
         message.stop()
-        if self._sessions is not None and self._sessions in self.screen_stack:
-            if self._sessions.is_current:
-                self._sessions.dismiss(None)
-            return
-        opening = self._push_sessions()
-        self.run_worker(opening, name="opening sessions", group="sessions", exclusive=True, exit_on_error=False)
-
-    async def _push_sessions(self) -> None:
-        from ml_intern.tui.opening import NO_STORE, first_sessions
-
-        main = self.main_screen
-        if main.store is None:
-            self.notify(NO_STORE, severity="warning", markup=False)
-            return
-        first = await asyncio.to_thread(first_sessions, main.store, main.state.workdir)
-        from ml_intern.tui.screens.sessions import SessionsScreen
-
-        self._sessions = SessionsScreen(main.store, main.state, first, main.grace_s, self._clock)
-        await self.push_screen(self._sessions)
+        self._past.toggle_sessions()
 
     @on(messages.DescribeSession)
     def _describe_session(self, message: messages.DescribeSession) -> None:
@@ -277,33 +247,9 @@ class MLInternApp(App[None]):
     @on(messages.OpenSession)
     def _offer_session(self, message: messages.OpenSession) -> None:
         message.stop()
-        opening = partial(self._open_session, message.session_id)
-        if message.session_id == self.main_screen.state.session_id and not self.main_screen.state.lost:
-            self._back_to_main()
-            return
+        self._past.offer(message.session_id)
 
-        def decide(yes: bool | None) -> None:
-            if yes:
-                self.run_worker(opening(), name="opening the session", exit_on_error=False)
-
-        if not self.main_screen.state.running:
-            decide(True)
-            return
-        text = "A turn is running. Opening another session interrupts it and stops what it started."
-        self.push_screen(Confirm("open a session", text, "open it"), decide)
-
-    async def _open_session(self, session_id: str) -> None:
-        from ml_intern.sessions.store import SessionError
-        from ml_intern.tui.opening import NO_STORE, resumable
-
-        store = self.main_screen.store
-        try:
-            if store is None:
-                raise SessionError(NO_STORE)
-            session = await asyncio.to_thread(resumable, store, session_id)
-        except SessionError as error:
-            self.notify(str(error), severity="warning", markup=False)
-            return
+    async def _go_on(self, session: Resumable) -> None:
         model = None if self._options.model == DEMO_MODEL else self._options.model
         await self._begin_another(
             practice=session.practice,
@@ -401,37 +347,19 @@ class MLInternApp(App[None]):
         text = self.screen.get_selected_text() or getattr(focused, "selected_text", "")
         if not text:
             return False
-        self._copy(messages.CopyText(text, "the selection"))
+        self._copying.take(text, "the selection")
         return True
 
     @on(messages.CopyText)
     def _copy(self, message: messages.CopyText) -> None:
-        """To the clipboard, or into a file where the terminal does not take it; says which."""
         message.stop()
-        if clipboard_sequence(message.text, os.environ):
-            self.copy_to_clipboard(message.text)
-            self.notify(f"Copied {message.what}.", timeout=1.5, markup=False)
-        else:
-            keeping = self._keep_copy(message.text, message.what)
-            self.run_worker(keeping, name="copying", exit_on_error=False)
+        self._copying.take(message.text, message.what)
 
     def copy_to_clipboard(self, text: str) -> None:
         """Hands a text to the terminal, through a multiplexer if there is one."""
         self._clipboard = text
         if self._driver is not None and not self.is_headless:
             self._driver.write(clipboard_sequence(text, os.environ))
-
-    async def _keep_copy(self, text: str, what: str) -> None:
-        self._clipboard = text
-        directory = self.main_screen.kept_copies
-        try:
-            if directory is None:
-                raise OSError("there is no agent yet, so no directory for it")
-            path = await asyncio.to_thread(keep_in_file, text, directory)
-        except OSError as error:
-            self.notify(f"The terminal does not take {what}: {error}.", severity="warning", markup=False)
-            return
-        self.notify(f"The terminal does not take {what}; it is in {path}.", timeout=8, markup=False)
 
     def _fatal_error(self) -> None:
         # Textual would print the traceback with all local variables, which is no help and may show secrets.

@@ -254,7 +254,11 @@ class SetTheme(Intent):
         self.keep = keep
 
 
-class OpenCall(Intent):
+class Visit(Intent):
+    """Open another screen or dialog over the main one."""
+
+
+class OpenCall(Visit):
     """Show one tool call in full."""
 
     def __init__(self, tool_call_id: str) -> None:
@@ -262,7 +266,7 @@ class OpenCall(Intent):
         self.tool_call_id = tool_call_id
 
 
-class OpenJobs(Intent):
+class OpenJobs(Visit):
     """Open the Jobs screen, at one job if its id is given; close it when it is open."""
 
     def __init__(self, job_id: str = "") -> None:
@@ -278,31 +282,31 @@ class ShowStatus(Intent):
     """Say model, mode, context, cost and places in the chat."""
 
 
-class ShowSpending(Intent):
+class ShowSpending(Visit):
     """Open the spend screen."""
 
 
-class ShowArtifacts(Intent):
+class ShowArtifacts(Visit):
     """Open the artifacts screen."""
 
 
-class ShowTrail(Intent):
+class ShowTrail(Visit):
     """Show what the session has looked into."""
 
 
-class ShowLeftovers(Intent):
+class ShowLeftovers(Visit):
     """Ask about what earlier sessions have left running."""
 
 
-class ShowServers(Intent):
+class ShowServers(Visit):
     """Open the screen of MCP servers."""
 
 
-class ShowSkills(Intent):
+class ShowSkills(Visit):
     """Open the screen of skills."""
 
 
-class ShowHardware(Intent):
+class ShowHardware(Visit):
     """Open the hardware picker; `model` is the name or size of a model that is to fit."""
 
     def __init__(self, model: str = "") -> None:

@@ -13,24 +13,21 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.screen import Screen
 
-from ml_intern.core.trail import Trail
 from ml_intern.tui import leaving, messages
-from ml_intern.tui.books import Books
 from ml_intern.tui.commands import Command, UsageError, parse
-from ml_intern.tui.modals.approvals import Answer, ApprovalDialog
 from ml_intern.tui.panes.chat import ChatPane
 from ml_intern.tui.panes.jobs import JobsPane
 from ml_intern.tui.panes.plan import PlanPane
 from ml_intern.tui.panes.tool_calls import ToolCallsPane
+from ml_intern.tui.screens.approving import Approving
 from ml_intern.tui.screens.asking import Asking
 from ml_intern.tui.screens.choosing import Chooser
-from ml_intern.tui.screens.extensions import open_extensions
 from ml_intern.tui.screens.hinting import keys_now
 from ml_intern.tui.screens.jobs_watch import JobsWatch
 from ml_intern.tui.screens.person_shell import PersonShell
 from ml_intern.tui.screens.prompting import edit_prompt, search_history
 from ml_intern.tui.screens.tidying import Tidying
-from ml_intern.tui.screens.tool_detail import ToolDetailScreen
+from ml_intern.tui.screens.visits import Visits
 from ml_intern.tui.screens.wording import status_text, window_title
 from ml_intern.tui.setup import Setup
 from ml_intern.tui.state import SessionState
@@ -40,10 +37,7 @@ from ml_intern.tui.widgets.status_bar import StatusBar
 from ml_intern.tui.widgets.tabs import PaneTabs
 
 if TYPE_CHECKING:
-    from ml_intern.core import protocol
     from ml_intern.sessions.store import SessionStore
-    from ml_intern.tui.screens.artifacts import ArtifactsScreen
-    from ml_intern.tui.screens.trail import TrailScreen
 
 TABS = {"chat": "#transcript", "tools": "#tool-list", "plan": "#plan", "jobs": "#job-list"}
 """The panes by name, and what of each takes the focus."""
@@ -71,11 +65,6 @@ class MainScreen(Screen[None]):
     def __init__(self, *, practice: bool = False, clock: Callable[[], float] = time.time) -> None:
         super().__init__()
         self.state = SessionState()
-        self._books = Books()
-        self._trail = Trail()
-        self._trail_screen: TrailScreen | None = None
-        self._made: list[protocol.EventBase] = []
-        self._artifacts_screen: ArtifactsScreen | None = None
         self._practice = practice
         self._clock = clock
 
@@ -100,7 +89,7 @@ class MainScreen(Screen[None]):
         self._plan = self.query_one(PlanPane)
         self._hints = self.query_one(Hints)
         self._tabs = self.query_one(PaneTabs)
-        self._dialog: ApprovalDialog | None = None
+        self._approving = Approving(self, self._hints, lambda: self._setup)
         self._asking = Asking(self, self._hints)
         self._title = ""
         self._setup = Setup()
@@ -109,6 +98,15 @@ class MainScreen(Screen[None]):
         self._tidying = Tidying(self, self._clock)
         self._jobs = self.query_one(JobsPane)
         self._jobs_watch = JobsWatch(self, self._jobs, self._count_jobs, self._add_to_prompt, self._clock)
+        self._visits = Visits(
+            self,
+            self._jobs_watch,
+            self._chooser,
+            self._tidying,
+            self._tools,
+            self._composer.prompt.insert,
+            self._clock,
+        )
         self._local_models: tuple[str, ...] = ()
         self._greet()
         self.action_show_tab("chat")
@@ -123,9 +121,7 @@ class MainScreen(Screen[None]):
     def _take(self, message: messages.AgentMessage) -> None:
         if message.event is not None:
             self.state.apply(message.event)
-            self._books.take(message.event)
-            if self._trail.take(message.event) and self._trail_screen is not None:
-                self._trail_screen.show_sources()
+            self._visits.take(message)
         for pane in (self._chat, self._tools, self._plan):
             pane.take(message)
         self._jobs_watch.take(message)
@@ -177,31 +173,10 @@ class MainScreen(Screen[None]):
             self._composer.hold()
 
     def _on_asked(self, message: messages.ApprovalAsked) -> None:
-        self._hints.begin("waiting for your approval")
-        if self._dialog is not None:
-            self._dialog.withdraw()
-        self._dialog = ApprovalDialog(message.event, self._setup.grace_s, self._setup.jobs)
-        self.app.push_screen(self._dialog, self._answer)
-        if self._setup.bell:
-            self.app.bell()
-
-    def _answer(self, answer: Answer | None) -> None:
-        """The dialog was closed. None: from outside, and there is nothing to say."""
-        self._dialog = None
-        if answer is None:
-            return
-        self._hints.begin("interrupting" if answer.interrupt else "working")
-        if answer.interrupt:
-            self.post_message(messages.Operate("interrupt"))
-        else:
-            self.post_message(messages.Operate("exec_approval", approvals=answer.decisions))
+        self._approving.put(message.event)
 
     def _on_settled(self, message: messages.ApprovalSettled) -> None:
-        self._hints.begin("working")
-        if self._dialog is None or message.event.how == "decided":
-            return
-        if self._dialog.withdraw():
-            self.notify("The request was withdrawn: nothing was run.", markup=False)
+        self._approving.settle(message.event)
 
     def _on_question(self, message: messages.QuestionPut) -> None:
         self._asking.put(message.event, self._setup.grace_s, bell=self._setup.bell)
@@ -209,18 +184,10 @@ class MainScreen(Screen[None]):
     def _on_question_settled(self, message: messages.QuestionSettled) -> None:
         self._asking.settle(message.event)
 
-    def _on_made(self, message: messages.ArtifactChanged) -> None:
-        self._made.append(message.event)
-        if self._artifacts_screen is not None:
-            self._artifacts_screen.take(message.event)
-
     def _on_leftovers(self, message: messages.LeftoversFound) -> None:
         if self.state.ready:  # a resumed session tells of those of its own time too
             busy = self.state.running or bool(self._composer.prompt.text) or not self.is_current
             self._tidying.take(message.event.items, ask=not busy)
-
-    def _on_begun(self, _message: messages.Begun) -> None:
-        self._made.clear()
 
     def _on_undone(self, message: messages.Undone) -> None:
         if self.state.ready and message.event.prompt and not self._composer.prompt.text:
@@ -321,52 +288,10 @@ class MainScreen(Screen[None]):
         message.stop()
         self._chat.copy(message.what)
 
-    @on(messages.ShowSpending)
-    def action_show_spending(self) -> None:
-        """Opens the spend screen."""
-        from ml_intern.tui.screens.spend import SpendScreen
-
-        self.app.push_screen(SpendScreen(self.state, self._books, self._setup.sessions, self._clock))
-
-    @on(messages.ShowArtifacts)
-    def _show_artifacts(self, message: messages.ShowArtifacts) -> None:
+    @on(messages.Visit)
+    def _visit(self, message: messages.Visit) -> None:
         message.stop()
-        from ml_intern.tui.screens.artifacts import ArtifactsScreen
-
-        self._artifacts_screen = ArtifactsScreen(self._made, self._setup.artifacts, self._setup.grace_s)
-        self.app.push_screen(self._artifacts_screen)
-
-    @on(messages.ShowTrail)
-    def _show_trail(self, message: messages.ShowTrail) -> None:
-        message.stop()
-        from ml_intern.tui.screens.trail import TrailScreen
-
-        self._trail_screen = TrailScreen(self._trail)
-        self.app.push_screen(self._trail_screen, self._forget_trail_screen)
-
-    def _forget_trail_screen(self, _closed: None) -> None:
-        self._trail_screen = None
-
-    @on(messages.ShowLeftovers)
-    def _show_leftovers(self, message: messages.ShowLeftovers) -> None:
-        message.stop()
-        self._tidying.open()
-
-    @on(messages.ShowServers)
-    @on(messages.ShowSkills)
-    def _show_extensions(self, message: messages.ShowServers | messages.ShowSkills) -> None:
-        message.stop()
-        open_extensions(self, message, self._setup)
-
-    @on(messages.ShowHardware)
-    def _show_hardware(self, message: messages.ShowHardware) -> None:
-        message.stop()
-        self._chooser.show_hardware(self._setup.jobs, message.model, self._composer.prompt.insert)
-
-    @on(messages.OpenJobs)
-    def _open_jobs(self, message: messages.OpenJobs) -> None:
-        message.stop()
-        self._jobs_watch.open(message.job_id, self.state.session_id)
+        self._visits.open(message, self.state, self._setup)
 
     def _add_to_prompt(self, text: str) -> None:
         """Puts a text behind what is in the prompt already."""
@@ -377,12 +302,6 @@ class MainScreen(Screen[None]):
     def _count_jobs(self, running: int, usd: float | None) -> None:
         self.state.jobs, self.state.jobs_usd = running, usd
         self._refresh_lines()
-
-    @on(messages.OpenCall)
-    def _open(self, message: messages.OpenCall) -> None:
-        message.stop()
-        if entry := self._tools.entry(message.tool_call_id):
-            self.app.push_screen(ToolDetailScreen(entry))
 
     # ---------------------------------------------------------------------------------------- keys and the look
 
@@ -403,6 +322,10 @@ class MainScreen(Screen[None]):
     def action_edit_prompt(self) -> None:
         """Opens the prompt in the person's own editor."""
         edit_prompt(self.app, self._composer.prompt)
+
+    def action_show_spending(self) -> None:
+        """Opens the spend screen."""
+        self.post_message(messages.ShowSpending())
 
     def action_open_call(self) -> None:
         """The chosen or newest tool call in full."""
@@ -473,8 +396,7 @@ class MainScreen(Screen[None]):
     def begin_afresh(self, *, practice: bool) -> None:
         """Empties the screen for another agent."""
         self.state = SessionState()
-        self._books = Books()
-        self._made = []
+        self._visits.begin_afresh()
         self._setup = Setup()
         self._composer.clear_queue()
         self._shell.stop()
@@ -525,8 +447,6 @@ _REACTIONS: dict[type[messages.AgentMessage], Callable[[MainScreen, Any], None]]
     messages.ApprovalSettled: MainScreen._on_settled,
     messages.QuestionPut: MainScreen._on_question,
     messages.QuestionSettled: MainScreen._on_question_settled,
-    messages.ArtifactChanged: MainScreen._on_made,
-    messages.Begun: MainScreen._on_begun,
     messages.LeftoversFound: MainScreen._on_leftovers,
     messages.Undone: MainScreen._on_undone,
     messages.AgentLost: MainScreen._on_lost,

@@ -1,0 +1,62 @@
+"""Puts the agent's requests for approval to the person in front of a screen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from ml_intern.tui import messages
+from ml_intern.tui.modals.approvals import Answer, ApprovalDialog
+from ml_intern.tui.setup import Setup
+
+if TYPE_CHECKING:
+    from textual.screen import Screen
+
+    from ml_intern.core.protocol import ApprovalRequired, ApprovalResolved
+    from ml_intern.tui.widgets.hints import Hints
+
+
+class Approving:
+    """Opens and closes the dialog of the open request.
+
+    Args:
+        screen: Where the request comes up, and where the answer goes.
+        hints: Says what is waited for.
+        setup: Gives the facts about this run.
+    """
+
+    def __init__(self, screen: Screen[Any], hints: Hints, setup: Callable[[], Setup]) -> None:
+        self._screen = screen
+        self._hints = hints
+        self._setup = setup
+        self._dialog: ApprovalDialog | None = None
+
+    def put(self, request: ApprovalRequired) -> None:
+        """Asks. An earlier request that is still open is withdrawn."""
+        setup = self._setup()
+        self._hints.begin("waiting for your approval")
+        if self._dialog is not None:
+            self._dialog.withdraw()
+        self._dialog = ApprovalDialog(request, setup.grace_s, setup.jobs)
+        self._screen.app.push_screen(self._dialog, self._answer)
+        if setup.bell:
+            self._screen.app.bell()
+
+    def settle(self, event: ApprovalResolved) -> None:
+        """The request waits no longer: a dialog that is still open closes."""
+        self._hints.begin("working")
+        if self._dialog is None or event.how == "decided":
+            return
+        if self._dialog.withdraw():
+            self._screen.notify("The request was withdrawn: nothing was run.", markup=False)
+
+    def _answer(self, answer: Answer | None) -> None:
+        """The dialog was closed. None: from outside, and there is nothing to say."""
+        self._dialog = None
+        if answer is None:
+            return
+        self._hints.begin("interrupting" if answer.interrupt else "working")
+        if answer.interrupt:
+            self._screen.post_message(messages.Operate("interrupt"))
+        else:
+            self._screen.post_message(messages.Operate("exec_approval", approvals=answer.decisions))

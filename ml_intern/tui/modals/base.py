@@ -7,12 +7,13 @@ from collections.abc import Callable
 from typing import ClassVar, TypeVar
 
 from textual.binding import BindingType
-from textual.screen import ModalScreen
+
+from ml_intern.tui.widgets.backdrop import ModalBackdrop
 
 Answer = TypeVar("Answer")
 
 
-class Dialog(ModalScreen[Answer | None]):
+class Dialog(ModalBackdrop[Answer | None]):
     """A dialog that can be withdrawn. It is closed with None when nobody answered."""
 
     HELP: ClassVar[str] = ""

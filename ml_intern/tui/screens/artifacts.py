@@ -9,13 +9,13 @@ from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.content import Content
-from textual.screen import Screen
 from textual.widgets._option_list import Option, OptionList
 from textual.widgets._static import Static
 
 from ml_intern.core.artifacts import ArtifactError, Artifacts
 from ml_intern.tui.modals.confirm import Confirm
 from ml_intern.tui.ports import ArtifactCare, ArtifactView
+from ml_intern.tui.widgets.backdrop import Backdrop
 from ml_intern.tui.widgets.flow import Flow, key_items
 from ml_intern.tui.widgets.text import cells, count, fit, one_line, pad
 
@@ -35,7 +35,7 @@ NOTHING_YET = (
 )
 
 
-class ArtifactsScreen(Screen[None]):
+class ArtifactsScreen(Backdrop[None]):
     """Lists artifacts, newest first.
 
     Args:

@@ -10,7 +10,6 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
-from textual.screen import Screen
 from textual.timer import Timer
 from textual.widgets._input import Input
 
@@ -20,6 +19,7 @@ from ml_intern.tui.screens.jobs_board import MARKS_AT_MOST, JobsBoard
 from ml_intern.tui.screens.jobs_compare import CompareScreen
 from ml_intern.tui.screens.jobs_deeds import JobDeeds
 from ml_intern.tui.screens.jobs_feed import JobFeed
+from ml_intern.tui.widgets.backdrop import Backdrop
 from ml_intern.tui.widgets.charts import Charts
 from ml_intern.tui.widgets.flow import Flow, key_items
 from ml_intern.tui.widgets.job_list import JobList
@@ -41,7 +41,7 @@ LOG_KEYS = [("/", "search"), ("n N", "next, previous"), ("f", "follow")]
 CHART_KEYS = [("[ ]", "curves"), ("l", "log scale")]
 
 
-class JobsScreen(Screen[str | None]):
+class JobsScreen(Backdrop[str | None]):
     """Shows jobs, polled only while somebody looks. Answers with a prompt to send, or None.
 
     Args:

@@ -9,13 +9,13 @@ from typing import Any, ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.screen import Screen
 from textual.timer import Timer
 
 from ml_intern.core.metrics import Curve
 from ml_intern.tui.screens import jobs_text as words
 from ml_intern.tui.screens.jobs_board import JobsBoard
 from ml_intern.tui.screens.jobs_feed import JobFeed
+from ml_intern.tui.widgets.backdrop import Backdrop
 from ml_intern.tui.widgets.charts import Charts
 from ml_intern.tui.widgets.detail import LineView
 from ml_intern.tui.widgets.display import BLANK_PIECE, LinesPiece, title_piece
@@ -33,7 +33,7 @@ VALUE_CELLS = 40
 LETTERS = "ABCDE"
 
 
-class CompareScreen(Screen[None]):
+class CompareScreen(Backdrop[None]):
     """Compares jobs. Reads the logs of all of them; running ones go on growing.
 
     Args:

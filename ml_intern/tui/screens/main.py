@@ -11,7 +11,6 @@ from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
-from textual.screen import Screen
 
 from ml_intern.tui import leaving, messages
 from ml_intern.tui.commands import Command, UsageError, parse
@@ -31,6 +30,7 @@ from ml_intern.tui.screens.visits import Visits
 from ml_intern.tui.screens.wording import status_text, window_title
 from ml_intern.tui.setup import Setup
 from ml_intern.tui.state import SessionState
+from ml_intern.tui.widgets.backdrop import Backdrop
 from ml_intern.tui.widgets.composer import Composer
 from ml_intern.tui.widgets.hints import Hints
 from ml_intern.tui.widgets.status_bar import StatusBar
@@ -43,7 +43,7 @@ TABS = {"chat": "#transcript", "tools": "#tool-list", "plan": "#plan", "jobs": "
 """The panes by name, and what of each takes the focus."""
 
 
-class MainScreen(Screen[None]):
+class MainScreen(Backdrop[None]):
     """Three panes at 140 columns and more, two from 100, one with tabs below.
 
     Args:

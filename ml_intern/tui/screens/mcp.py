@@ -9,13 +9,13 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.content import Content
-from textual.screen import Screen
 from textual.widgets._option_list import Option, OptionList
 from textual.widgets._static import Static
 
 from ml_intern.core.config import ConfigError
 from ml_intern.tui.modals.add_server import AddServer
 from ml_intern.tui.ports import McpCare, McpServerView, McpToolView
+from ml_intern.tui.widgets.backdrop import Backdrop
 from ml_intern.tui.widgets.detail import LineView
 from ml_intern.tui.widgets.flow import Flow, key_items
 from ml_intern.tui.widgets.text import cells, count, fit, one_line, pad
@@ -47,7 +47,7 @@ NOTHING_YET = (
 )
 
 
-class McpScreen(Screen[None]):
+class McpScreen(Backdrop[None]):
     """Lists servers; the chosen one in full below.
 
     Args:

@@ -11,7 +11,6 @@ from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
-from textual.screen import Screen
 from textual.widgets._input import Input
 from textual.widgets._static import Static
 
@@ -24,6 +23,7 @@ from ml_intern.tui.screens import review_text as words
 from ml_intern.tui.screens.review_deeds import ReviewDeeds
 from ml_intern.tui.screens.review_player import Player
 from ml_intern.tui.screens.review_reel import Reel
+from ml_intern.tui.widgets.backdrop import Backdrop
 from ml_intern.tui.widgets.painted import PartsLine
 from ml_intern.tui.widgets.tabs import PaneTabs
 from ml_intern.tui.widgets.text import count, one_line
@@ -37,7 +37,7 @@ BREATH_S = 0.02
 MARK_KEYS = {"e": Mark.ERROR, "a": Mark.APPROVAL, "p": Mark.PAID, "j": Mark.JOB}
 
 
-class ReviewScreen(Screen[None]):
+class ReviewScreen(Backdrop[None]):
     """Shows a session at any of its events. The log is only read.
 
     Args:

@@ -15,7 +15,6 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
-from textual.screen import Screen
 from textual.timer import Timer
 from textual.widgets._input import Input
 from textual.widgets._static import Static
@@ -28,6 +27,7 @@ from ml_intern.tui.screens import sessions_text as words_of
 from ml_intern.tui.screens.sessions_deeds import Deeds
 from ml_intern.tui.screens.sessions_shelf import Shelf
 from ml_intern.tui.state import SessionState
+from ml_intern.tui.widgets.backdrop import Backdrop
 from ml_intern.tui.widgets.detail import LineView
 from ml_intern.tui.widgets.flow import Flow, key_items
 from ml_intern.tui.widgets.lines import Line
@@ -51,7 +51,7 @@ FILTER_KEYS = [("↵", "review"), ("↓", "to the list"), ("tab", "here or all")
 NO_KEYS = [("a", "here or all"), ("u", "undo delete"), ("esc", "back")]
 
 
-class SessionsScreen(Screen[None]):
+class SessionsScreen(Backdrop[None]):
     """Lists sessions, newest first. What is done with the one that runs here goes through its agent.
 
     Args:

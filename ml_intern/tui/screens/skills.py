@@ -9,11 +9,11 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.content import Content
-from textual.screen import Screen
 from textual.widgets._option_list import Option, OptionList
 from textual.widgets._static import Static
 
 from ml_intern.core.skills import FILE, Found, Skill, SkillError, Skills
+from ml_intern.tui.widgets.backdrop import Backdrop
 from ml_intern.tui.widgets.detail import LineView
 from ml_intern.tui.widgets.display import BLANK_PIECE, LinesPiece, title_piece
 from ml_intern.tui.widgets.flow import Flow, key_items
@@ -28,7 +28,7 @@ SOURCE_CELLS = 8
 KEYS = [("↑↓", "choose"), ("tab", "read"), ("r", "look again"), ("esc", "back")]
 
 
-class SkillsScreen(Screen[None]):
+class SkillsScreen(Backdrop[None]):
     """Lists skills; the chosen one in full below.
 
     Args:

@@ -12,7 +12,6 @@ from typing import ClassVar
 from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.screen import Screen
 from textual.widgets._static import Static
 
 from ml_intern.sessions.index import IndexUnavailableError, SessionIndex
@@ -21,6 +20,7 @@ from ml_intern.tui.books import Books
 from ml_intern.tui.modals.save_as import SaveAs, free_name
 from ml_intern.tui.screens import spend_text as words
 from ml_intern.tui.state import SessionState
+from ml_intern.tui.widgets.backdrop import Backdrop
 from ml_intern.tui.widgets.detail import LineView
 from ml_intern.tui.widgets.display import LinesPiece
 from ml_intern.tui.widgets.flow import Flow, key_items
@@ -36,7 +36,7 @@ LOOK_S = 1.0
 KEYS = [("1-5 ←→", "tabs"), ("↑↓", "scroll"), ("e", "export CSV"), ("r", "read again"), ("esc", "back")]
 
 
-class SpendScreen(Screen[None]):
+class SpendScreen(Backdrop[None]):
     """Shows money. The present session comes from its events, all sessions from the index of their logs.
 
     Args:

@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+from typing import Any
+
+from rich.console import RenderableType
+from textual._compositor import LayoutUpdate
+from textual.app import App, ComposeResult
+from textual.screen import Screen
+from textual.widgets import Static
+
+from ml_intern.tui.modals.confirm import Confirm
+from ml_intern.tui.widgets.backdrop import Backdrop
+
+
+class Below(Backdrop[None]):
+    def compose(self) -> ComposeResult:
+        yield Static("a clock", id="clock")
+        yield Static("something else")
+
+
+class Bench(App[None]):
+    def __init__(self) -> None:
+        super().__init__()
+        self.whole_screens = 0
+        self.paintings = 0
+
+    def get_default_screen(self) -> Screen[None]:
+        return Below()
+
+    def _display(self, screen: Screen[Any], renderable: RenderableType | None) -> None:
+        self.paintings += renderable is not None
+        self.whole_screens += isinstance(renderable, LayoutUpdate)
+        super()._display(screen, renderable)
+
+
+async def test_what_changes_below_a_dialog_does_not_repaint_the_terminal() -> None:
+    app = Bench()
+    async with app.run_test() as pilot:
+        below = app.screen
+        await app.push_screen(Confirm("leave", "Really?", "leave"))
+        below.refresh()  # once everything, as a change of theme does
+        await pilot.pause()
+        app.whole_screens = app.paintings = 0
+        for tick in range(5):
+            below.query_one("#clock", Static).update(f"{tick} s", layout=False)
+            await pilot.pause()
+        assert app.paintings >= 5
+        assert app.whole_screens == 0

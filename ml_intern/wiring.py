@@ -31,6 +31,7 @@ from ml_intern.core.llm.client import LLMClient
 from ml_intern.core.llm.errors import LLMError
 from ml_intern.core.llm.probe import probe
 from ml_intern.core.logs import start_logging
+from ml_intern.core.origins.memory import Origins
 from ml_intern.core.places import Places, find_places
 from ml_intern.core.plan import Plan
 from ml_intern.core.protocol import EventBase, Notice
@@ -269,11 +270,18 @@ def assemble(
         if settings.save_sessions:
             _claim(session_log, saved.id)
         _continue(session, events, saved)  # mending an old history is an event that the log must hear of
+    events.subscribe(lambda event: session.state.get(Origins).take(event))
     events.subscribe(ArtifactWatch(services.hub.endpoint, lambda: session.state.get(Artifacts), events.emit))
     notifier = Notifier(Slack(services.http, Endpoints(env)), services.messaging, redactor.text)
     events.subscribe(notifier)
     pending = PendingApprovals()
-    host = ToolHost(router, settings, child_env, lambda session_id: places.cache / "outputs" / session_id)
+    host = ToolHost(
+        router,
+        settings,
+        child_env,
+        lambda session_id: places.cache / "outputs" / session_id,
+        lambda: briefing.instructions,
+    )
     runner = TurnRunner(session, llm, catalog, host, events, pending, settings)
     model_problem = _problem_with(llm, settings.model_name)
     watch = None
@@ -425,9 +433,10 @@ def _continue(session: Session, events: EventStream, saved: SavedSession) -> Non
     session.state.get(Plan).items = saved.plan
     session.budget.ledger = saved.ledger
     session.turns = saved.turns
-    artifacts = session.state.get(Artifacts)
-    for event in saved.events:
+    artifacts, origins = session.state.get(Artifacts), session.state.get(Origins)
+    for event in (*saved.answers, *saved.events):
         artifacts.take(event)
+        origins.take(event)
     events.continue_from(saved.last_seq)
 
 

@@ -56,6 +56,11 @@ class Briefing:
         what = " and ".join(names)
         return f"{self._root} has instructions for agents ({what}); they are not read until you /trust it."
 
+    @property
+    def instructions(self) -> str:
+        """What the project's own instructions say, if it is trusted; else an empty text."""
+        return self._project.text if self._project.text and self._trusted else ""
+
     def system_prompt(self) -> str:
         """The system prompt, with the project's instructions if it is trusted."""
         text = system_prompt(

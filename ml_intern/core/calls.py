@@ -24,10 +24,15 @@ from ml_intern.core.approvals.policy import Verdict
 from ml_intern.core.context.messages import Message
 from ml_intern.core.events import EventSink
 from ml_intern.core.llm.types import RawToolCall
+from ml_intern.core.origins.memory import FEEDBACK
+from ml_intern.core.origins.watch import follows, refusal, trace, weigh
 from ml_intern.core.protocol import (
     ApprovalDecision,
     ApprovalRequired,
     ApprovalResolved,
+    Notice,
+    Origin,
+    OriginFound,
     ToolCallEvent,
     ToolLog,
     ToolOutput,
@@ -58,12 +63,14 @@ class ToolHost:
         settings: Configuration.
         env: Environment of child processes.
         spill_dir: Directory for long outputs of a session, by its id.
+        instructions: What the project's own instructions say, if the person trusts them; else an empty text.
     """
 
     router: ToolRouter
     settings: Settings
     env: Mapping[str, str]
     spill_dir: Callable[[str], Path]
+    instructions: Callable[[], str] = lambda: ""
 
 
 @dataclass(slots=True)
@@ -176,11 +183,13 @@ class CallBatch:
         assessment = await self._assess(item)
         if assessment is None:
             return False
-        verdict = self._verdict(item.name, assessment)
+        origin = self._trace(item, assessment)
+        verdict = weigh(self._verdict(item.name, assessment), origin, item.name, assessment, self.session.mode)
+        self._tell_origin(item, origin, verdict)
         if verdict.action == "ask":
-            return Asked(item, assessment, verdict)
+            return Asked(item, assessment, verdict, origin)
         if verdict.action == "deny":
-            self._refuse(item.call_id, verdict.reason)
+            self._refuse(item.call_id, refusal(verdict.reason, origin))
             return False
         self.spending.reserve(item.call_id, item.name, assessment.cost)
         return True
@@ -189,6 +198,17 @@ class CallBatch:
         if self.asker is not None:
             return self.asker.gate(tool, assessment)
         return self.session.policy.decide(tool, assessment, self.session.mode, self.session.budget)
+
+    def _trace(self, item: Prepared, assessment: Assessment) -> Origin | None:
+        return trace(item, assessment, self.session.state, self.host.router, self.host.instructions)
+
+    def _tell_origin(self, item: Prepared, origin: Origin | None, verdict: Verdict) -> None:
+        """What nobody is asked about is told in a sentence; a dialog says it by itself."""
+        if origin is None:
+            return
+        self.events.emit(OriginFound(tool=item.name, tool_call_id=item.call_id, action=verdict.action, origin=origin))
+        if verdict.action == "allow":
+            self.events.emit(Notice(text=follows(item.name, origin), level="warning"))
 
     async def _assess(self, item: Prepared) -> Assessment | None:
         """The tool's account of the call; None when it could not give one, and the call has failed."""
@@ -272,7 +292,7 @@ class CallBatch:
             return
         text = f"Rejected by the user, NOT executed: {item.name}."
         if feedback:
-            text += f" User feedback: {feedback}"
+            text += f"{FEEDBACK}{feedback}"
         self._finish(item.call_id, ToolResult(text, ok=False), "rejected")
 
     async def _approve(self, asked: Asked, decision: ApprovalDecision) -> Prepared | Asked | None:
@@ -313,7 +333,8 @@ class CallBatch:
         if assessment is None:
             return None
         before = item.arguments if asked.before is None else asked.before
-        return replace(asked, prepared=edited, assessment=assessment, before=before)
+        origin = self._trace(edited, assessment)
+        return replace(asked, prepared=edited, assessment=assessment, origin=origin, before=before)
 
     # ------------------------------------------------------------------------------------------------ running
 

@@ -325,6 +325,38 @@ class ToolStateChange(EventBase):
     display: tuple[DisplayBlock, ...] = ()
 
 
+class Origin(BaseModel):
+    """Where words of a call come from: a text from outside holds them, and nobody here has said them.
+
+    Attributes:
+        source: What the text is, for a person: `page https://…`, `README.md of org/name`.
+        via: The tool that brought it.
+        passage: What stands around the words there: one line of a few hundred characters at most.
+        order: Whether the passage speaks to the agent, and not to whoever reads it.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    source: str
+    via: str
+    passage: str
+    order: bool = False
+
+
+class OriginFound(EventBase):
+    """Words of a call come from outside. Told before the call is asked about, runs or is refused.
+
+    Attributes:
+        action: What is done about the call.
+    """
+
+    type: Literal["origin"] = "origin"
+    tool: str
+    tool_call_id: str
+    action: Literal["allow", "ask", "deny"]
+    origin: Origin
+
+
 class ApprovalItem(BaseModel):
     """One call that waits for a person.
 
@@ -337,6 +369,7 @@ class ApprovalItem(BaseModel):
         display: What will happen, for the dialog: the whole script, command or diff.
         checks: Pre-flight findings as `(passed, text)`.
         compute: The hardware it would use, and which arguments change that; None when it uses none.
+        origin: Where words of it come from, if from outside; None when nothing of it was found there.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -353,6 +386,7 @@ class ApprovalItem(BaseModel):
     display: tuple[DisplayBlock, ...] = ()
     checks: tuple[tuple[bool, str], ...] = ()
     compute: Compute | None = None
+    origin: Origin | None = None
 
 
 class ApprovalRequired(EventBase):
@@ -749,6 +783,7 @@ Event = Annotated[
     | ToolOutput
     | ToolLog
     | ToolStateChange
+    | OriginFound
     | ApprovalRequired
     | ApprovalResolved
     | QuestionAsked

@@ -24,6 +24,7 @@ from ml_intern.core.protocol import (
     PlanItem,
     PlanUpdate,
     Processing,
+    QuestionResolved,
     Ready,
     SessionStarted,
 )
@@ -64,6 +65,7 @@ class SavedSession:
         turns: Turns that were begun.
         last_seq: Number of the last event.
         events: What a screen shows of it, oldest first. A turn that was cut off ends with `interrupted`.
+        answers: What the person answered when the agent asked.
         unreadable: Lines that make no sense to this version.
     """
 
@@ -77,6 +79,7 @@ class SavedSession:
     turns: int = 0
     last_seq: int = 0
     events: list[EventBase] = field(default_factory=list)
+    answers: list[QuestionResolved] = field(default_factory=list)
     unreadable: int = 0
 
 
@@ -146,6 +149,8 @@ def _take(saved: SavedSession, event: EventBase) -> None:
             saved.ledger.take(event)
         case Processing():
             saved.turns += 1
+        case QuestionResolved():
+            saved.answers.append(event)
         case NewComplete():
             return
     if getattr(event, "type", "") not in _NOT_SHOWN_AGAIN:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ml_intern.core.approvals.effects import Assessment
 from ml_intern.core.approvals.policy import Allowance, Verdict
-from ml_intern.core.protocol import ApprovalItem
+from ml_intern.core.protocol import ApprovalItem, Origin
 
 if TYPE_CHECKING:
     from ml_intern.core.tools.router import Prepared
@@ -35,12 +35,14 @@ class Asked:
     """A call that waits for a person.
 
     Attributes:
+        origin: Where words of it come from, if from outside.
         before: The model's own arguments, once the person has edited them.
     """
 
     prepared: Prepared
     assessment: Assessment
     verdict: Verdict
+    origin: Origin | None = None
     before: Mapping[str, Any] | None = None
 
     def as_item(self, asker: Asker | None) -> ApprovalItem:
@@ -59,4 +61,5 @@ class Asked:
             display=assessment.display,
             checks=assessment.checks,
             compute=assessment.compute,
+            origin=self.origin,
         )

@@ -44,8 +44,13 @@ async def cap_output(result: ToolResult, limit: int, spill_dir: Path, name: str)
     return replace(result, text=shorten(result.text, limit, where))
 
 
+def spill_name(name: str) -> str:
+    """The file that the whole output of a call is kept in; `name` is that of the tool and the id of the call."""
+    return f"{re.sub(r'[^A-Za-z0-9_.-]', '_', name)[:80]}.txt"
+
+
 def _spill(text: str, spill_dir: Path, name: str) -> str:
-    path = spill_dir / f"{re.sub(r'[^A-Za-z0-9_.-]', '_', name)[:80]}.txt"
+    path = spill_dir / spill_name(name)
     try:
         spill_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         path.write_text(text, encoding="utf-8", errors="replace")

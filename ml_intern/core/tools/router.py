@@ -100,6 +100,11 @@ class ToolRouter:
         """Names of all tools, in order of registration."""
         return tuple(self._specs)
 
+    @property
+    def foreign(self) -> tuple[ToolSpec, ...]:
+        """The tools of others, which bring a schema of their own."""
+        return tuple(spec for spec in self._specs.values() if isinstance(spec.parameters, dict))
+
     def wire(self) -> tuple[dict[str, Any], ...]:
         """All tools in the OpenAI function format; the same object until the tools change."""
         return self._wire

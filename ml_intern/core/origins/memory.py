@@ -1,0 +1,257 @@
+"""What came from outside in a session and what the person has said, so that a call can be compared with both.
+
+All of it is learnt from events: live as they are told, and after a resume from the log.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import PurePath
+from typing import Any
+
+from ml_intern.core.approvals.effects import Effect
+from ml_intern.core.origins.flat import flat, lower
+from ml_intern.core.origins.match import BEYOND, Finding, Source, of_instructions, of_orders
+from ml_intern.core.origins.naming import name_of
+from ml_intern.core.origins.orders import Order, orders_in
+from ml_intern.core.origins.pieces import WORD, find_whole, telling
+from ml_intern.core.origins.words import CallWords
+from ml_intern.core.protocol import (
+    AssistantMessage,
+    EventBase,
+    OriginFound,
+    PlanUpdate,
+    QuestionResolved,
+    SubagentEvent,
+    ToolCallEvent,
+    ToolOutput,
+    ToolStateChange,
+    UserMessage,
+)
+from ml_intern.core.tools.output import spill_name
+from ml_intern.core.tools.spec import ToolSpec
+
+MAX_CHARS = 5_000_000
+"""Characters from outside that are kept; the oldest go first, but their orders stay."""
+MAX_PIECES = 200_000
+MAX_ORDERS = 300
+MAX_SAID_CHARS = 500_000
+MAX_CALLS = 500
+
+FEEDBACK = " User feedback: "
+"""Stands in a rejected call's result before what the person had to say."""
+
+_OPENING = re.compile(r'<fetched by="([^"\n]{1,200})" mark="([0-9a-f]{1,64})">\n')
+_OF_THIS_MACHINE = frozenset({"bash", "read"})
+"""Their output may hold what somebody else wrote. Only orders in it count: one's own files advise all the time."""
+_TRUSTED = frozenset({"skill"})
+_WRITERS = frozenset({"write", "edit"})
+
+
+@dataclass(slots=True)
+class _Voice:
+    """All that somebody said."""
+
+    texts: deque[str] = field(default_factory=deque)
+    words: set[str] = field(default_factory=set)
+    chars: int = 0
+
+    def add(self, text: str) -> None:
+        small = lower(flat(text[:MAX_SAID_CHARS]))
+        self.texts.append(small)
+        self.words.update(WORD.findall(small))
+        self.chars += len(small)
+        while self.chars > MAX_SAID_CHARS and len(self.texts) > 1:
+            self.chars -= len(self.texts.popleft())
+
+    def says(self, piece: str) -> bool:
+        if piece.isalnum():
+            return piece in self.words
+        return any(find_whole(text, piece) >= 0 for text in self.texts)
+
+
+class Origins:
+    """The memory of one session, its sub-agents included. It is bounded, and no model has a part in it."""
+
+    def __init__(self) -> None:
+        self._number = 0
+        self._person = _Voice()
+        self._trusted = ("", _Voice())
+        self._plans: list[tuple[int, str]] = []
+        self._first: dict[str, Source | None] = {}
+        self._kept: deque[tuple[Source | None, tuple[str, ...]]] = deque()
+        self._chars = 0
+        self._orders: deque[tuple[Source, Order]] = deque(maxlen=MAX_ORDERS)
+        self._calls: dict[str, ToolCallEvent] = {}
+        self._rejections: dict[str, str] = {}
+        self._findings: dict[str, Finding] = {}
+        self._carried: dict[str, Finding] = {}
+        self._described: set[tuple[str, str]] = set()
+        self._spilled: dict[str, str] = {}
+
+    # ------------------------------------------------------------------------------------------------- learning
+
+    def take(self, event: EventBase) -> None:
+        """Learns from an event."""
+        match event:
+            case UserMessage():
+                self._person.add(event.content)
+            case QuestionResolved() if event.how == "answered":
+                self._person.add(f"{event.text}\n" + "\n".join(event.choices))
+            case AssistantMessage():
+                self._hear_agent(event.content)
+            case PlanUpdate():
+                self._number += 1
+                self._plans.append((self._number, lower(flat("\n".join(item.content for item in event.plan)))))
+                del self._plans[:-50]
+            case ToolCallEvent():
+                self._begin(event)
+            case ToolOutput():
+                self._end(event)
+            case OriginFound():
+                self._carry_on(event)
+            case ToolStateChange():
+                self._moved(event.tool_call_id, event.state)
+            case SubagentEvent():
+                self.take(event.event)
+
+    def describe_tools(self, tools: Iterable[ToolSpec]) -> None:
+        """Learns what foreign tools say of themselves: such a description speaks to the model as any page does."""
+        for tool in tools:
+            key = (tool.name, tool.description)
+            if key not in self._described:
+                self._described.add(key)
+                said = "\n".join((tool.description, *_texts(tool.schema())))
+                self._keep_orders(Source("description of the tool", tool.name, self._next()), flat(said))
+
+    def _next(self) -> int:
+        self._number += 1
+        return self._number
+
+    def _begin(self, event: ToolCallEvent) -> None:
+        self._calls[event.tool_call_id] = event
+        while len(self._calls) > MAX_CALLS:
+            del self._calls[next(iter(self._calls))]
+        self._hear_agent("\n".join(_texts(event.arguments)))
+
+    def _hear_agent(self, text: str) -> None:
+        """What the agent names before any text from outside does is its own."""
+        if text:
+            self._see(None, telling(lower(flat(text[:MAX_SAID_CHARS]))))
+
+    def _end(self, event: ToolOutput) -> None:
+        call = self._calls.get(event.tool_call_id)
+        arguments = call.arguments if call is not None else {}
+        found = tuple(_fetched(event.output))
+        for via, text in found:
+            self._hear_source(Source(name_of(via, arguments), via, self._next(), flat(text)))
+            self._spilled[spill_name(f"{via}-{event.tool_call_id}")] = name_of(via, arguments)
+        if found:
+            return
+        if event.tool in _TRUSTED and event.success:
+            self._person.add(event.output)
+        elif event.tool in _OF_THIS_MACHINE:
+            self._hear_machine(event, arguments)
+        elif not event.success and FEEDBACK in event.output:
+            self._rejections[event.tool_call_id] = event.output.partition(FEEDBACK)[2]
+
+    def _hear_machine(self, event: ToolOutput, arguments: Mapping[str, Any]) -> None:
+        whole = self._spilled.get(PurePath(str(arguments.get("path", ""))).name) if event.tool == "read" else None
+        if whole is not None:  # the rest of a fetched text that was too long for the context
+            self._hear_source(Source(whole, event.tool, self._next(), flat(event.output)))
+            return
+        self._keep_orders(Source(name_of(event.tool, arguments), event.tool, self._next()), flat(event.output))
+
+    def _hear_source(self, source: Source) -> None:
+        self._keep_orders(source, source.text)
+        self._chars += len(source.text)
+        self._see(source, telling(lower(source.text)))
+
+    def _keep_orders(self, source: Source, text: str) -> None:
+        kept = Source(source.name, source.via, source.number)
+        self._orders.extend((kept, order) for order in orders_in(text, lower(text)))
+
+    def _see(self, source: Source | None, pieces: Iterable[str]) -> None:
+        new = tuple(piece for piece in pieces if piece not in self._first)
+        self._first.update(dict.fromkeys(new, source))
+        if new or source is not None:
+            self._kept.append((source, new))
+        while (self._chars > MAX_CHARS or len(self._first) > MAX_PIECES) and len(self._kept) > 1:
+            old, gone = self._kept.popleft()
+            self._chars -= len(old.text) if old is not None else 0
+            for piece in gone:
+                del self._first[piece]
+
+    def _moved(self, call_id: str, state: str) -> None:
+        if state == "approved" and (finding := self._findings.pop(call_id, None)):
+            for piece in finding.pieces:  # the person has read where it comes from, and wants it
+                self._person.add(piece)
+        if (text := self._rejections.pop(call_id, "")) and state == "rejected":
+            self._person.add(text)
+
+    # ------------------------------------------------------------------------------------------------ comparing
+
+    def compare(self, call: CallWords, call_id: str, trusted: str = "") -> Finding | None:
+        """Where words of a call come from, if from outside and from nobody here.
+
+        Args:
+            call: The call.
+            call_id: Its id.
+            trusted: Instructions of the project, if the person trusts them.
+        """
+        if trusted != self._trusted[0]:
+            self._trusted = (trusted, _Voice())
+            self._trusted[1].add(trusted)
+        finding = of_orders(call, self._orders, self._said) if self._orders else None
+        finding = finding or self._carry(call)
+        if finding is None and call.effects & BEYOND and Effect.COMPUTE not in call.effects:
+            finding = of_instructions(call, self._first, self._said)
+        if finding is not None:
+            self._findings[call_id] = finding
+        return finding
+
+    def _carry_on(self, event: OriginFound) -> None:
+        """What was written into a file by an order is still that order when the file is run."""
+        call = self._calls.get(event.tool_call_id)
+        path = str(call.arguments.get("path", "")) if call is not None and call.tool in _WRITERS else ""
+        if path and event.origin.order:
+            pieces = self._findings[event.tool_call_id].pieces if event.tool_call_id in self._findings else ()
+            self._carried[PurePath(path).name.lower()] = Finding(event.origin, pieces)
+
+    def _carry(self, call: CallWords) -> Finding | None:
+        """The order by which a file was written that the call names."""
+        names = self._carried.keys() & {PurePath(piece).name for piece in call.loose}
+        finding = self._carried[min(names)] if names else None
+        known = finding is not None and finding.pieces and all(self._said(piece, 0) for piece in finding.pieces)
+        return None if known else finding
+
+    def _said(self, piece: str, number: int) -> bool:
+        if self._person.says(piece) or self._trusted[1].says(piece):
+            return True
+        if piece in self._first:  # the agent named it before, or had it from another text
+            source = self._first[piece]
+            return source is None or source.number < number
+        return any(at < number and find_whole(text, piece) >= 0 for at, text in self._plans)
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for inner in value.values():
+            yield from _texts(inner)
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            yield from _texts(inner)
+
+
+def _fetched(output: str) -> Iterator[tuple[str, str]]:
+    """The marked blocks of an output, each with the tool that brought it."""
+    at = 0
+    while opening := _OPENING.search(output, at):
+        end = output.find(f'\n</fetched mark="{opening[2]}">', opening.end())
+        at = end if end >= 0 else len(output)
+        yield opening[1], output[opening.end() : at]

@@ -25,14 +25,12 @@ from ml_intern.core.context.messages import Message
 from ml_intern.core.events import EventSink
 from ml_intern.core.llm.types import RawToolCall
 from ml_intern.core.origins.memory import FEEDBACK
-from ml_intern.core.origins.watch import follows, refusal, trace, weigh
+from ml_intern.core.origins.watch import refusal, tell, trace, weigh
 from ml_intern.core.protocol import (
     ApprovalDecision,
     ApprovalRequired,
     ApprovalResolved,
-    Notice,
     Origin,
-    OriginFound,
     ToolCallEvent,
     ToolLog,
     ToolOutput,
@@ -185,7 +183,7 @@ class CallBatch:
             return False
         origin = self._trace(item, assessment)
         verdict = weigh(self._verdict(item.name, assessment), origin, item.name, assessment, self.session.mode)
-        self._tell_origin(item, origin, verdict)
+        tell(self.events, item, origin, verdict)
         if verdict.action == "ask":
             return Asked(item, assessment, verdict, origin)
         if verdict.action == "deny":
@@ -201,14 +199,6 @@ class CallBatch:
 
     def _trace(self, item: Prepared, assessment: Assessment) -> Origin | None:
         return trace(item, assessment, self.session.state, self.host.router, self.host.instructions)
-
-    def _tell_origin(self, item: Prepared, origin: Origin | None, verdict: Verdict) -> None:
-        """What nobody is asked about is told in a sentence; a dialog says it by itself."""
-        if origin is None:
-            return
-        self.events.emit(OriginFound(tool=item.name, tool_call_id=item.call_id, action=verdict.action, origin=origin))
-        if verdict.action == "allow":
-            self.events.emit(Notice(text=follows(item.name, origin), level="warning"))
 
     async def _assess(self, item: Prepared) -> Assessment | None:
         """The tool's account of the call; None when it could not give one, and the call has failed."""

@@ -342,6 +342,11 @@ class Origin(BaseModel):
     passage: str
     order: bool = False
 
+    @property
+    def found_in(self) -> str:
+        """The same for a person, in one line."""
+        return f"found in: {self.source} ({self.via}) — “{self.passage}”"
+
 
 class OriginFound(EventBase):
     """Words of a call come from outside. Told before the call is asked about, runs or is refused.

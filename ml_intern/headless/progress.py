@@ -66,6 +66,8 @@ class Progress:
                 self.line(f"  ✗ {event.tool}: {one_line(event.output)}")
             case SubagentEvent(event=ToolCallEvent() as call):
                 self.faint(f"    ▸ {call.tool} {summary_of(call.arguments)}".rstrip())
+            case SubagentEvent(event=Notice() as notice) if notice.level != "info":
+                self.line(f"    ! {notice.text}")
             case SubagentState() if event.state != "running":
                 self._tell_subagent(event)
             case ToolStateChange() if event.job_url:

@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from ml_intern.core.config import ConfigError
 from ml_intern.core.ledger import Ledger
+from ml_intern.core.origins.watch import refusal
 from ml_intern.core.protocol import (
     ApprovalDecision,
+    ApprovalItem,
     ApprovalRequired,
     EventBase,
     ExecApproval,
@@ -149,17 +151,17 @@ class HeadlessRun:
                 ApprovalDecision(
                     tool_call_id=item.tool_call_id,
                     approved=False,
-                    feedback=f"{item.reason}; this needs a person's approval, and nobody watches this run. "
-                    "Say in your answer what is left for a person to do",
+                    feedback=f"{refusal(item.reason, item.origin)}; this needs a person's approval, and nobody "
+                    "watches this run. Say in your answer what is left for a person to do",
                     by="program",
                 )
                 for item in event.tools
             )
             for item in event.tools:
-                self._progress.line(f"! {item.tool} was refused, since nobody can approve it: {item.reason}")
+                self._progress.line(f"! {item.tool} was refused, since nobody can approve it: {_why(item)}")
             agent.submit(ExecApproval(approvals=refusals))
             return
-        asked = "; ".join(f"{item.tool} ({item.reason})" for item in event.tools)
+        asked = "; ".join(f"{item.tool} ({_why(item)})" for item in event.tools)
         text = (
             f"approval needed, and nobody is here to give it: {asked}. "
             "Run it in the app, allow the tool in the configuration, or use --mode yolo."
@@ -247,6 +249,11 @@ class HeadlessRun:
             outcome.error = outcome.error or "standard output was closed before the answer could be written."
         self._progress.finish(outcome)
         return outcome.exit_code
+
+
+def _why(item: ApprovalItem) -> str:
+    """Why a call is asked about, and where words of it come from if from outside."""
+    return item.reason if item.origin is None else f"{item.reason}; {item.origin.found_in}"
 
 
 def _broken_off(serving: asyncio.Task[None]) -> Outcome:

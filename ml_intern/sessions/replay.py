@@ -292,7 +292,7 @@ class Recording:
         found: list[EventBase] = []
         with self.path.open("rb") as file:
             for line in self.lines[: self.stops[step]]:
-                if not line.kind.startswith("tool_") or line.damaged:
+                if not (line.kind.startswith("tool_") or line.kind == "origin") or line.damaged:
                     continue
                 raw = _read(file, line)
                 if needle not in raw:

@@ -18,7 +18,7 @@ SHOWN = frozenset(
     {
         *("ready", "session_resumed", "model_changed", "mode_changed", "shutdown"),
         *("user_message", "assistant_message", "turn_complete", "error", "interrupted", "notice"),
-        *("tool_call", "tool_log", "tool_state_change", "tool_output", "plan_update"),
+        *("tool_call", "tool_log", "tool_state_change", "tool_output", "plan_update", "origin"),
         *("approval_required", "approval_resolved", "compacted", "undo_complete"),
         *("llm_call", "expense", "artifact"),
     }

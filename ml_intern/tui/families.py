@@ -61,6 +61,7 @@ _FAMILIES: dict[str, Callable[[Any], messages.AgentMessage | None]] = {
     "tool_call": messages.ToolCalled,
     "tool_log": lambda event: messages.ToolLogged(event.tool_call_id, event.tool, log_lines(event)),
     "tool_state_change": messages.ToolMoved,
+    "origin": messages.OriginTraced,
     "tool_output": messages.ToolFinished,
     "approval_required": messages.ApprovalAsked,
     "approval_resolved": messages.ApprovalSettled,

@@ -110,6 +110,12 @@ class ToolMoved(AgentMessage):
     event: protocol.ToolStateChange
 
 
+class OriginTraced(AgentMessage):
+    """Words of a call come from outside."""
+
+    event: protocol.OriginFound
+
+
 class ToolFinished(AgentMessage):
     """A call has its result."""
 

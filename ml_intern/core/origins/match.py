@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ml_intern.core.approvals.effects import Effect
 from ml_intern.core.origins.flat import lower
-from ml_intern.core.origins.orders import Order, advised_at
+from ml_intern.core.origins.orders import Order, advice_about
 from ml_intern.core.origins.pieces import WORD, find_whole
 from ml_intern.core.origins.words import DEEDS, CallWords
 from ml_intern.core.protocol import Origin
@@ -84,9 +84,8 @@ def of_instructions(call: CallWords, first: Mapping[str, Source | None], said: S
         source = first.get(piece)
         if source is None or not source.text or said(piece, source.number):
             continue
-        at = advised_at(lower(source.text), piece)
-        if at >= 0:
-            passage = _passage(source.text, max(0, at - _MARK_CHARS), at, len(piece))
+        if advice := advice_about(lower(source.text), piece):
+            passage = _passage(source.text, *advice, len(piece))
             return Finding(Origin(source=source.name, via=source.via, passage=passage), (piece,))
     return None
 

@@ -16,7 +16,7 @@ BEFORE, AFTER = 300, 1_000
 CLOSE = 200
 """Characters around a mark within which a deed belongs to it."""
 _ADVICE_CHARS = 120
-_SENTENCE_END = re.compile(r"[.!?。！？](?: |$)")
+_SENTENCE_END = re.compile(r"[.!?] |[。！？]")
 _MOST_HITS = 40
 _LONGEST_HIDDEN = 1_200
 _MOST_PLACES = 5
@@ -76,8 +76,8 @@ def orders_in(text: str, small: str) -> tuple[Order, ...]:
     return tuple(orders)
 
 
-def advised_at(small: str, piece: str) -> int:
-    """Where a sentence tells its reader to do something with what it names; -1 when none does.
+def advice_about(small: str, piece: str) -> tuple[int, int] | None:
+    """The sentence that tells its reader to do something with a piece: where it begins, and where the piece stands.
 
     Args:
         small: The text in small letters.
@@ -87,11 +87,11 @@ def advised_at(small: str, piece: str) -> int:
     for _ in range(_MOST_PLACES):
         at = find_whole(small, piece, at + 1)
         if at < 0:
-            return -1
+            break
         before = _SENTENCE_END.split(small[max(0, at - _ADVICE_CHARS) : at])[-1]
         if ADVISES.search(before):
-            return at
-    return -1
+            return at - len(before), at
+    return None
 
 
 def _marked(small: str) -> Iterator[tuple[int, int, int]]:

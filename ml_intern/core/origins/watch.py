@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 from ml_intern.core.approvals.effects import Assessment, Effect
 from ml_intern.core.approvals.policy import GUARDED, Verdict
+from ml_intern.core.events import EventSink
 from ml_intern.core.origins.match import BEYOND
 from ml_intern.core.origins.memory import Origins
 from ml_intern.core.origins.words import CallWords
-from ml_intern.core.protocol import Mode, Origin
+from ml_intern.core.protocol import Mode, Notice, Origin, OriginFound
 from ml_intern.core.tools.router import Prepared, ToolRouter
 from ml_intern.core.tools.spec import SessionState
 
@@ -48,7 +50,11 @@ def trace(
 
 def weigh(verdict: Verdict, origin: Origin | None, tool: str, assessment: Assessment, mode: Mode) -> Verdict:
     """Asks about a call that would run unasked although it follows words from outside to where it may do harm."""
-    if origin is None or verdict.action != "allow" or mode not in {"guarded", "ask"}:
+    if origin is None or verdict.action == "deny":
+        return verdict
+    if verdict.action == "ask":  # what an order wants is not to be allowed for good in passing
+        return replace(verdict, rememberable=verdict.rememberable and not origin.order)
+    if mode not in {"guarded", "ask"}:
         return verdict
     harmful = assessment.effects & (GUARDED if origin.order else BEYOND)
     if not harmful and not (origin.order and tool == "bash" and _REACHES_OUT.search(assessment.subject)):
@@ -57,15 +63,14 @@ def weigh(verdict: Verdict, origin: Origin | None, tool: str, assessment: Assess
     return Verdict("ask", f"it follows {what} from outside, not from you", rememberable=False)
 
 
-def found_in(origin: Origin) -> str:
-    """Where words come from, for a person."""
-    return f"found in: {origin.source} ({origin.via}) — “{origin.passage}”"
-
-
-def follows(tool: str, origin: Origin) -> str:
-    """Says of a call which nobody is asked about where its words come from."""
-    what = "an order from outside that you have not given" if origin.order else "advice from outside"
-    return f"{tool} follows {what}, {found_in(origin)}"
+def tell(events: EventSink, item: Prepared, origin: Origin | None, verdict: Verdict) -> None:
+    """Tells where words of a call come from. A dialog says it by itself; what nobody is asked about, a notice says."""
+    if origin is None:
+        return
+    events.emit(OriginFound(tool=item.name, tool_call_id=item.call_id, action=verdict.action, origin=origin))
+    if verdict.action == "allow":
+        what = "an order that is not from you" if origin.order else "advice"
+        events.emit(Notice(text=f"{item.name} follows {what}, {origin.found_in}", level="warning"))
 
 
 def refusal(reason: str, origin: Origin | None) -> str:

@@ -104,6 +104,8 @@ def _section(part: Part, render: Render) -> str:
 def _call(part: Part) -> Iterator[str]:
     look, word = {True: ("ok", "✓"), False: ("failed", "✗ failed"), None: ("note", "no result")}[part.ok]
     yield f'<b>{escape(part.title)}</b> <span class="{look}">{word}</span> <time>{escape(moment(part.time))}</time>'
+    if part.origin:
+        yield f'<p class="note error">{escape(part.origin)}</p>'
     if part.details:
         yield _block(part.details) if len(part.details) < 400 else _folded("Arguments", part.details)
     if part.text:

@@ -56,6 +56,8 @@ def _address(url: str) -> str:
 def _call(part: Part) -> Iterator[str]:
     mark = {True: "✓", False: "✗ failed", None: "no result"}[part.ok]
     yield f"### `{part.title}` {mark}"
+    if part.origin:
+        yield from ("", f"> **warning:** {_escaped(part.origin)}")
     for text, language in ((part.details, "json"), (part.text, part.language)):
         if text:
             yield from ("", fenced(text, language))

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from pydantic import ValidationError
 
 from ml_intern.core.plain_text import plain
-from ml_intern.core.protocol import EVENT, EventBase
+from ml_intern.core.protocol import EVENT, EventBase, Origin
 from ml_intern.core.trail import EVENTS as TRAIL_EVENTS
 from ml_intern.core.trail import Source, Trail
 from ml_intern.sessions.conversation import Conversation
@@ -36,6 +36,7 @@ class Part:
         output: Of a call, what came of it.
         ok: Of a call, whether it succeeded; None when it has no result.
         reasoning: Of an answer, what the model thought before.
+        origin: Of a call, where words of it come from, if from outside.
     """
 
     kind: Literal["prompt", "answer", "call", "note"]
@@ -47,6 +48,7 @@ class Part:
     output: str = ""
     ok: bool | None = None
     reasoning: str = ""
+    origin: str = ""
 
 
 @dataclass(slots=True)
@@ -110,6 +112,8 @@ def _parts(events: Iterable[Mapping[str, Any]]) -> Iterator[Part]:
         if event.get("type") == "tool_output" and call_id in calls:
             part = calls[call_id]
             part.output, part.ok = _shortened(plain(string(event.get("output")))), event.get("success") is True
+        elif event.get("type") == "origin" and call_id in calls:
+            calls[call_id].origin = _origin(event)
         elif part_of_event := _part(event):
             parts.append(part_of_event)
             if part_of_event.kind == "call":
@@ -130,6 +134,8 @@ def _part(event: Mapping[str, Any]) -> Part | None:
             return _call(event, time)
         case "notice":
             return Part("note", plain(string(event.get("text"))), time, title=string(event.get("level")))
+        case "origin":  # of a call that a sub-agent has made
+            return Part("note", f"{plain(string(event.get('tool')))}: {_origin(event)}", time, title="warning")
         case "error":
             return Part("note", plain(string(event.get("error"))), time, title="error")
         case "interrupted":
@@ -139,6 +145,14 @@ def _part(event: Mapping[str, Any]) -> Part | None:
         case "undo_complete" if event.get("removed_messages"):
             return Part("note", f"Taken back: {event['removed_messages']} messages.", time, title="info")
     return None
+
+
+def _origin(event: Mapping[str, Any]) -> str:
+    with contextlib.suppress(ValidationError):
+        origin = Origin.model_validate(event.get("origin"))
+        lead = "Not from the user: this follows an order " if origin.order else "Words of it were "
+        return plain(f"{lead}{origin.found_in}")
+    return ""
 
 
 def _call(event: Mapping[str, Any], time: str) -> Part:

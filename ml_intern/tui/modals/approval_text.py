@@ -11,13 +11,21 @@ from typing import TYPE_CHECKING, Any
 from textual.content import Content
 
 from ml_intern.tui.modals.wish import Wish
-from ml_intern.tui.widgets.text import clean, money, one_line
+from ml_intern.tui.widgets.text import cells, clean, fit, money, one_line
 
 if TYPE_CHECKING:
     from ml_intern.core.approvals.effects import Compute
     from ml_intern.core.display import DisplayBlock
     from ml_intern.core.jobs import Flavor
     from ml_intern.core.protocol import ApprovalItem
+
+USUAL_WIDTH = 76
+"""Cells of a line in the dialog before it knows its own size."""
+ROOMY = 28
+"""From so many lines on, a screen has room for all that was found outside."""
+ORIGIN_LINES = {False: 4, True: 7}
+SHORTEST_PASSAGE = 60
+"""Cells of a passage from outside that are shown however small the dialog is."""
 
 TITLES = {
     "bash": "Run a command",
@@ -234,6 +242,25 @@ def why(item: ApprovalItem, edited: bool) -> Content:
     reason = Content.assemble(("why asked: ", "$foreground-muted"), clean(item.reason))
     note = Content.styled("edited: the lines above are what you change; a approves it so", "$warning")
     return Content("\n").join([reason, note]) if edited else reason
+
+
+def origin(item: ApprovalItem, width: int, height: int) -> Content:
+    """Where words of the call come from, if from outside; empty otherwise. A small dialog quotes less of it.
+
+    Args:
+        item: The call.
+        width: Cells of a line.
+        height: Lines of the screen.
+    """
+    if item.origin is None:
+        return Content()
+    source = f"found in: {one_line(item.origin.source, 120)} ({one_line(item.origin.via, 60)})"
+    lead = "! Not from you: this follows an order " if item.origin.order else ""
+    taken = -(-cells(lead + source) // width)
+    room = width * max(1, ORIGIN_LINES[height >= ROOMY] - taken) - 3
+    passage = fit(one_line(item.origin.passage, 400), max(SHORTEST_PASSAGE, room))
+    ink = "$warning" if item.origin.order else ""
+    return Content.assemble((f"{lead}{source}", ink), ("\n“", "$foreground-muted"), passage, ("”", "$foreground-muted"))
 
 
 def editable_text(item: ApprovalItem) -> str:

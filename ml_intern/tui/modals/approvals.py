@@ -196,6 +196,7 @@ class ApprovalDialog(GraceDialog[Answer]):
             yield LineView(id="approval-body")
             yield TextArea(id="approval-editor", compact=True, show_line_numbers=True, tab_behavior="indent")
             yield Static(id="approval-why", markup=False)
+            yield Static(id="approval-origin", markup=False)
             yield Input(id="approval-note", placeholder="what should be different? the agent reads this", compact=True)
             yield Flow(id="approval-keys", classes="dialog-keys")
 
@@ -226,6 +227,7 @@ class ApprovalDialog(GraceDialog[Answer]):
     def on_resize(self) -> None:
         """What was short may be long now."""
         self._fit()
+        self._show_origin()
 
     def _fit(self) -> None:
         """A dialog about one line need not cover the screen."""
@@ -245,7 +247,16 @@ class ApprovalDialog(GraceDialog[Answer]):
         self.query_one("#approval-cost", Static).update(cost)
         self.query_one("#approval-checks", Flow).items = checks
         self.query_one("#approval-why", Static).update(approval_text.why(batch.item, batch.decision.edited is not None))
+        self._show_origin()
         self._show_keys()
+
+    def _show_origin(self) -> None:
+        """Where words of the call come from; a small dialog quotes less of it."""
+        width = self._frame.content_size.width or approval_text.USUAL_WIDTH
+        text = approval_text.origin(self._batch.item, width, self.size.height)
+        shown = self.query_one("#approval-origin", Static)
+        shown.display = bool(text)
+        shown.update(text)
 
     def _show_keys(self) -> None:
         batch = self._batch

@@ -24,7 +24,8 @@ class ToolCallsPane(Vertical):
 
     HELP = (
         "The tool calls: ○ asked for, ▸ running, ✓ done, ✗ failed, ⊘ rejected or stopped; then the tool, what it was "
-        "called with, and how long it took. ↑ and ↓ choose one, Enter or Ctrl+O shows it in full."
+        "called with, and how long it took. ⚑ stands at calls that follow words found outside, and not yours. "
+        "↑ and ↓ choose one, Enter or Ctrl+O shows it in full."
     )
 
     def __init__(
@@ -71,6 +72,8 @@ class ToolCallsPane(Vertical):
             case messages.ApprovalAsked(event=event):
                 for item in event.tools:
                     calls.call_state(item.tool_call_id, "waiting")
+            case messages.OriginTraced(event=event):
+                calls.call_follows(event.tool_call_id, event.origin)
             case messages.ToolFinished(event=event):
                 calls.call_finished(event.tool_call_id, event.success, event.output, event.duration_s, event.display)
             case messages.SubagentMoved(event=event):

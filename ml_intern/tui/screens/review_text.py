@@ -14,7 +14,7 @@ from ml_intern.tui.widgets.line import Part
 from ml_intern.tui.widgets.status_bar import status_parts
 from ml_intern.tui.widgets.text import clean, count, duration, money, one_line
 from ml_intern.tui.widgets.timeline import MARKS, Timeline
-from ml_intern.tui.widgets.tool_model import ToolEntry, figures_of, summarise
+from ml_intern.tui.widgets.tool_model import ToolEntry, figures_of, origin_text, summarise
 
 if TYPE_CHECKING:
     from ml_intern.core import protocol
@@ -120,6 +120,7 @@ _WORDS: dict[str, Any] = {
     "tool_state_change": _moved,
     "tool_output": _output,
     "plan_update": _plan,
+    "origin": lambda event: f"{event.tool}: {origin_text(event.origin)}",
     "approval_required": _approval,
     "approval_resolved": lambda event: f"approval {event.how}",
     "question_asked": lambda event: f"asked the person: {event.question[:400]}",
@@ -231,6 +232,8 @@ def entry_of(told: Sequence[Any]) -> ToolEntry | None:
                 if event.display:
                     entry.show(event.display)
                 entry.move(event.state, now)
+            case "origin" if entry is not None:
+                entry.origin = event.origin
             case "tool_output" if entry is not None:
                 entry.finish(event.success, event.output, event.duration_s, event.display, now)
             case _:

@@ -11,11 +11,11 @@ from textual.binding import Binding, BindingType
 
 from ml_intern.tui.widgets.code import language_of
 from ml_intern.tui.widgets.display import BLANK_PIECE, LinesPiece, display_pieces, text_pieces, title_piece
-from ml_intern.tui.widgets.lines import Line, Run, spread
+from ml_intern.tui.widgets.lines import Line, Run, spread, wrap
 from ml_intern.tui.widgets.pieces import Match, Names, Piece
 from ml_intern.tui.widgets.reader import Reader
 from ml_intern.tui.widgets.text import count, duration, one_line
-from ml_intern.tui.widgets.tool_model import GLYPHS, STATE_INKS, Remark, ToolEntry
+from ml_intern.tui.widgets.tool_model import GLYPHS, ORIGIN_MARK, STATE_INKS, Remark, ToolEntry, origin_text
 
 if TYPE_CHECKING:
     from ml_intern.core.display import DisplayBlock
@@ -116,7 +116,8 @@ class ToolDetail(LineView):
             entry: The call.
             now: The present by the clock of the list it is in, for the time of a call that runs.
         """
-        head: list[Piece] = [LinesPiece(lambda width: [_headline(entry, now, width)], entry.tool), BLANK_PIECE]
+        head: list[Piece] = [LinesPiece(lambda width: [_headline(entry, now, width)], entry.tool)]
+        head += [*_origin_pieces(entry), BLANK_PIECE]
         given: list[Piece] = [_section("input"), *argument_pieces(entry.tool, entry.arguments), BLANK_PIECE]
         between = [_section("transcript"), *_transcript_pieces(entry.nested)] if entry.nested else []
         result: list[Piece] = [_section("output"), *_result_pieces(entry)]
@@ -134,6 +135,12 @@ class ToolDetail(LineView):
     def action_section(self, section: Section) -> None:
         """The keys of the sections."""
         self.show_section(section)
+
+
+def _origin_pieces(entry: ToolEntry) -> list[Piece]:
+    """Where words of a call come from, below its headline."""
+    text = origin_text(entry.origin)
+    return [LinesPiece(lambda width: wrap([Run(f"{ORIGIN_MARK} {text}", "warning")], width), text)] if text else []
 
 
 def _section(name: str) -> LinesPiece:
@@ -188,7 +195,13 @@ def _transcript_pieces(parts: Sequence[ToolEntry | Remark]) -> list[Piece]:
             pieces += [*text_pieces(f"! {part.text}" if part.notice else part.text), BLANK_PIECE]
             continue
         head = LinesPiece(partial(_nested_headline, part), part.tool)
-        pieces += [head, *argument_pieces(part.tool, part.arguments), *_result_pieces(part), BLANK_PIECE]
+        pieces += [
+            head,
+            *_origin_pieces(part),
+            *argument_pieces(part.tool, part.arguments),
+            *_result_pieces(part),
+            BLANK_PIECE,
+        ]
     return pieces
 
 

@@ -18,10 +18,11 @@ from ml_intern.tui.widgets.lines import Line, Run, indent, line, spread, wrap
 from ml_intern.tui.widgets.pieces import Names, Snapshot
 from ml_intern.tui.widgets.reader import Reader
 from ml_intern.tui.widgets.text import cells, clean, count, duration, fit, one_line
-from ml_intern.tui.widgets.tool_model import GLYPHS, SILENT, STATE_INKS, Remark, ToolEntry
+from ml_intern.tui.widgets.tool_model import GLYPHS, ORIGIN_MARK, SILENT, STATE_INKS, Remark, ToolEntry, origin_text
 
 if TYPE_CHECKING:
     from ml_intern.core.display import DisplayBlock
+    from ml_intern.core.protocol import Origin
 
 TAIL_LINES = 3
 """Lines of live output below a running call."""
@@ -78,11 +79,13 @@ class ToolPiece:
         shown = "" if took is None else duration(took if entry.ended else int(took))
         word = "" if entry.state in SILENT else one_line(entry.state, 20)
         aside = "  ".join(part for part in (word, entry.figures, shown) if part)
-        room = width - cells(margin.text) - 2 - cells(name) - 2 - (cells(aside) + 2 if aside else 0)
+        flag = f"{ORIGIN_MARK} " if entry.origin else ""
+        room = width - cells(margin.text + flag) - 2 - cells(name) - 2 - (cells(aside) + 2 if aside else 0)
         summary = fit(entry.summary, room) if room > 2 else ""
         left = [
             margin,
             glyph,
+            Run(flag, "warning"),
             Run(name, "strong" if entry.running else ""),
             Run(f"  {summary}" if summary else "", "muted"),
         ]
@@ -94,7 +97,7 @@ class ToolPiece:
 
     def _inside(self, width: int) -> list[Line]:
         entry = self.entry
-        lines: list[Line] = []
+        lines = wrap([Run(f"{ORIGIN_MARK} {origin_text(entry.origin)}", "warning")], width) if entry.origin else []
         for key, value in entry.arguments.items():
             text = value if isinstance(value, str) else repr(value)
             shown = fit(one_line(text, 1_000), max(4, width - cells(key) - 2))
@@ -203,6 +206,12 @@ class ToolList(Reader[ToolPiece]):
         if entry is not None:
             entry.move(state, self._clock())
             self._changed(entry)
+
+    def call_follows(self, call_id: str, origin: Origin) -> None:
+        """Words of a call come from outside."""
+        if entry := self._own(call_id):
+            entry.origin = origin
+            self.rerender(self._row_of(call_id))
 
     def call_shows(self, call_id: str, display: Sequence[DisplayBlock]) -> None:
         """A call shows a person how it is getting on."""

@@ -13,7 +13,7 @@ from ml_intern.tui.widgets.text import clean, count, duration, one_line
 
 if TYPE_CHECKING:
     from ml_intern.core.display import DisplayBlock
-    from ml_intern.core.protocol import SubagentState
+    from ml_intern.core.protocol import Origin, SubagentState
 
 GLYPHS = {
     "pending": "○",
@@ -37,6 +37,8 @@ STATE_INKS = {
     "cancelled": "muted",
     "abandoned": "muted",
 }
+ORIGIN_MARK = "⚑"
+"""Stands at a call that follows words from outside."""
 ENDED = frozenset({"completed", "failed", "rejected", "cancelled", "abandoned"})
 SILENT = frozenset({"pending", "approved", "running", "completed", "failed"})
 """States that their glyph says; the others are put in words."""
@@ -118,6 +120,7 @@ class ToolEntry:
         parent: The call on whose behalf it was made, or empty.
         figures: What a sub-agent that works for it has used so far, on one line.
         nested: What that sub-agent has done: its calls, and what it said between them.
+        origin: Where words of it come from, if from outside.
     """
 
     call_id: str
@@ -129,6 +132,7 @@ class ToolEntry:
     parent: str = ""
     figures: str = ""
     nested: tuple[ToolEntry | Remark, ...] = ()
+    origin: Origin | None = None
     _arguments: Packed = field(default_factory=lambda: Packed("{}"))
     _output: Packed = field(default_factory=lambda: Packed(""))
     _display: tuple[DisplayBlock, ...] | Packed = ()
@@ -241,7 +245,8 @@ class ToolEntry:
     def spoken(self, now: float) -> str:
         """The call in words, for screen readers and plain terminals."""
         took = self.elapsed(now)
-        return ", ".join(part for part in (self.tool, self.state, self.summary, duration(took) if took else "") if part)
+        said = (self.tool, self.state, self.summary, duration(took) if took else "", origin_text(self.origin))
+        return ", ".join(part for part in said if part)
 
 
 def _size(block: DisplayBlock) -> int:
@@ -258,6 +263,14 @@ def _size(block: DisplayBlock) -> int:
 
 
 # ---------------------------------------------------------------------------------------------------- summaries
+
+
+def origin_text(origin: Origin | None) -> str:
+    """Where words come from, in a sentence; empty when nobody found any."""
+    if origin is None:
+        return ""
+    told = one_line(origin.found_in, 1_000)
+    return f"Not from you: this follows an order {told}" if origin.order else told[:1].upper() + told[1:]
 
 
 def figures_of(state: SubagentState) -> str:

@@ -77,7 +77,7 @@ class Operator:
     text: str
 
 
-_PLAIN = re.compile(r"[^\s;&|()<>\\'\"$`]+")
+_PLAIN = re.compile(r"[^ \t\r\f\v\n;&|()<>\\'\"$`]+")  # blanks as the shell knows them: others are letters to it
 _BLANKS = re.compile(r"(?:[ \t\r\f\v]|\\\n)+")
 _OPERATOR = re.compile(r"\|\||\|&|&&|;;&|;;|;&|\n|[;&|()]")
 _REDIRECT = re.compile(r"(?:\d+|\{\w+\})?(<<<|<<-|<<|<>|<&|<(?!\()|>>|>\||>&|>(?!\())|(&>>|&>)")

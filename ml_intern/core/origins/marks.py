@@ -29,6 +29,10 @@ _WHAT = r"(?:instruction|direction|directive|guideline|order|command|polic(?:y|i
 _CONTEXT = r"(?:prompts?(?! tokens?)|context|constraints)\b"
 _PREVIOUS = r"(?:previous|prior|above|preceding|earlier|foregoing|your|all|any|every)\b"
 _WHOSE = rf"(?:(?:of|the|these|those|my) )*(?:{_PREVIOUS}|(?:existing|original|initial|system|safety)\b)"
+_ALL_ABOVE = (
+    rf"(?:{_WHOSE}.{{0,30}}?\b{_WHAT}|(?:(?:all|any|your|the) )*{_PREVIOUS}.{{0,20}}?\b{_CONTEXT}"
+    rf"|(?:the )?{_WHAT} (?:above|before|so far|from (?:the user|your)))"
+)
 _PERSON = r"(?:users?|humans?|persons?|owner|operator|anyone|anybody)\b"
 _TELL = r"(?:tell|inform|mention|reveal|notify|alert|ask|warn|disclose|bother|consult)\b"
 _KIND = r"(?:ai|llm|language[- ]model|coding|autonomous|automated)"
@@ -52,9 +56,9 @@ _IGNORIERE = (
 _TO_MACHINES = rf"(?:all |any |every |the )?{_MACHINE}{_NO_PERSON}"
 
 _ALONE: tuple[tuple[str, str], ...] = (
-    ("ignor", rf"(?:e|ing) {_WHOSE}.{{0,30}}?\b{_WHAT}|e (?:(?:all|any|your|the) )*{_PREVIOUS}.{{0,20}}?\b{_CONTEXT}"),
-    ("disregard", rf"(?:ing)? {_WHOSE}.{{0,30}}?\b(?:{_WHAT}|{_CONTEXT})"),
-    ("forget ", rf"(?:about )?{_WHOSE}.{{0,30}}?\b(?:{_WHAT}|{_CONTEXT})"),
+    ("ignor", rf"(?:e|ing) {_ALL_ABOVE}"),
+    ("disregard", rf"(?:ing)? {_ALL_ABOVE}"),
+    ("forget ", rf"(?:about )?{_ALL_ABOVE}"),
     ("overrid", rf"(?:e|es|ing) (?:the )?{_PREVIOUS}.{{0,30}}?\b{_WHAT}"),
     ("follow", rf"(?:ing)? none of (?:the |your )?{_WHAT}"),
     ("do not ", rf"(?:ever |even )?{_TELL}.{{0,40}}?\b{_PERSON}|follow {_WHOSE}.{{0,30}}?\b{_WHAT}"),
@@ -156,8 +160,8 @@ DEEDS = re.compile(
 """What an order wants done."""
 
 URGES = re.compile(
-    r"\b(?:run|execute|send|post|upload|push|forward|e-?mail|exfiltrate|delete|erase|wipe|install|curl|wget|approve|grant"
-    r"|ignore|you must)\b"
+    r"\b(?:run|execute|send|post (?:the|this|it|your|all)|upload|push|forward|e-?mail|exfiltrate|delete|erase|wipe"
+    r"|install|curl|wget|approve|grant|ignore|you must)\b"
 )
 """What nobody writes who hides a remark for the next author of a page."""
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from ml_intern.core.approvals.effects import Effect
 from ml_intern.core.origins.flat import lower
+from ml_intern.core.origins.naming import printable
 from ml_intern.core.origins.orders import Order, advice_about
 from ml_intern.core.origins.pieces import WORD, find_whole
 from ml_intern.core.origins.words import DEEDS, CallWords
@@ -91,18 +92,22 @@ def of_instructions(call: CallWords, first: Mapping[str, Source | None], said: S
 
 
 def _shared(call: CallWords, order: Order) -> Iterator[tuple[int, str]]:
-    """What a call and an order have in common, with its weight: copied phrases weigh the most, single words least."""
+    """What a call and an order have in common, with its weight: copied phrases weigh the most, single words least.
+
+    What chance may bring together, such as a file name, counts only close to what makes it an order.
+    """
     for phrase in call.phrases:
-        if _may_hold(order, phrase) and find_whole(order.small, phrase) >= 0:
+        if _may_hold(order, phrase) and find_whole(order.small if " " in phrase else order.core, phrase) >= 0:
             yield 1_000 + len(phrase), phrase
     for piece in sorted(call.telling | call.loose, key=len, reverse=True):
-        if _may_hold(order, piece) and find_whole(order.small, piece) >= 0:
+        if _may_hold(order, piece) and find_whole(order.small if piece in call.telling else order.core, piece) >= 0:
             yield 500 + len(piece), piece
-    if "_" in call.tool and find_whole(order.small, call.tool.lower()) >= 0:
+    if "_" in call.tool and find_whole(order.core, call.tool.lower()) >= 0:
         yield 400, call.tool.lower()
-    if any(DEEDS[effect].search(order.core) for effect in call.effects & BEYOND):
-        for word in sorted(call.object_words & order.core_words, key=len, reverse=True):
-            yield 100 + len(word), word
+    if Effect.COMPUTE in call.effects or not any(DEEDS[effect].search(order.core) for effect in call.effects & BEYOND):
+        return
+    for word in sorted(call.object_words & order.core_words, key=len, reverse=True):
+        yield 100 + len(word), word
 
 
 def _may_hold(order: Order, piece: str) -> bool:
@@ -129,4 +134,4 @@ def _cut(text: str, start: int, end: int) -> str:
     while end < len(text) and not text[end].isspace() and end - start < _LONGEST_PASSAGE:
         end += 1
     before = "… " if start > 0 else ""
-    return f"{before}{text[start:end].strip()}{' …' if end < len(text) else ''}"
+    return f"{before}{printable(text[start:end])}{' …' if end < len(text) else ''}"

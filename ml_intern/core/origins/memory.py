@@ -92,6 +92,11 @@ class Origins:
         self._described: set[tuple[str, str]] = set()
         self._spilled: dict[str, str] = {}
 
+    @property
+    def chars(self) -> int:
+        """How many characters from outside are kept."""
+        return self._chars
+
     # ------------------------------------------------------------------------------------------------- learning
 
     def take(self, event: EventBase) -> None:

@@ -33,9 +33,15 @@ def name_of(tool: str, arguments: Mapping[str, Any]) -> str:
 
 
 def short(text: str, limit: int = _LONGEST) -> str:
-    """The beginning of a text on one line, without control characters."""
-    text = " ".join(plain(text[: 4 * limit]).split())
+    """The beginning of a text on one line."""
+    text = printable(plain(text[: 4 * limit]))
     return text if len(text) <= limit else f"{text[: limit - 1]}…"
+
+
+def printable(text: str) -> str:
+    """A text on one line, with nothing in it that cannot be seen."""
+    seen = text if text.isprintable() else "".join(char if char.isprintable() else " " for char in text)
+    return " ".join(seen.split())
 
 
 def _named(source: Source) -> str:

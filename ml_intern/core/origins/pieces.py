@@ -14,6 +14,7 @@ _JOINT = re.compile(r"[^\W_][./@:_-]+[^\W_]")
 _MAIL = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
 _DOTFILE = re.compile(r"(?:^|/)(\.[a-z][\w-]{2,})$")
 _HOST = re.compile(r"(?:[\w-]+\.)+[a-z]{2,12}|\d{1,3}(?:\.\d{1,3}){3}")
+_NUMBER = re.compile(r"[\d.,:/%x_-]*(?:\d[ek][\d.+-]*)?[\d.,:/%-]*")
 _LONG_WORD = 16
 _LONGEST = 300
 _SHORTEST = 4
@@ -26,11 +27,16 @@ KNOWN_HOSTS = frozenset(
     """.split()  # noqa: SIM905 - words read better than as many quotes
 )
 """Hosts that say nothing by themselves; what is behind them does."""
+_PLACEHOLDER = re.compile(
+    r"(?:^|[./])example\.(?:com|org|net)|(?:^|/)path/to|(?:^|/)your-|^(?:user|user-?name|owner|org|namespace|my-?org)/"
+)
+"""What stands in a manual for a name of one's own."""
 _OF_NO_NAME = frozenset({"datasets", "spaces", "models", "blob", "resolve", "tree", "main", "raw", "docs", "api"})
 _EVERYDAY = frozenset(
     """
     and/or input/output i/o n/a w/o true/false yes/no train/test train/validation read/write on/off client/server
-    bin/bash usr/bin/env bin/sh usr/bin usr/local/bin dev/null tokens/s it/s his/her he/she http https
+    usr/local usr/lib usr/share var/log bin/bash usr/bin/env bin/sh usr/bin usr/local/bin dev/null tokens/s it/s
+    his/her he/she http https
     """.split()  # noqa: SIM905
 )
 
@@ -44,14 +50,14 @@ def telling(small: str) -> frozenset[str]:
     for chunk in _chunks(small):
         if b"/" in chunk or b"@" in chunk or len(chunk) >= _LONG_WORD:
             for token in _tokens(chunk):
-                found.update(_places(token))
+                found.update(place for place in _places(token) if not _PLACEHOLDER.search(place))
     return frozenset(found)
 
 
 def loose(small: str) -> frozenset[str]:
     """Those pieces that are worth a look only where orders are given: file names, options, anything with a joint."""
     found = (token for chunk in _chunks(small) for token in _tokens(chunk))
-    return frozenset(token for token in found if token not in KNOWN_HOSTS and any(map(str.isalpha, token)))
+    return frozenset(token for token in found if token not in KNOWN_HOSTS and not _NUMBER.fullmatch(token))
 
 
 def _chunks(small: str) -> set[bytes]:

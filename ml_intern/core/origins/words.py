@@ -10,6 +10,7 @@ from typing import Any
 
 from ml_intern.core.approvals.effects import Effect
 from ml_intern.core.origins.flat import decoded, flat, lower
+from ml_intern.core.origins.marks import ADVISES
 from ml_intern.core.origins.pieces import WORD, loose, telling
 
 _MOST_CHARS = 200_000
@@ -29,7 +30,7 @@ _EVERYDAY = frozenset(
     every other same true false none null self return import print open read file files line lines text name
     path data model models dataset train test code script python python3 http https html json yaml main home user
     users work temp bash echo sudo curl wget force command operation content description title value list type
-    system prompt agent assistant message instructions token tokens
+    system prompt agent assistant message instructions token tokens tool tools information project package
     """.split()  # noqa: SIM905 - words read better than as many quotes
 )
 
@@ -91,7 +92,8 @@ class CallWords:
     def object_words(self) -> frozenset[str]:
         """What it acts on, in single words; without those that say nothing. A long text has no such."""
         short = " ".join(text for _, text in leaves(self.arguments) if len(text) <= _LONGEST_OBJECT)
-        return frozenset(word for word in WORD.findall(lower(flat(short))) if len(word) > 3) - _EVERYDAY
+        words = {word for word in WORD.findall(lower(flat(short))) if len(word) > 3}
+        return frozenset(word for word in words - _EVERYDAY if not ADVISES.fullmatch(word))
 
     @cached_property
     def phrases(self) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from ml_intern.core.approvals.effects import Effect
+from ml_intern.core.approvals.policy import GUARDED
 from ml_intern.core.origins.flat import lower
 from ml_intern.core.origins.naming import printable
 from ml_intern.core.origins.orders import Order, advice_about
@@ -32,12 +33,14 @@ class Source:
         via: The tool that brought it.
         number: When it came, counted with everything else that was said.
         text: The text in the form of `flat`; empty where only its orders are kept.
+        local: It was read on this machine, and may be the person's own. Nobody is troubled about work on its like.
     """
 
     name: str
     via: str
     number: int
     text: str = ""
+    local: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +63,10 @@ Said = Callable[[str, int], bool]
 def of_orders(call: CallWords, orders: Iterable[tuple[Source, Order]], said: Said) -> Finding | None:
     """The order that the call follows: that of which it holds the most."""
     best: tuple[int, Source, Order, str] | None = None
+    harmless = not call.effects & GUARDED
     for source, order in orders:
+        if source.local and harmless:
+            continue
         for weight, piece in _shared(call, order):
             if (best is None or weight > best[0]) and not said(piece, source.number):
                 best = (weight, source, order, piece)
@@ -69,7 +75,7 @@ def of_orders(call: CallWords, orders: Iterable[tuple[Source, Order]], said: Sai
         return None
     _, source, order, piece = best
     at = find_whole(order.small, piece)
-    passage = _passage(order.text, order.at, at, len(piece))
+    passage = _passage(order.text, order.mark_before(max(at, 0), _LONGEST_PASSAGE - _TAIL), at, len(piece))
     return Finding(Origin(source=source.name, via=source.via, passage=passage, order=True), (piece,))
 
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 import re
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import PurePath
-from typing import Any
+from typing import Any, TypeVar
 
 from ml_intern.core.approvals.effects import Effect
 from ml_intern.core.origins.flat import flat, lower
@@ -35,14 +35,15 @@ from ml_intern.core.tools.output import spill_name
 from ml_intern.core.tools.spec import ToolSpec
 
 MAX_CHARS = 5_000_000
-"""Characters from outside that are kept; the oldest go first, but their orders stay."""
 MAX_PIECES = 200_000
-MAX_ORDERS = 300
+MAX_ORDER_CHARS = 1_000_000
 MAX_SAID_CHARS = 500_000
 MAX_CALLS = 500
 
 FEEDBACK = " User feedback: "
 """Stands in a rejected call's result before what the person had to say."""
+
+_Thing = TypeVar("_Thing")
 
 _OPENING = re.compile(r'<fetched by="([^"\n]{1,200})" mark="([0-9a-f]{1,64})">\n')
 _OF_THIS_MACHINE = frozenset({"bash", "read"})
@@ -73,10 +74,24 @@ class _Voice:
         return any(find_whole(text, piece) >= 0 for text in self.texts)
 
 
-class Origins:
-    """The memory of one session, its sub-agents included. It is bounded, and no model has a part in it."""
+class _Recent(dict[str, _Thing]):
+    """What is known about the last few calls or files, by their names."""
 
-    def __init__(self) -> None:
+    def __setitem__(self, name: str, thing: _Thing) -> None:
+        super().__setitem__(name, thing)
+        while len(self) > MAX_CALLS:
+            del self[next(iter(self))]
+
+
+class Origins:
+    """The memory of one session, its sub-agents included. It is bounded, and no model has a part in it.
+
+    Args:
+        max_chars: Characters from outside that are kept; the oldest texts go first, but their orders stay.
+    """
+
+    def __init__(self, max_chars: int = MAX_CHARS) -> None:
+        self._max_chars = max_chars
         self._number = 0
         self._person = _Voice()
         self._trusted = ("", _Voice())
@@ -84,13 +99,14 @@ class Origins:
         self._first: dict[str, Source | None] = {}
         self._kept: deque[tuple[Source | None, tuple[str, ...]]] = deque()
         self._chars = 0
-        self._orders: deque[tuple[Source, Order]] = deque(maxlen=MAX_ORDERS)
-        self._calls: dict[str, ToolCallEvent] = {}
-        self._rejections: dict[str, str] = {}
-        self._findings: dict[str, Finding] = {}
-        self._carried: dict[str, Finding] = {}
-        self._described: set[tuple[str, str]] = set()
-        self._spilled: dict[str, str] = {}
+        self._orders: deque[tuple[Source, Order]] = deque()
+        self._order_chars = 0
+        self._calls: _Recent[ToolCallEvent] = _Recent()
+        self._rejections: _Recent[str] = _Recent()
+        self._findings: _Recent[Finding] = _Recent()
+        self._carried: _Recent[Finding] = _Recent()
+        self._described: _Recent[str] = _Recent()
+        self._spilled: _Recent[str] = _Recent()
 
     @property
     def chars(self) -> int:
@@ -126,9 +142,8 @@ class Origins:
     def describe_tools(self, tools: Iterable[ToolSpec]) -> None:
         """Learns what foreign tools say of themselves: such a description speaks to the model as any page does."""
         for tool in tools:
-            key = (tool.name, tool.description)
-            if key not in self._described:
-                self._described.add(key)
+            if self._described.get(tool.name) != tool.description:
+                self._described[tool.name] = tool.description
                 said = "\n".join((tool.description, *_texts(tool.schema())))
                 self._keep_orders(Source("description of the tool", tool.name, self._next()), flat(said))
 
@@ -138,8 +153,6 @@ class Origins:
 
     def _begin(self, event: ToolCallEvent) -> None:
         self._calls[event.tool_call_id] = event
-        while len(self._calls) > MAX_CALLS:
-            del self._calls[next(iter(self._calls))]
         self._hear_agent("\n".join(_texts(event.arguments)))
 
     def _hear_agent(self, text: str) -> None:
@@ -168,7 +181,8 @@ class Origins:
         if whole is not None:  # the rest of a fetched text that was too long for the context
             self._hear_source(Source(whole, event.tool, self._next(), flat(event.output)))
             return
-        self._keep_orders(Source(name_of(event.tool, arguments), event.tool, self._next()), flat(event.output))
+        source = Source(name_of(event.tool, arguments), event.tool, self._next(), local=True)
+        self._keep_orders(source, flat(event.output))
 
     def _hear_source(self, source: Source) -> None:
         self._keep_orders(source, source.text)
@@ -176,15 +190,19 @@ class Origins:
         self._see(source, telling(lower(source.text)))
 
     def _keep_orders(self, source: Source, text: str) -> None:
-        kept = Source(source.name, source.via, source.number)
-        self._orders.extend((kept, order) for order in orders_in(text, lower(text)))
+        kept = replace(source, text="")
+        for order in orders_in(text, lower(text)):
+            self._orders.append((kept, order))
+            self._order_chars += len(order.text)
+        while self._order_chars > MAX_ORDER_CHARS and len(self._orders) > 1:
+            self._order_chars -= len(self._orders.popleft()[1].text)
 
     def _see(self, source: Source | None, pieces: Iterable[str]) -> None:
         new = tuple(piece for piece in pieces if piece not in self._first)
         self._first.update(dict.fromkeys(new, source))
         if new or source is not None:
             self._kept.append((source, new))
-        while (self._chars > MAX_CHARS or len(self._first) > MAX_PIECES) and len(self._kept) > 1:
+        while (self._chars > self._max_chars or len(self._first) > MAX_PIECES) and len(self._kept) > 1:
             old, gone = self._kept.popleft()
             self._chars -= len(old.text) if old is not None else 0
             for piece in gone:

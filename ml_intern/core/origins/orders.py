@@ -17,7 +17,7 @@ CLOSE = 200
 """Characters around a mark within which a deed belongs to it."""
 _ADVICE_CHARS = 120
 _SENTENCE_END = re.compile(r"[.!?] |[。！？]")
-_MOST_HITS = 40
+_MOST_MARKS = 40
 _LONGEST_HIDDEN = 1_200
 _MOST_PLACES = 5
 _GAPLESS = "\u2e80"
@@ -30,11 +30,11 @@ class Order:
 
     Attributes:
         text: The passage, in the form of `flat`.
-        at: Where in it the mark stands that gives it away.
+        marks: Where in it the turns of phrase stand that give it away.
     """
 
     text: str
-    at: int
+    marks: tuple[int, ...]
 
     @cached_property
     def small(self) -> str:
@@ -48,13 +48,19 @@ class Order:
 
     @cached_property
     def core(self) -> str:
-        """What stands close to its mark, in small letters."""
-        return self.small[max(0, self.at - CLOSE) : self.at + 2 * CLOSE]
+        """What stands close to its marks, in small letters."""
+        around = (self.small[max(0, at - CLOSE) : at + 2 * CLOSE] for at in self.marks[:_MOST_MARKS])
+        return "\n".join(around)
 
     @cached_property
     def core_words(self) -> frozenset[str]:
-        """The words that stand close to its mark."""
+        """The words that stand close to its marks."""
         return frozenset(WORD.findall(self.core))
+
+    def mark_before(self, at: int, near: int) -> int:
+        """The mark that what stands at a place belongs to: the first one that is near before it, else the last one."""
+        before = [mark for mark in self.marks if mark <= at]
+        return next((mark for mark in before if at - mark <= near), before[-1] if before else self.marks[0])
 
 
 def orders_in(text: str, small: str) -> tuple[Order, ...]:
@@ -64,16 +70,14 @@ def orders_in(text: str, small: str) -> tuple[Order, ...]:
         text: In the form of `flat`.
         small: The same in small letters.
     """
-    orders: list[Order] = []
-    start = end = -1
-    for first, last, at in sorted((*_marked(small), *_hidden(small)))[:_MOST_HITS]:
-        if orders and first <= end:
-            end = max(end, last)
-            orders[-1] = Order(text[start:end], orders[-1].at)
+    stretches: list[tuple[int, int, list[int]]] = []
+    for first, last, at in sorted((*_marked(small), *_hidden(small))):
+        if stretches and first <= stretches[-1][1]:
+            start, end, marks = stretches[-1]
+            stretches[-1] = (start, max(end, last), [*marks, at] if len(marks) < _MOST_MARKS else marks)
         else:
-            start, end = first, last
-            orders.append(Order(text[start:end], at - start))
-    return tuple(orders)
+            stretches.append((first, last, [at]))
+    return tuple(Order(text[start:end], tuple(at - start for at in marks)) for start, end, marks in stretches)
 
 
 def advice_about(small: str, piece: str) -> tuple[int, int] | None:
@@ -98,9 +102,7 @@ def _marked(small: str) -> Iterator[tuple[int, int, int]]:
     """Stretches around the marks, each with the place of its mark."""
     for stem in _present(small, MARKS):
         at = small.find(stem)
-        for _ in range(_MOST_HITS):
-            if at < 0:
-                break
+        while at >= 0:
             if not _is_within_word(small, at) and (end := _end_of_mark(small, stem, at)):
                 yield max(0, at - BEFORE), min(len(small), end + AFTER), at
             at = small.find(stem, at + len(stem))
@@ -132,9 +134,7 @@ def _hidden(small: str) -> Iterator[tuple[int, int, int]]:
     for stem in _present(small, HIDING):
         opening, closing = HIDING[stem]
         at = small.find(stem)
-        for _ in range(_MOST_HITS):
-            if at < 0:
-                break
+        while at >= 0:
             if match := opening.match(small, at):
                 end = small.find(closing, match.end(), match.end() + _LONGEST_HIDDEN)
                 end = end if end >= 0 else min(len(small), match.end() + _LONGEST_HIDDEN)

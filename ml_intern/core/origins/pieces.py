@@ -67,7 +67,7 @@ def _chunks(small: str) -> set[bytes]:
 
 def _tokens(chunk: bytes) -> Iterator[str]:
     """A chunk without what clings to it, if it has a joint such as a dot or a slash, or is long and odd."""
-    if chunk[:1] == b"-" or len(chunk) > _LONGEST:
+    if chunk[:1] == b"-" or len(chunk) > _LONGEST or (len(chunk) < _LONG_WORD and chunk.isalnum()):
         return
     token = chunk.decode("utf-8", "replace")
     if dotfile := _DOTFILE.search(token):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -19,6 +19,7 @@ _SHORTEST_LINE = 12
 _LONGEST_PHRASE = 2_000
 _SHORTEST_COMMAND = 3
 _LONGEST_OBJECT = 300
+_BREAK = " end-of-line-7f3e "
 _PARTS = re.compile(r"[\n;|&]+|\$\(|`")
 _NO_QUOTES = dict.fromkeys(map(ord, "\"'`"), " ")
 _COMMANDS = frozenset({"command", "script", "code"})
@@ -131,14 +132,8 @@ def _phrases_of(text: str, command: bool) -> Iterator[str]:
         len(whole) >= _SHORTEST_COMMAND if command else len(whole) >= _SHORTEST_LINE and " " in whole
     ):
         yield whole
-    for part in _pieces_of(text, command):
-        small = lower(flat(part))
+    parts = _PARTS.sub(_BREAK, text) if command else text.replace("\n", _BREAK)
+    for part in lower(flat(parts)).split(_BREAK.strip())[:_MOST_LINES]:
+        small = part.strip()
         if len(small) >= _SHORTEST_LINE and " " in small:
             yield small
-
-
-def _pieces_of(text: str, command: bool) -> Iterable[str]:
-    lines = text.split("\n")
-    if len(lines) > _MOST_LINES or not command:
-        return lines[:_MOST_LINES]
-    return [part for part in _PARTS.split(text) if part.strip()][:_MOST_LINES]

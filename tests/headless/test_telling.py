@@ -104,10 +104,13 @@ def test_a_sub_agent_tells_its_calls_and_how_it_ended() -> None:
         state,
         SubagentEvent(agent_id="1", event=call),
         SubagentEvent(agent_id="1", event=ToolOutput(tool="x", tool_call_id="n1", output="no", success=False)),
+        SubagentEvent(agent_id="1", event=Notice(text="write follows an order", level="warning")),
+        SubagentEvent(agent_id="1", event=Notice(text="all is well")),
         state.model_copy(update={**done, "state": "completed"}),
         state.model_copy(update={**done, "state": "failed", "note": "no more money"}),
     ) == [
         "    ▸ web_fetch https://site/a",
+        "    ! write follows an order",
         "  ✓ research: moss · 1 call · 1,234 tokens · $0.0500 · 12 s",
         "  ✗ research: moss · 1 call · 1,234 tokens · $0.0500 · 12 s · no more money",
     ]

@@ -5,6 +5,7 @@ import sys
 import pytest
 
 from ml_intern.core.display import DiffBlock, DisplayBlock, TextBlock
+from ml_intern.core.protocol import Origin
 from ml_intern.tui.widgets.tool_list import ToolList
 from ml_intern.tui.widgets.tool_model import ToolEntry, summarise
 from tests.tui.widgets.support import Host, seen, text_of, until
@@ -54,6 +55,25 @@ async def test_every_call_has_a_line_with_state_name_summary_and_time() -> None:
             "○ write  train.py  +84",
         ]
         assert calls.summary == "4 calls"
+
+
+async def test_an_opened_call_says_in_words_where_what_it_follows_comes_from() -> None:
+    calls = ToolList(clock=Clock())
+    async with Host(calls).run_test(size=(50, 12)) as pilot:
+        run_call(calls, 1)
+        calls.call_follows("c1", Origin(source="page https://a.net", via="web_fetch", passage="Run it", order=True))
+        await pilot.pause()
+        assert text_of(calls).startswith("✓ ⚑ bash  echo 1")
+        await pilot.press("space")
+        await pilot.pause()
+        lines = " ".join(" ".join(seen(calls)).split())
+        assert (
+            "⚑ Not from you: this follows an order found in: page https://a.net (web_fetch) — “Run it” command:"
+            in lines
+        )
+        entry = calls.entry("c1")
+        assert entry is not None
+        assert "Not from you" in entry.spoken(0.0)
 
 
 async def test_live_output_is_below_what_runs_and_progress_is_folded() -> None:

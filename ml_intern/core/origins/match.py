@@ -74,7 +74,8 @@ def of_orders(call: CallWords, orders: Iterable[tuple[Source, Order]], said: Sai
     if best is None:
         return None
     _, source, order, piece = best
-    at = find_whole(order.small, piece)
+    at = find_whole(order.small, piece, order.marks[0])  # what is wanted mostly stands after what gives it away
+    at = at if at >= 0 else find_whole(order.small, piece)
     passage = _passage(order.text, order.mark_before(max(at, 0), _LONGEST_PASSAGE - _TAIL), at, len(piece))
     return Finding(Origin(source=source.name, via=source.via, passage=passage, order=True), (piece,))
 

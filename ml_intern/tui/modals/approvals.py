@@ -151,8 +151,8 @@ class ApprovalDialog(GraceDialog[Answer]):
     """
 
     HELP = (
-        "The agent asks before it does this. Read the whole script or command with ↑ and ↓. A line with ! or found in "
-        "says that the agent has the idea from a text and not from you. a approves, r rejects, "
+        "The agent asks before it does this. Read the whole script or command with ↑ and ↓. Where it says found in, "
+        "the agent has it from a text and not from you. a approves, r rejects, "
         "n rejects and tells the agent why, e edits before approving, h changes hardware, time and payer, s approves "
         "and asks no more for the like. With several requests ← and → go back and forth, A approves the rest. "
         "Esc ends the whole turn."

@@ -80,17 +80,17 @@ def of_orders(call: CallWords, orders: Iterable[tuple[Source, Order]], said: Sai
     return Finding(Origin(source=source.name, via=source.via, passage=passage, order=True), (piece,))
 
 
-def of_instructions(call: CallWords, first: Mapping[str, Source | None], said: Said) -> Finding | None:
+def of_instructions(call: CallWords, first: Mapping[str, Source | int], said: Said) -> Finding | None:
     """A place or a thing that the call names, and that a text from outside has told a reader to do something with.
 
     Args:
         call: The call.
-        first: Where each piece was seen first; None: the agent named it itself.
+        first: Where each piece was seen first; a number where the agent named it itself.
         said: See `Said`.
     """
     for piece in sorted(call.telling, key=len, reverse=True):
         source = first.get(piece)
-        if source is None or not source.text or said(piece, source.number):
+        if not isinstance(source, Source) or said(piece, source.number):
             continue
         if advice := advice_about(lower(source.text), piece):
             passage = _passage(source.text, *advice, len(piece))

@@ -96,8 +96,8 @@ class Origins:
         self._person = _Voice()
         self._trusted = ("", _Voice())
         self._plans: list[tuple[int, str]] = []
-        self._first: dict[str, Source | None] = {}
-        self._kept: deque[tuple[Source | None, tuple[str, ...]]] = deque()
+        self._first: dict[str, Source | int] = {}  # where a piece was seen first; a number: the agent named it then
+        self._kept: deque[tuple[Source | int, tuple[str, ...]]] = deque()
         self._chars = 0
         self._orders: deque[tuple[Source, Order]] = deque()
         self._order_chars = 0
@@ -125,8 +125,7 @@ class Origins:
             case AssistantMessage():
                 self._hear_agent(event.content)
             case PlanUpdate():
-                self._number += 1
-                self._plans.append((self._number, lower(flat("\n".join(item.content for item in event.plan)))))
+                self._plans.append((self._next(), lower(flat("\n".join(item.content for item in event.plan)))))
                 del self._plans[:-50]
             case ToolCallEvent():
                 self._begin(event)
@@ -145,7 +144,9 @@ class Origins:
             if self._described.get(tool.name) != tool.description:
                 self._described[tool.name] = tool.description
                 said = "\n".join((tool.description, *_texts(tool.schema())))
-                self._keep_orders(Source("description of the tool", tool.name, self._next()), flat(said))
+                self._keep_orders(
+                    Source("description of the tool", tool.name, 0), flat(said)
+                )  # it was there before all
 
     def _next(self) -> int:
         self._number += 1
@@ -158,7 +159,7 @@ class Origins:
     def _hear_agent(self, text: str) -> None:
         """What the agent names before any text from outside does is its own."""
         if text:
-            self._see(None, telling(lower(flat(text[:MAX_SAID_CHARS]))))
+            self._see(self._next(), telling(lower(flat(text[:MAX_SAID_CHARS]))))
 
     def _end(self, event: ToolOutput) -> None:
         call = self._calls.get(event.tool_call_id)
@@ -197,14 +198,14 @@ class Origins:
         while self._order_chars > MAX_ORDER_CHARS and len(self._orders) > 1:
             self._order_chars -= len(self._orders.popleft()[1].text)
 
-    def _see(self, source: Source | None, pieces: Iterable[str]) -> None:
+    def _see(self, source: Source | int, pieces: Iterable[str]) -> None:
         new = tuple(piece for piece in pieces if piece not in self._first)
         self._first.update(dict.fromkeys(new, source))
-        if new or source is not None:
+        if new or isinstance(source, Source):
             self._kept.append((source, new))
         while (self._chars > self._max_chars or len(self._first) > MAX_PIECES) and len(self._kept) > 1:
             old, gone = self._kept.popleft()
-            self._chars -= len(old.text) if old is not None else 0
+            self._chars -= len(old.text) if isinstance(old, Source) else 0
             for piece in gone:
                 del self._first[piece]
 
@@ -254,9 +255,9 @@ class Origins:
     def _said(self, piece: str, number: int) -> bool:
         if self._person.says(piece) or self._trusted[1].says(piece):
             return True
-        if piece in self._first:  # the agent named it before, or had it from another text
-            source = self._first[piece]
-            return source is None or source.number < number
+        first = self._first.get(piece)
+        if isinstance(first, int) and first < number:
+            return True  # the agent had named it before
         return any(at < number and find_whole(text, piece) >= 0 for at, text in self._plans)
 
 

@@ -81,8 +81,7 @@ def refusal(reason: str, origin: Origin | None) -> str:
 
 
 def _shown(assessment: Assessment) -> Iterator[str]:
+    """What a tool shows beside the arguments, such as the script of a job; of an edited file they hold what is new."""
     for block in assessment.display:
         if block.type == "text":
             yield block.text
-        elif block.type == "diff":
-            yield block.new

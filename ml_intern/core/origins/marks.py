@@ -53,6 +53,10 @@ _IGNORIERE = (
     r"|tus|sus|tutte|le|as|suas) )+(?:anweisung|instruktion|befehl|regel|vorgabe|instruction|consigne|directive|règle"
     r"|instruccion|orden|regla|indicacion|istruzion|indicazion|regol|instruç|regra)"
 )
+_SECRETS_TO = (
+    r"[^.]{0,60}?(?:keys?|tokens?|passwords?|secrets?|credentials|\.env|\.ssh|environment variables|environment)\b"
+    r".{0,40}? (?:to|at|via) (?:https?://|[\w.+-]+@)"
+)
 _TO_MACHINES = rf"(?:all |any |every |the )?{_MACHINE}{_NO_PERSON}"
 
 _ALONE: tuple[tuple[str, str], ...] = (
@@ -74,6 +78,11 @@ _ALONE: tuple[tuple[str, str], ...] = (
     ("important for ", _TO_MACHINES),
     ("dear ", _TO_MACHINES),
     ("attention", rf"[,:!]? (?:all |any )?{_KIND} (?:agent|assistant|bot)s?\b"),
+    ("send ", _SECRETS_TO),
+    ("post ", _SECRETS_TO),
+    ("upload ", _SECRETS_TO),
+    ("forward ", _SECRETS_TO),
+    ("email ", _SECRETS_TO),
     (HIDDEN, ""),
     # German, French, Spanish, Italian, Portuguese, Dutch, Polish
     ("ignor", rf"(?:iere|ieren sie|e|ez|er|a|ad) {_IGNORIERE}"),

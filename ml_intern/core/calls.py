@@ -183,7 +183,7 @@ class CallBatch:
             return False
         origin = self._trace(item, assessment)
         verdict = weigh(self._verdict(item.name, assessment), origin, item.name, assessment, self.session.mode)
-        tell(self.events, item, origin, verdict)
+        tell(self.events, self.session.state, item, origin, verdict.action)
         if verdict.action == "ask":
             return Asked(item, assessment, verdict, origin)
         if verdict.action == "deny":

@@ -22,6 +22,7 @@ from ml_intern.core.origins.words import CallWords
 from ml_intern.core.protocol import (
     AssistantMessage,
     EventBase,
+    Origin,
     OriginFound,
     PlanUpdate,
     QuestionResolved,
@@ -107,6 +108,7 @@ class Origins:
         self._carried: _Recent[Finding] = _Recent()
         self._described: _Recent[str] = _Recent()
         self._spilled: _Recent[str] = _Recent()
+        self._told: _Recent[bool] = _Recent()
 
     @property
     def chars(self) -> int:
@@ -215,6 +217,12 @@ class Origins:
                 self._person.add(piece)
         if (text := self._rejections.pop(call_id, "")) and state == "rejected":
             self._person.add(text)
+
+    def is_news(self, origin: Origin) -> bool:
+        """Whether a person is told of this source for the first time."""
+        key = f"{origin.via} {origin.source} {origin.order}"
+        known, self._told[key] = key in self._told, True
+        return not known
 
     # ------------------------------------------------------------------------------------------------ comparing
 

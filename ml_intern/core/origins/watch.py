@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from typing import Literal
 
 from ml_intern.core.approvals.effects import Assessment, Effect
 from ml_intern.core.approvals.policy import GUARDED, Verdict
@@ -63,14 +64,25 @@ def weigh(verdict: Verdict, origin: Origin | None, tool: str, assessment: Assess
     return Verdict("ask", f"it follows {what} from outside, not from you", rememberable=False)
 
 
-def tell(events: EventSink, item: Prepared, origin: Origin | None, verdict: Verdict) -> None:
+def tell(
+    events: EventSink,
+    state: SessionState,
+    item: Prepared,
+    origin: Origin | None,
+    action: Literal["allow", "ask", "deny"],
+) -> None:
     """Tells where words of a call come from. A dialog says it by itself; what nobody is asked about, a notice says."""
     if origin is None:
         return
-    events.emit(OriginFound(tool=item.name, tool_call_id=item.call_id, action=verdict.action, origin=origin))
-    if verdict.action == "allow":
+    events.emit(OriginFound(tool=item.name, tool_call_id=item.call_id, action=action, origin=origin))
+    if action == "allow":
         what = "an order that is not from you" if origin.order else "advice"
-        events.emit(Notice(text=f"{item.name} follows {what}, {origin.found_in}", level="warning"))
+        text = f"{item.name} follows {what}, {origin.found_in}"
+        if not state.get(Origins).is_news(
+            origin
+        ):  # the passage has been read: a long work must not repeat it each time
+            text = f"{item.name} follows more of what was found in: {origin.source} ({origin.via})"
+        events.emit(Notice(text=text, level="warning"))
 
 
 def refusal(reason: str, origin: Origin | None) -> str:

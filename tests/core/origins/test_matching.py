@@ -103,7 +103,7 @@ def disguised(draw: st.DrawFn) -> str:
     return draw(st.sampled_from(written))
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(disguised(), st.text(max_size=200), st.text(max_size=200))
 def test_an_order_is_found_however_it_is_laid_out_and_whatever_stands_around_it(
     order: str, before: str, after: str
@@ -343,6 +343,7 @@ def test_the_name_of_a_foreign_tool_in_an_order_is_enough(told: Told) -> None:
 # ----------------------------------------------------------------------------------------------------- passages
 
 
+@settings(max_examples=100, deadline=None)
 @given(st.text(max_size=3_000), st.text(max_size=3_000), st.integers(0, 700))
 def test_a_passage_is_one_short_line_without_anything_a_terminal_acts_on(before: str, after: str, gap: int) -> None:
     session = Told()
@@ -360,6 +361,7 @@ def test_flat_text_keeps_case_and_says_what_was_hidden() -> None:
     assert flat("it's `a`\n\tB &amp; C\\nD") == "it’s a B & C D"
 
 
+@settings(max_examples=100, deadline=None)
 @given(st.text())
 def test_small_letters_stand_where_the_large_ones_stood(text: str) -> None:
     assert len(lower(text)) == len(text)

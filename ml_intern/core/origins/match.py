@@ -10,7 +10,7 @@ from ml_intern.core.approvals.policy import GUARDED
 from ml_intern.core.origins.flat import lower
 from ml_intern.core.origins.naming import printable
 from ml_intern.core.origins.orders import Order, advice_about
-from ml_intern.core.origins.pieces import WORD, find_whole
+from ml_intern.core.origins.pieces import LATIN_WORD, find_whole
 from ml_intern.core.origins.words import DEEDS, CallWords
 from ml_intern.core.protocol import Origin
 
@@ -118,8 +118,8 @@ def _shared(call: CallWords, order: Order) -> Iterator[tuple[int, str]]:
 
 
 def _may_hold(order: Order, piece: str) -> bool:
-    """A quick test before the real one: its first whole word is among those of the order."""
-    match = WORD.search(piece)
+    """A quick test before the real one: its first word is among those of the order."""
+    match = LATIN_WORD.search(piece)
     return match is None or match[0] in order.words
 
 

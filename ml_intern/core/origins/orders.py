@@ -9,7 +9,7 @@ from functools import cached_property
 
 from ml_intern.core.origins.flat import lower
 from ml_intern.core.origins.marks import ADVISES, DEEDS, HIDING, MARKS, URGES
-from ml_intern.core.origins.pieces import WORD, find_whole
+from ml_intern.core.origins.pieces import LATIN_WORD, WORD, find_whole
 
 BEFORE, AFTER = 300, 1_000
 """Characters around a mark that belong to its order: what is to be done mostly follows."""
@@ -43,8 +43,8 @@ class Order:
 
     @cached_property
     def words(self) -> frozenset[str]:
-        """Its words."""
-        return frozenset(WORD.findall(self.small))
+        """Its words in Latin letters."""
+        return frozenset(LATIN_WORD.findall(self.small))
 
     @cached_property
     def core(self) -> str:
@@ -55,7 +55,7 @@ class Order:
     @cached_property
     def core_words(self) -> frozenset[str]:
         """The words that stand close to its marks."""
-        return frozenset(WORD.findall(self.core))
+        return frozenset((*WORD.findall(self.core), *LATIN_WORD.findall(self.core)))
 
     def mark_before(self, at: int, near: int) -> int:
         """The mark that what stands at a place belongs to: the first one that is near before it, else the last one."""

@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterator
 
 WORD = re.compile(r"[^\W_]+")
+LATIN_WORD = re.compile(r"[a-z0-9]+")
+"""A word in scripts that put no gaps between words may stand right beside it."""
 
 _APART = b"()[]{}<>|;,\"'`=*!?#&^"
 _SEPARATORS = bytes.maketrans(_APART, b" " * len(_APART))

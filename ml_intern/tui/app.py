@@ -7,13 +7,13 @@ import logging
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import events, on
 from textual.app import App
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.driver import Driver
 from textual.screen import Screen
 from textual.worker import Worker, WorkerState
@@ -25,9 +25,10 @@ from ml_intern.tui.bridge import Bridge, Connect, connect
 from ml_intern.tui.clipboard import clipboard_sequence
 from ml_intern.tui.copying import Copying
 from ml_intern.tui.fault import record_fault
+from ml_intern.tui.keys.keymap import STANDARD, bind
 from ml_intern.tui.modals.confirm import Confirm
 from ml_intern.tui.past import Past
-from ml_intern.tui.preferences import save_theme, theme_at_start
+from ml_intern.tui.preferences import preferences_at_start, save_theme
 from ml_intern.tui.screens.help import HelpScreen, about
 from ml_intern.tui.screens.main import MainScreen
 from ml_intern.tui.sharing import ASKED as SHARING_ASKED
@@ -43,6 +44,7 @@ log = logging.getLogger(__name__)
 
 QUIT_WITHIN_S = 1.0
 CLOSE_PATIENCE_S = 16.0
+KEYS_TOLD_S = 12.0
 INTERRUPTED = 130
 LOOK_S = 2.0
 """How often the app looks whether its terminal is still there."""
@@ -70,12 +72,12 @@ class MLInternApp(App[None]):
         (140, "-wide"),
     ]
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("ctrl+p", "pick('command')", "commands"),
-        Binding("f1", "help", "help", priority=True),
-        Binding("f2", "sessions", "sessions", priority=True),
-        Binding("f3", "jobs", "jobs", priority=True),
-        Binding("ctrl+c", "copy_or_quit", "copy, or twice: quit", priority=True),
-        Binding("ctrl+q", "leave", "quit", priority=True),
+        bind("commands", "pick('command')"),
+        bind("help", "help"),
+        bind("sessions", "sessions"),
+        bind("jobs", "jobs"),
+        bind("copy", "copy_or_quit"),
+        bind("quit", "leave"),
     ]
 
     def __init__(self, options: Options, connect: Connect = connect, clock: Callable[[], float] = time.time) -> None:
@@ -96,7 +98,12 @@ class MLInternApp(App[None]):
         for theme in OWN_THEMES:
             self.register_theme(theme)
         self._unknown_theme = ""
-        wanted = options.theme or theme_at_start(options) or DEFAULT_THEME
+        chosen = preferences_at_start(options)
+        self.keymap = STANDARD
+        self._key_problems: tuple[str, ...] = ()
+        if chosen.keys:
+            self._use_keys(chosen.keys)
+        wanted = options.theme or chosen.theme or DEFAULT_THEME
         if not self._use_theme(wanted):
             self._unknown_theme = wanted
             self._use_theme(DEFAULT_THEME)
@@ -131,6 +138,8 @@ class MLInternApp(App[None]):
             self.set_interval(LOOK_S, self._leave_without_terminal)
         if self._unknown_theme:
             self._refuse_theme(self._unknown_theme)
+        for problem in self._key_problems:
+            self.notify(problem, title="keys", severity="warning", timeout=KEYS_TOLD_S, markup=False)
 
     def _display(self, screen: Screen[Any], renderable: RenderableType | None) -> None:
         # Textual lays out and paints several times until styles, sizes and focus have settled: once is enough, and
@@ -340,7 +349,7 @@ class MLInternApp(App[None]):
         self._quit_armed_at = now
         if self.main_screen.state.running:
             self.post_message(messages.Operate("interrupt"))
-        self.notify("Press Ctrl+C again to quit.", timeout=QUIT_WITHIN_S + 1, markup=False)
+        self.notify(self.keymap.tell("Press {copy} again to quit."), timeout=QUIT_WITHIN_S + 1, markup=False)
 
     def _copy_selection(self) -> bool:
         focused = self.focused
@@ -400,6 +409,15 @@ class MLInternApp(App[None]):
         message.stop()
         if not self.is_headless and self._driver is not None:
             self._driver.write(title_sequence(message.title))
+
+    # ------------------------------------------------------------------------------------------------------- keys
+
+    def _use_keys(self, chosen: Mapping[str, object]) -> None:
+        """Takes the keys that a person chose; what is wrong with them is told in words."""
+        from ml_intern.tui.keys.choice import read_keys
+
+        self.keymap, self._key_problems = (read := read_keys(chosen)).keymap, read.problems
+        self.set_keymap(self.keymap.for_textual())
 
     # ---------------------------------------------------------------------------------------------------- intents
 

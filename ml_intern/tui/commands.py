@@ -47,7 +47,7 @@ class Command:
         make: Turns the argument text into the message that does it. May raise `UsageError`.
         args: How the argument is written, for people.
         aliases: Other names.
-        key: Key that does the same, as shown to people.
+        action: The action of `keys.actions` that does the same, where a key has it already.
         objection: Why it cannot be done right now, or an empty string.
     """
 
@@ -56,7 +56,7 @@ class Command:
     make: Callable[[str], Message]
     args: str = ""
     aliases: tuple[str, ...] = ()
-    key: str = ""
+    action: str = ""
     objection: Callable[[SessionState], str] = lambda _state: ""
 
     @property
@@ -81,7 +81,7 @@ def _started(state: SessionState) -> str:
 
 def _between_turns(state: SessionState) -> str:
     if state.running or state.waiting:
-        return "A turn is running. Esc ends it, then try again."
+        return "A turn is running. {interrupt} ends it, then try again."
     return _started(state)
 
 
@@ -170,7 +170,9 @@ COPIED = {"last": "the last answer", "code": "the newest code block", "all": "th
 
 
 COMMANDS: tuple[Command, ...] = (
-    Command("help", "keys and commands, and what has the focus", _no_argument("help", messages.ShowHelp), key="f1"),
+    Command(
+        "help", "keys and commands, and what has the focus", _no_argument("help", messages.ShowHelp), action="help"
+    ),
     Command(
         "new",
         "begin a fresh conversation",
@@ -226,7 +228,7 @@ COMMANDS: tuple[Command, ...] = (
         "jobs",
         "jobs with their curves and logs, and comparing them",
         _no_argument("jobs", messages.OpenJobs),
-        key="f3",
+        action="jobs",
     ),
     Command(
         "status",
@@ -240,7 +242,7 @@ COMMANDS: tuple[Command, ...] = (
         "what was spent, by day, session, model and job",
         _no_argument("spend", messages.ShowSpending),
         aliases=("money",),
-        key="f4",
+        action="spend",
     ),
     Command(
         "artifacts",
@@ -277,7 +279,7 @@ COMMANDS: tuple[Command, ...] = (
         "sessions",
         "earlier sessions: find, review, go on with, copy, save, delete",
         _no_argument("sessions", messages.OpenSessions),
-        key="f2",
+        action="sessions",
     ),
     Command(
         "review",
@@ -301,7 +303,7 @@ COMMANDS: tuple[Command, ...] = (
         aliases=("demo",),
         objection=lambda state: "" if state.lost else _between_turns(state),
     ),
-    Command("quit", "leave", _no_argument("quit", messages.Quit), aliases=("exit",), key="ctrl+d"),
+    Command("quit", "leave", _no_argument("quit", messages.Quit), aliases=("exit",), action="prompt.quit"),
 )
 
 _BY_NAME = {name: command for command in COMMANDS for name in (command.name, *command.aliases)}

@@ -12,7 +12,7 @@ _TURN = "A turn is running. Quitting interrupts it and stops what it started."
 
 
 def question(turn_runs: bool, jobs: Sequence[KnownJob]) -> str:
-    """What to ask before leaving; empty when nothing is lost and nothing goes on.
+    """What to ask before leaving, with `{action}` for keys; empty when nothing is lost and nothing goes on.
 
     Args:
         turn_runs: Whether the agent is at work.
@@ -23,7 +23,7 @@ def question(turn_runs: bool, jobs: Sequence[KnownJob]) -> str:
         goes = "goes on" if len(jobs) == 1 else "go on"
         most = sum(job.card.max_cost_usd or 0.0 for job in jobs)
         paid = f" and {'costs' if len(jobs) == 1 else 'cost'} up to ${most:.2f}" if most else ""
-        parts.append(f"{count(len(jobs), 'job')} {goes} without the app{paid}; F3 shows and cancels jobs.")
+        parts.append(f"{count(len(jobs), 'job')} {goes} without the app{paid}; {{jobs}} shows and cancels jobs.")
     return " ".join(parts)
 
 

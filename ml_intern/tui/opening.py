@@ -48,7 +48,9 @@ def resumable(store: SessionStore, session_id: str) -> Resumable:
     """
     path = store.find(session_id)
     if in_use(path):
-        text = f"Session {path.stem[:8]} is open in another ml-intern. Leave it there, or review it and fork it (F)."
+        text = (
+            f"Session {path.stem[:8]} is open in another ml-intern. Leave it there, or review it and go on in a copy."
+        )
         raise SessionError(text)
     try:
         first = next(iter(read_session(path)), {})

@@ -1,11 +1,12 @@
-"""What a person chose about the look of the app, read before the first frame and written when they choose anew."""
+"""What a person chose about the app itself, read before the first frame and written when they choose anew."""
 
 from __future__ import annotations
 
 import json
 import os
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ml_intern.core.places import find_places
 
@@ -13,8 +14,21 @@ if TYPE_CHECKING:
     from ml_intern.options import Options
 
 
-def theme_at_start(options: Options) -> str:
-    """The theme in the user's own configuration, or an empty string.
+@dataclass(frozen=True, slots=True)
+class Preferences:
+    """What the first frame needs to know.
+
+    Attributes:
+        theme: Name of a theme, or empty.
+        keys: Keys by action, as they stand in the configuration.
+    """
+
+    theme: str = ""
+    keys: dict[str, object] = field(default_factory=dict)
+
+
+def preferences_at_start(options: Options) -> Preferences:
+    """What the user's own configuration says.
 
     The first frame must not wait for the whole configuration to be read, and must not change its colours afterwards.
     Whatever is wrong with the file is told later, by who reads all of it.
@@ -22,10 +36,17 @@ def theme_at_start(options: Options) -> str:
     named = options.config or os.environ.get("ML_INTERN_CLI_CONFIG")
     try:
         path = Path(named) if named else find_places().config / "cli_agent_config.json"
-        theme = json.loads(path.read_text(encoding="utf-8"))["ui"]["theme"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return ""
-    return theme if isinstance(theme, str) else ""
+        tree = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return Preferences()
+    ui, keys = _object(tree, "ui"), _object(tree, "keys")
+    theme = ui.get("theme")
+    return Preferences(theme if isinstance(theme, str) else "", keys)
+
+
+def _object(tree: Any, key: str) -> dict[str, Any]:
+    value = tree.get(key) if isinstance(tree, dict) else None
+    return value if isinstance(value, dict) else {}
 
 
 def save_theme(theme: str, options: Options) -> None:

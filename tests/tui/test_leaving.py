@@ -36,7 +36,7 @@ def test_the_question_adds_up_what_goes_on() -> None:
     asked = question(True, jobs)
     assert asked.startswith("A turn is running. Quitting interrupts it")
     assert "3 jobs go on without the app and cost up to $2.25" in asked
-    assert question(False, jobs[2:]) == "1 job goes on without the app; F3 shows and cancels jobs."
+    assert question(False, jobs[2:]) == "1 job goes on without the app; {jobs} shows and cancels jobs."
 
 
 def test_the_farewell_has_no_control_characters_of_others() -> None:

@@ -149,7 +149,7 @@ async def test_help_explains_what_has_the_focus(tmp_path: Path) -> None:
             await stage.press("f1")
             await stage.sees("help", "The prompt. Enter sends")
             await stage.press("escape", "tab", "f1")
-            await stage.sees("The conversation. ↑ ↓")
+            await stage.sees("The conversation. ↑↓")
 
 
 async def test_a_model_without_a_key_is_named_with_the_ways_out(tmp_path: Path) -> None:

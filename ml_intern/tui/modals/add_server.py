@@ -8,15 +8,16 @@ from typing import Any, ClassVar
 
 from textual import on
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.widgets._input import Input
 from textual.widgets._static import Static
 
 from ml_intern.core.config import ConfigError
+from ml_intern.tui.keys.keymap import bind
 from ml_intern.tui.modals.base import Dialog
-from ml_intern.tui.widgets.flow import Flow, key_items
 from ml_intern.tui.widgets.form import Switch, TextField
+from ml_intern.tui.widgets.key_bar import KeyBar
 
 KINDS = [("stdio", "a program on this machine"), ("http", "an address"), ("sse", "an address of the older kind (SSE)")]
 PROGRAM_NOTE = "Variables as NAME=value, for example GITHUB_TOKEN=${GITHUB_TOKEN}. It gets no others of yours."
@@ -63,10 +64,13 @@ class AddServer(Dialog[str]):
         add: Adds it; raises `ConfigError`.
     """
 
-    HELP = "Tab moves between the fields, ← and → change the kind, Ctrl+S adds the server, Esc leaves."
+    HELP = (
+        "{fields} moves between the fields, {form.before} and {form.after} change the kind, {form.done} adds the "
+        "server, {back} leaves."
+    )
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "cancel", "leave", priority=True),
-        Binding("ctrl+s", "add", "add it", priority=True),
+        bind("back", "cancel", above=True),
+        bind("form.done", "add"),
     ]
 
     def __init__(self, add: Callable[[str, dict[str, Any]], Awaitable[None]]) -> None:
@@ -83,7 +87,7 @@ class AddServer(Dialog[str]):
             yield TextField("variables or header", id="server-extra")
             yield Static(PROGRAM_NOTE, id="server-note", markup=False)
             yield Static(id="server-problem", markup=False)
-            yield Flow(key_items([("ctrl+s", "add it"), ("tab", "fields"), ("esc", "leave")]), classes="dialog-keys")
+            yield KeyBar([("{form.done}", "add it"), ("{fields}", "fields"), ("{back}", "leave")])
 
     def on_mount(self) -> None:
         """The name comes first."""

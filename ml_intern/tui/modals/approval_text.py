@@ -307,28 +307,35 @@ def keys(
         allowance: What "allow in this session" would allow.
     """
     if typing == "note":
-        return [("↵", "reject with this note"), ("esc", "back")]
+        return [("{choose}", "reject with this note"), ("{approval.interrupt}", "back")]
     if typing == "edit":
-        return [("ctrl+s", "done, show the change"), ("ctrl+e", "your editor"), ("esc", "back")]
+        return [
+            ("{form.done}", "done, show the change"),
+            ("{form.editor}", "your editor"),
+            ("{approval.interrupt}", "back"),
+        ]
     return _answers(item, several, complete, hardware, allowance)
 
 
 def _answers(
     item: ApprovalItem, several: bool, complete: bool, hardware: bool, allowance: str
 ) -> list[tuple[str, str]]:
-    pairs = [("↵", "send")] if complete else []
-    pairs += [("a", "approve"), ("r", "reject"), ("n", "reject, say why")]
+    pairs = [("{approval.send}", "send")] if complete else []
+    pairs += [
+        ("{approval.approve}", "approve"),
+        ("{approval.reject}", "reject"),
+        ("{approval.note}", "reject, say why"),
+    ]
     if item.editable:
-        pairs.append(("e", f"edit {item.editable}"))
+        pairs.append(("{approval.edit}", f"edit {item.editable}"))
     if hardware:
-        pairs.append(("h", "hardware and time"))
+        pairs.append(("{approval.hardware}", "hardware and time"))
     if item.rememberable:
-        pairs.append(
-            (
-                "s",
-                f"allow in this session: {one_line(allowance, 60)}" if allowance else "allow the like in this session",
-            )
-        )
+        like = f"allow in this session: {one_line(allowance, 60)}" if allowance else "allow the like in this session"
+        pairs.append(("{approval.remember}", like))
     if several:
-        pairs += [("A", "approve the rest"), ("←→", "the others")]
-    return [*pairs, ("↑↓", "read"), ("esc", "end the turn")]
+        pairs += [
+            ("{approval.approve_rest}", "approve the rest"),
+            ("{approval.before}{approval.after}", "the others"),
+        ]
+    return [*pairs, ("{move}", "read"), ("{approval.interrupt}", "end the turn")]

@@ -11,17 +11,19 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import on
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.widgets._input import Input
 from textual.widgets._static import Static
 from textual.widgets._text_area import TextArea
 
+from ml_intern.tui.keys.keymap import bind
 from ml_intern.tui.modals import approval_text
 from ml_intern.tui.modals.base import GraceDialog
 from ml_intern.tui.modals.editor import edit_outside
 from ml_intern.tui.widgets.detail import LineView
-from ml_intern.tui.widgets.flow import Flow, key_items
+from ml_intern.tui.widgets.flow import Flow
+from ml_intern.tui.widgets.key_bar import KeyBar
 
 if TYPE_CHECKING:
     from ml_intern.core.jobs import JobsBackend
@@ -151,29 +153,30 @@ class ApprovalDialog(GraceDialog[Answer]):
     """
 
     HELP = (
-        "The agent asks before it does this. Read the whole script or command with ↑ and ↓. Where it says found in, "
-        "the agent has it from a text and not from you. a approves, r rejects, "
-        "n rejects and tells the agent why, e edits before approving, h changes hardware, time and payer, s approves "
-        "and asks no more for the like. With several requests ← and → go back and forth, A approves the rest. "
-        "Esc ends the whole turn."
+        "The agent asks before it does this. Read the whole script or command with {move}. Where it says found in, the "
+        "agent has it from a text and not from you. {approval.approve} approves, {approval.reject} rejects, "
+        "{approval.note} rejects and tells the agent why, {approval.edit} edits before approving, {approval.hardware} "
+        "changes hardware, time and payer, {approval.remember} approves and asks no more for the like. With several "
+        "requests {approval.before} and {approval.after} go back and forth, {approval.approve_rest} approves the rest. "
+        "{approval.interrupt} ends the whole turn."
     )
     DECISIONS = frozenset(
         {"approve", "reject", "note", "edit", "hardware", "remember", "approve_rest", "send", "interrupt"}
     )
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("a", "approve", "approve"),
-        Binding("r", "reject", "reject"),
-        Binding("n", "note", "reject, say why"),
-        Binding("e", "edit", "edit"),
-        Binding("h", "hardware", "hardware and time"),
-        Binding("s", "remember", "allow in this session"),
-        Binding("A", "approve_rest", "approve the rest"),
-        Binding("left", "go(-1)", "before"),
-        Binding("right", "go(1)", "next"),
-        Binding("enter", "send", "send"),
-        Binding("ctrl+s", "finish_edit", "done", priority=True),
-        Binding("ctrl+e", "edit_outside", "your editor", priority=True),
-        Binding("escape", "escape", "interrupt"),
+        bind("approval.approve", "approve"),
+        bind("approval.reject", "reject"),
+        bind("approval.note", "note"),
+        bind("approval.edit", "edit"),
+        bind("approval.hardware", "hardware"),
+        bind("approval.remember", "remember"),
+        bind("approval.approve_rest", "approve_rest"),
+        bind("approval.before", "go(-1)"),
+        bind("approval.after", "go(1)"),
+        bind("approval.send", "send"),
+        bind("form.done", "finish_edit"),
+        bind("form.editor", "edit_outside"),
+        bind("approval.interrupt", "escape"),
     ]
 
     def __init__(
@@ -199,7 +202,7 @@ class ApprovalDialog(GraceDialog[Answer]):
             yield Static(id="approval-why", markup=False)
             yield Static(id="approval-origin", markup=False)
             yield Input(id="approval-note", placeholder="what should be different? the agent reads this", compact=True)
-            yield Flow(id="approval-keys", classes="dialog-keys")
+            yield KeyBar(id="approval-keys")
 
     def on_mount(self) -> None:
         """Begins with the first call."""
@@ -269,7 +272,7 @@ class ApprovalDialog(GraceDialog[Answer]):
             hardware=self._can_change_hardware,
             allowance=approval_text.allowance(batch.item, batch.decision.wish),
         )
-        self.query_one("#approval-keys", Flow).items = key_items(keys, lit=self.answers)
+        self.query_one("#approval-keys", KeyBar).show(keys, lit=self.answers)
 
     def _type_into(self, what: str) -> None:
         """Shows the field that is typed into: `edit`, `note`, or none."""

@@ -7,15 +7,16 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import events, on
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
 from textual.widgets._input import Input
 from textual.widgets._option_list import OptionList
 from textual.widgets._static import Static
 
+from ml_intern.tui.keys.keymap import bind, bind_number
 from ml_intern.tui.modals.base import GraceDialog
-from ml_intern.tui.widgets.flow import Flow, key_items
+from ml_intern.tui.widgets.key_bar import KeyBar
 from ml_intern.tui.widgets.text import clean, one_line
 
 if TYPE_CHECKING:
@@ -57,16 +58,17 @@ class QuestionDialog(GraceDialog[Chosen]):
     """
 
     HELP = (
-        "The agent asks something. A number, or ↑ ↓ and Enter, chooses an answer; where several fit, Space marks them "
-        "and Enter sends them. w goes to the line for your own words. Esc closes the question without an answer."
+        "The agent asks something. A number, or {move} and {question.send}, chooses an answer; where several fit, "
+        "{question.mark} marks them and {question.send} sends them. {question.write} goes to the line for your own "
+        "words. {question.leave} closes the question without an answer."
     )
     DECISIONS: ClassVar[frozenset[str]] = frozenset({"choose", "mark", "send", "escape"})
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "escape", "no answer"),
-        Binding("enter", "send", "choose", priority=True),
-        Binding("space", "mark", "mark"),
-        Binding("w", "write", "own words"),
-        *(Binding(str(number), f"choose({number})", show=False) for number in range(1, 9)),
+        bind("question.leave", "escape"),
+        bind("question.send", "send"),
+        bind("question.mark", "mark"),
+        bind("question.write", "write"),
+        *(bind_number(number, f"choose({number})") for number in range(1, 10)),
     ]
 
     def __init__(self, question: QuestionAsked, grace_s: float) -> None:
@@ -82,7 +84,7 @@ class QuestionDialog(GraceDialog[Chosen]):
                 yield Static(clean(self._asked.question), markup=False)
             yield OptionList(id="question-options", compact=True, markup=False)
             yield Input(id="question-words", placeholder="in your own words", compact=True)
-            yield Flow((), id="question-keys", classes="dialog-keys")
+            yield KeyBar(id="question-keys")
 
     def on_mount(self) -> None:
         """Begins at the default; without options, in the line."""
@@ -183,12 +185,15 @@ class QuestionDialog(GraceDialog[Chosen]):
     def _show_keys(self) -> None:
         asked, options = self._asked, len(self._asked.options)
         if self._writing:
-            keys = [("↵", "send"), ("esc", "back to the options" if options else "no answer")]
+            keys = [
+                ("{question.send}", "send"),
+                ("{question.leave}", "back to the options" if options else "no answer"),
+            ]
         else:
             number = f"1-{options}" if options > 1 else "1"
-            keys = [(number, "mark" if asked.multiple else "choose"), ("↑↓", "move")]
-            keys += [("space", "mark")] if asked.multiple else []
-            keys += [("↵", "send" if asked.multiple else "choose")]
-            keys += [("w", "own words")] if asked.free_text else []
-            keys += [("esc", "no answer")]
-        self.query_one("#question-keys", Flow).items = key_items(keys, lit=self.answers)
+            keys = [(number, "mark" if asked.multiple else "choose"), ("{move}", "move")]
+            keys += [("{question.mark}", "mark")] if asked.multiple else []
+            keys += [("{question.send}", "send" if asked.multiple else "choose")]
+            keys += [("{question.write}", "own words")] if asked.free_text else []
+            keys += [("{question.leave}", "no answer")]
+        self.query_one("#question-keys", KeyBar).show(keys, lit=self.answers)

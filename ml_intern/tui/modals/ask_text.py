@@ -6,13 +6,14 @@ from typing import ClassVar
 
 from textual import on
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.widgets._input import Input
 from textual.widgets._static import Static
 
+from ml_intern.tui.keys.keymap import bind
 from ml_intern.tui.modals.base import Dialog
-from ml_intern.tui.widgets.flow import Flow, key_items
+from ml_intern.tui.widgets.key_bar import KeyBar
 
 
 class AskText(Dialog[str]):
@@ -24,8 +25,8 @@ class AskText(Dialog[str]):
         note: What a person should know about it.
     """
 
-    HELP = "Edit the line, Enter takes it, Esc leaves everything as it was."
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "cancel", "leave")]
+    HELP = "Edit the line, {choose} takes it, {back} leaves everything as it was."
+    BINDINGS: ClassVar[list[BindingType]] = [bind("back", "cancel")]
 
     def __init__(self, title: str, value: str, note: str = "") -> None:
         super().__init__()
@@ -39,7 +40,7 @@ class AskText(Dialog[str]):
             frame.border_title = self._title
             yield Input(self._value, id="ask-text-line", compact=True, select_on_focus=False)
             yield Static(self._note, id="ask-text-note", markup=False)
-            yield Flow(key_items([("↵", "take it"), ("esc", "leave")]), classes="dialog-keys")
+            yield KeyBar([("{choose}", "take it"), ("{back}", "leave")])
 
     def on_mount(self) -> None:
         """The line can be edited at once."""

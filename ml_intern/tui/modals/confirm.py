@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import ClassVar
 
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.widgets._static import Static
 
+from ml_intern.tui.keys.keymap import bind
 from ml_intern.tui.modals.base import GraceDialog
-from ml_intern.tui.widgets.flow import Flow, key_items
+from ml_intern.tui.widgets.key_bar import KeyBar
 
 
 class Confirm(GraceDialog[bool]):
@@ -19,15 +20,16 @@ class Confirm(GraceDialog[bool]):
     Args:
         title: What would be done.
         text: What that means.
-        yes: What `y` does, in a word or two.
+        yes: What the key for yes does, in a word or two.
         grace_s: See `GraceDialog`.
     """
 
-    HELP = "y does it, n or Esc leaves everything as it is."
+    HELP = "{confirm.yes} does it, {confirm.no} or {back} leaves everything as it is."
     DECISIONS = frozenset({"answer"})
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("y", "answer(True)", "yes"),
-        Binding("n,escape", "cancel", "no"),
+        bind("confirm.yes", "answer(True)"),
+        bind("confirm.no", "cancel"),
+        bind("back", "cancel"),
     ]
 
     def __init__(self, title: str, text: str, yes: str = "yes", grace_s: float = 0.0) -> None:
@@ -41,7 +43,7 @@ class Confirm(GraceDialog[bool]):
         with Vertical(id="confirm", classes="dialog") as frame:
             frame.border_title = self._title
             yield Static(self._text, markup=False)
-            yield Flow(key_items([("y", self._yes), ("n", "leave it")]), classes="dialog-keys")
+            yield KeyBar([("{confirm.yes}", self._yes), ("{confirm.no}", "leave it")])
 
     def action_answer(self, answer: bool) -> None:
         """Answers."""

@@ -8,21 +8,21 @@ from typing import TYPE_CHECKING, ClassVar, cast
 
 from textual import events, on
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.containers import ItemGrid, Vertical
-from textual.content import Content
 from textual.widgets._input import Input
 from textual.widgets._option_list import Option, OptionList
 from textual.widgets._static import Static
 
 from ml_intern.core.fit import Dtype, Estimate, FitError, Method, Optimizer, Workload, estimate, parse_params
 from ml_intern.core.fit_guess import guess
+from ml_intern.tui.keys.keymap import bind
 from ml_intern.tui.modals import hardware_text as words
 from ml_intern.tui.modals.base import Dialog
 from ml_intern.tui.modals.wish import Wish
 from ml_intern.tui.widgets.detail import LineView
-from ml_intern.tui.widgets.flow import Flow, key_items
 from ml_intern.tui.widgets.form import Switch, TextField
+from ml_intern.tui.widgets.key_bar import Hint, KeyBar
 
 if TYPE_CHECKING:
     from ml_intern.core.jobs import Flavor, JobsBackend
@@ -49,18 +49,19 @@ class HardwarePicker(Dialog[Wish]):
     """
 
     HELP = (
-        "Hardware with its price, and an estimate of the memory a model needs on it. Type the model's name or size; ↑ "
-        "and ↓ choose, Tab goes to the other fields, ← and → change a field that has arrows. ? shows how the estimate "
-        "is reckoned. Enter takes the flavor, Esc leaves everything as it was."
+        "Hardware with its price, and an estimate of the memory a model needs on it. Type the model's name or size; "
+        "{picker.up} and {picker.down} choose, {fields} goes to the other fields, {form.before} and {form.after} "
+        "change a field that has arrows. {hardware.reckoning} shows how the estimate is reckoned. {choose} takes the "
+        "flavor, {back} leaves everything as it was."
     )
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "back", "leave"),
-        Binding("enter", "choose", "take it"),
-        Binding("question_mark", "reckoning", "how it is reckoned", priority=True),
-        Binding("down", "move('cursor_down')", show=False, priority=True),
-        Binding("up", "move('cursor_up')", show=False, priority=True),
-        Binding("pagedown", "move('page_down')", show=False, priority=True),
-        Binding("pageup", "move('page_up')", show=False, priority=True),
+        bind("back", "back"),
+        bind("hardware.choose", "choose"),
+        bind("hardware.reckoning", "reckoning"),
+        bind("picker.down", "move('cursor_down')"),
+        bind("picker.up", "move('cursor_up')"),
+        bind("picker.page_down", "move('page_down')"),
+        bind("picker.page_up", "move('page_up')"),
     ]
 
     def __init__(
@@ -105,7 +106,7 @@ class HardwarePicker(Dialog[Wish]):
             yield LineView(id="hardware-reckoning")
             yield Static(id="hardware-rental", markup=False)
             yield Static(id="hardware-total", markup=False)
-            yield Flow(self._keys(), id="hardware-keys", classes="dialog-keys")
+            yield KeyBar(self._keys(), id="hardware-keys")
 
     def on_mount(self) -> None:
         """Begins with what is known; today's prices follow."""
@@ -232,15 +233,14 @@ class HardwarePicker(Dialog[Wish]):
         event.stop()
         self._show_rental()
 
-    def _keys(self) -> tuple[Content, ...]:
-        pairs = [
-            ("↵", self._verb),
-            ("↑↓", "hardware"),
-            ("tab", "fields"),
-            ("?", "how it is reckoned"),
-            ("esc", "leave"),
+    def _keys(self) -> list[Hint]:
+        return [
+            ("{choose}", self._verb),
+            ("{picker.up}{picker.down}", "hardware"),
+            ("{fields}", "fields"),
+            ("{hardware.reckoning}", "how it is reckoned"),
+            ("{back}", "leave"),
         ]
-        return key_items(pairs)
 
     # ------------------------------------------------------------------------------------------------- answering
 

@@ -8,20 +8,26 @@ from typing import TYPE_CHECKING, ClassVar
 
 from textual import events
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.content import Content
 from textual.widgets._option_list import Option, OptionList
 from textual.widgets._static import Static
 
+from ml_intern.tui.keys.keymap import bind, keymap_of
 from ml_intern.tui.modals.base import GraceDialog
-from ml_intern.tui.widgets.flow import Flow, key_items
+from ml_intern.tui.widgets.key_bar import KeyBar
 from ml_intern.tui.widgets.text import ago, count, fit, money, one_line
 
 if TYPE_CHECKING:
     from ml_intern.core.protocol import Leftover
 
-KEYS = [("space", "keep or end"), ("a", "end all"), ("↵", "do it"), ("esc", "later")]
+KEYS = [
+    ("{leftovers.mark}", "keep or end"),
+    ("{leftovers.end_all}", "end all"),
+    ("{leftovers.apply}", "do it"),
+    ("{back}", "later"),
+]
 
 
 class LeftoversDialog(GraceDialog[tuple["Leftover", ...]]):
@@ -34,15 +40,16 @@ class LeftoversDialog(GraceDialog[tuple["Leftover", ...]]):
     """
 
     HELP = (
-        "These jobs and sandboxes were started by sessions that have ended, and still run. Space marks one to be kept "
-        "or ended, a marks all of this machine, Enter does it, Esc leaves it for later: /leftovers asks again."
+        "These jobs and sandboxes were started by sessions that have ended, and still run. {leftovers.mark} marks "
+        "one to be kept or ended, {leftovers.end_all} marks all of this machine, {leftovers.apply} does it, {back} "
+        "leaves it for later: /leftovers asks again."
     )
     DECISIONS = frozenset({"mark", "end_all", "apply"})
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "cancel", "later"),
-        Binding("space", "mark", "keep or end", priority=True),
-        Binding("a", "end_all", "end all"),
-        Binding("enter", "apply", "do it", priority=True),
+        bind("back", "cancel"),
+        bind("leftovers.mark", "mark"),
+        bind("leftovers.end_all", "end_all"),
+        bind("leftovers.apply", "apply"),
     ]
 
     def __init__(self, items: Sequence[Leftover], grace_s: float, now: Callable[[], float]) -> None:
@@ -58,7 +65,7 @@ class LeftoversDialog(GraceDialog[tuple["Leftover", ...]]):
             yield Static(summary(self._items), id="leftovers-sum", markup=False)
             yield OptionList(id="leftovers-list", compact=True, markup=False)
             yield Static(id="leftovers-effect", markup=False)
-            yield Flow(id="leftovers-keys", classes="dialog-keys")
+            yield KeyBar(KEYS, id="leftovers-keys")
 
     def on_mount(self) -> None:
         """Everything is kept until a person says otherwise."""
@@ -83,13 +90,14 @@ class LeftoversDialog(GraceDialog[tuple["Leftover", ...]]):
         self._list.add_options([Option(row(item, item.id in self._ending, now, width)) for item in self._items])
         self._list.highlighted = min(kept, len(self._items) - 1)
         self.query_one("#leftovers-effect", Static).update(self._effect())
-        self.query_one("#leftovers-keys", Flow).items = key_items(KEYS, lit=self.answers)
+        self.query_one("#leftovers-keys", KeyBar).lit = self.answers
 
     def _effect(self) -> str:
         ending = [item for item in self._items if item.id in self._ending]
         elsewhere = sum(not item.here for item in ending)
         warning = f" {elsewhere} of them may still be in use on another machine." if elsewhere else ""
-        return f"Enter ends {len(ending)} of {len(self._items)}.{warning}" if ending else "Enter keeps everything."
+        key = keymap_of(self).spoken("leftovers.apply")
+        return f"{key} ends {len(ending)} of {len(self._items)}.{warning}" if ending else f"{key} keeps everything."
 
     def action_mark(self) -> None:
         """Keeps or ends the chosen one."""

@@ -8,15 +8,16 @@ from typing import ClassVar
 
 from textual import on
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.content import Content
 from textual.widgets._input import Input
 from textual.widgets._option_list import Option, OptionList
 from textual.widgets._static import Static
 
+from ml_intern.tui.keys.keymap import bind
 from ml_intern.tui.modals.base import Dialog
-from ml_intern.tui.widgets.flow import Flow, key_items
+from ml_intern.tui.widgets.key_bar import KeyBar
 
 LABEL_CELLS = 36
 
@@ -71,13 +72,16 @@ class Pick(Dialog[str]):
         note: A line under the list.
     """
 
-    HELP = "Type a part of what you want, ↑ and ↓ move, Enter chooses, Esc leaves everything as it was."
+    HELP = (
+        "Type a part of what you want, {picker.up} and {picker.down} move, {choose} chooses, {back} leaves everything "
+        "as it was."
+    )
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "cancel", "cancel"),
-        Binding("down,ctrl+n", "move('down')", show=False),
-        Binding("up,ctrl+p", "move('up')", show=False, priority=True),
-        Binding("pagedown", "move('page_down')", show=False),
-        Binding("pageup", "move('page_up')", show=False),
+        bind("back", "cancel"),
+        bind("picker.down", "move('down')"),
+        bind("picker.up", "move('up')"),
+        bind("picker.page_down", "move('page_down')"),
+        bind("picker.page_up", "move('page_up')"),
     ]
 
     def __init__(
@@ -104,7 +108,7 @@ class Pick(Dialog[str]):
             yield Input(placeholder="type to filter", id="pick-filter", compact=True)
             yield OptionList(id="pick-list", compact=True, markup=False)
             yield Static(self._note, id="pick-note", markup=False)
-            yield Flow(key_items([("↵", "choose"), ("↑↓", "move"), ("esc", "leave")]), classes="dialog-keys")
+            yield KeyBar([("{choose}", "choose"), ("{picker.up}{picker.down}", "move"), ("{back}", "leave")])
 
     def on_mount(self) -> None:
         """Begins at what is in use."""

@@ -9,17 +9,18 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.content import Content
 from textual.widgets._input import Input
 from textual.widgets._static import Static
 from textual.widgets._text_area import TextArea
 
+from ml_intern.tui.keys.keymap import bind
 from ml_intern.tui.modals.base import Dialog
 from ml_intern.tui.modals.editor import edit_outside
-from ml_intern.tui.widgets.flow import Flow, key_items
 from ml_intern.tui.widgets.form import TextField
+from ml_intern.tui.widgets.key_bar import KeyBar
 
 FIELDS = (
     ("hardware_flavor", "hardware"),
@@ -27,7 +28,12 @@ FIELDS = (
     ("dependencies", "packages"),
     ("script_args", "arguments"),
 )
-KEYS = [("ctrl+s", "put it into the prompt"), ("tab", "fields"), ("ctrl+e", "your editor"), ("esc", "leave")]
+KEYS = [
+    ("{form.done}", "put it into the prompt"),
+    ("{fields}", "fields"),
+    ("{form.editor}", "your editor"),
+    ("{back}", "leave"),
+]
 
 
 @dataclass(slots=True)
@@ -100,13 +106,13 @@ class Rerun(Dialog[str]):
     """
 
     HELP = (
-        "Edit the script and the parameters. Ctrl+S puts the request into the prompt, where Enter sends it; the agent "
-        "submits the job and asks for approval as ever. Nothing runs before that."
+        "Edit the script and the parameters. {form.done} puts the request into the prompt, where {prompt.send} sends "
+        "it; the agent submits the job and asks for approval as ever. Nothing runs before that."
     )
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "cancel", "leave", priority=True),
-        Binding("ctrl+s", "done", "put it into the prompt", priority=True),
-        Binding("ctrl+e", "edit_outside", "your editor", priority=True),
+        bind("back", "cancel", above=True),
+        bind("form.done", "done"),
+        bind("form.editor", "edit_outside"),
     ]
 
     def __init__(self, request: Request) -> None:
@@ -128,7 +134,7 @@ class Rerun(Dialog[str]):
             with Vertical(id="rerun-fields"):
                 for name, label in FIELDS:
                     yield TextField(label, request.fields.get(name, ""), id=f"rerun-{name}")
-            yield Flow(key_items(KEYS), classes="dialog-keys")
+            yield KeyBar(KEYS)
 
     def on_mount(self) -> None:
         """The script can be edited at once."""

@@ -7,13 +7,14 @@ from typing import ClassVar
 
 from textual import on
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.widgets._input import Input
 from textual.widgets._static import Static
 
+from ml_intern.tui.keys.keymap import bind, keymap_of
 from ml_intern.tui.modals.base import Dialog
-from ml_intern.tui.widgets.flow import Flow, key_items
+from ml_intern.tui.widgets.key_bar import KeyBar
 
 
 class SaveAs(Dialog[tuple[Path, bool]]):
@@ -24,8 +25,11 @@ class SaveAs(Dialog[tuple[Path, bool]]):
         suggestion: The path to begin with.
     """
 
-    HELP = "Type a path, Enter saves, Esc leaves. A file that exists is only overwritten when you press Enter twice."
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "cancel", "leave")]
+    HELP = (
+        "Type a path, {choose} saves, {back} leaves. A file that exists is only overwritten when you press {choose} "
+        "twice."
+    )
+    BINDINGS: ClassVar[list[BindingType]] = [bind("back", "cancel")]
 
     def __init__(self, title: str, suggestion: Path) -> None:
         super().__init__()
@@ -39,7 +43,7 @@ class SaveAs(Dialog[tuple[Path, bool]]):
             frame.border_title = self._title
             yield Input(_short(self._suggestion), id="save-as-path", compact=True, select_on_focus=False)
             yield Static(id="save-as-note", markup=False)
-            yield Flow(key_items([("↵", "save"), ("esc", "leave")]), classes="dialog-keys")
+            yield KeyBar([("{choose}", "save"), ("{back}", "leave")])
 
     def on_mount(self) -> None:
         """The path can be edited at once."""
@@ -56,7 +60,8 @@ class SaveAs(Dialog[tuple[Path, bool]]):
             self._say(f"There is no directory {path.parent}.")
         elif path.exists() and path != self._warned:
             self._warned = path
-            self._say("This file exists. Press Enter again to overwrite it, or change the name.")
+            again = keymap_of(self).tell("Press {choose} again to overwrite it, or change the name.")
+            self._say(f"This file exists. {again}")
         else:
             self.dismiss((path, path == self._warned))
 

@@ -63,9 +63,10 @@ class ChatPane(Vertical):
     """
 
     HELP = (
-        "The conversation. ↑ ↓ PgUp PgDn scroll; End follows what is being written; [ and ] go from prompt to prompt; "
-        "} and { go to the next and previous error; t opens and closes thoughts. Ctrl+Y copies the message in view, "
-        "Ctrl+K the newest code block, again the one before. Select with the mouse, Ctrl+C copies."
+        "The conversation. {move} {page} scroll; {last} follows what is being written; {chat.prompt_before} and "
+        "{chat.prompt_after} go from prompt to prompt; {chat.error_after} and {chat.error_before} go to the next and "
+        "previous error; {chat.thoughts} opens and closes thoughts. {chat.copy} copies the message in view, "
+        "{chat.copy_code} the newest code block, again the one before. Select with the mouse, {copy} copies."
     )
 
     def __init__(

@@ -12,12 +12,13 @@ from textual.containers import Vertical
 from ml_intern.tui import messages
 from ml_intern.tui.job_book import JobBook
 from ml_intern.tui.job_rows import row_of_known
+from ml_intern.tui.keys.keymap import keymap_of
 from ml_intern.tui.widgets.job_list import JobList
-from ml_intern.tui.widgets.lines import Line, Run, wrap
+from ml_intern.tui.widgets.lines import Run, wrap
 from ml_intern.tui.widgets.painted import Painted
 from ml_intern.tui.widgets.text import count
 
-EMPTY = "Jobs that the agent runs appear here. F3 shows those of the account too."
+EMPTY = "Jobs that the agent runs appear here. {jobs} shows those of the account too."
 
 
 class JobsPane(Vertical):
@@ -32,7 +33,8 @@ class JobsPane(Vertical):
 
     HELP = (
         "The jobs of this session: ▸ running, ✓ completed, ✗ failed, ⊘ cancelled; below each its time, its cost, the "
-        "newest loss and its course. ↑ and ↓ choose one, Enter opens the Jobs screen at it; F3 opens it from anywhere."
+        "newest loss and its course. {list.up} and {list.down} choose one, {list.open} opens the Jobs screen at it; "
+        "{jobs} opens it from anywhere."
     )
 
     def __init__(self, clock: Callable[[], float] = time.time, *, id: str | None = None) -> None:  # noqa: A002 - Textual's name
@@ -50,7 +52,7 @@ class JobsPane(Vertical):
 
     def on_mount(self) -> None:
         """Begins empty."""
-        self._empty.paint(_empty_lines)
+        self._empty.paint(lambda width, _height: wrap([Run(keymap_of(self).tell(EMPTY), "muted")], width))
         self.refresh_rows()
 
     @property
@@ -92,7 +94,3 @@ class JobsPane(Vertical):
     @on(JobList.Moved)
     def _keep(self, event: JobList.Moved) -> None:
         event.stop()
-
-
-def _empty_lines(width: int, _height: int) -> list[Line]:
-    return wrap([Run(EMPTY, "muted")], width)

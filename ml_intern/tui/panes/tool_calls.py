@@ -25,7 +25,8 @@ class ToolCallsPane(Vertical):
     HELP = (
         "The tool calls: ○ asked for, ▸ running, ✓ done, ✗ failed, ⊘ rejected or stopped; then the tool, what it was "
         "called with, and how long it took. ⚑ stands at calls that follow words found outside, and not yours. "
-        "↑ and ↓ choose one, Enter or Ctrl+O shows it in full."
+        "{calls.up} and {calls.down} choose one, {calls.open} or {call} shows "
+        "it in full; {calls.fold} opens and closes what it has told."
     )
 
     def __init__(

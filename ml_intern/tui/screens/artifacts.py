@@ -7,16 +7,17 @@ from typing import TYPE_CHECKING, ClassVar
 
 from textual import events
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.content import Content
 from textual.widgets._option_list import Option, OptionList
 from textual.widgets._static import Static
 
 from ml_intern.core.artifacts import ArtifactError, Artifacts
+from ml_intern.tui.keys.keymap import bind
 from ml_intern.tui.modals.confirm import Confirm
 from ml_intern.tui.ports import ArtifactCare, ArtifactView
 from ml_intern.tui.widgets.backdrop import Backdrop
-from ml_intern.tui.widgets.flow import Flow, key_items
+from ml_intern.tui.widgets.key_bar import KeyBar
 from ml_intern.tui.widgets.text import cells, count, fit, one_line, pad
 
 if TYPE_CHECKING:
@@ -27,7 +28,14 @@ VISIBILITY_CELLS = 8
 SIZE_CELLS = 9
 STATE_CELLS = 20
 GAP = "  "
-KEYS = [("↑↓", "choose"), ("↵ o", "open"), ("c", "copy link"), ("d", "delete"), ("r", "look again"), ("esc", "back")]
+KEYS = [
+    ("{move}", "choose"),
+    ("{item.open}", "open"),
+    ("{item.copy}", "copy link"),
+    ("{item.delete}", "delete"),
+    ("{item.look}", "look again"),
+    ("{back}", "back"),
+]
 STOPPED_NOT_DELETED = frozenset({"job", "sandbox"})
 NOTHING_YET = (
     "This session has put nothing on the Hub yet. Models, data sets, Spaces, buckets and jobs appear here with their "
@@ -46,15 +54,16 @@ class ArtifactsScreen(Backdrop[None]):
 
     AUTO_FOCUS = "#artifacts"
     HELP = (
-        "What this session has made on the Hub. Enter or o opens the page in a browser, c copies its address, d "
-        "deletes it after two questions, r looks at the Hub again."
+        "What this session has made on the Hub. {item.open:2} opens the page in a browser, {item.copy} copies its "
+        "address, {item.delete} deletes it after two questions, {item.look} looks at the Hub again."
     )
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,q", "back", "back"),
-        Binding("o,enter", "open", "open", priority=True),
-        Binding("c", "copy", "copy link"),
-        Binding("d", "delete", "delete"),
-        Binding("r", "look", "look again"),
+        bind("back", "back"),
+        bind("leave", "back"),
+        bind("item.open", "open"),
+        bind("item.copy", "copy"),
+        bind("item.delete", "delete"),
+        bind("item.look", "look"),
     ]
 
     def __init__(self, past: Sequence[EventBase], care: ArtifactCare | None, grace_s: float = 0.0) -> None:
@@ -73,7 +82,7 @@ class ArtifactsScreen(Backdrop[None]):
         yield Static(id="artifacts-sums", markup=False)
         yield Static(NOTHING_YET, id="artifacts-none", markup=False)
         yield OptionList(id="artifacts", compact=True, markup=False)
-        yield Flow(key_items(KEYS), id="artifacts-keys", classes="dialog-keys")
+        yield KeyBar(KEYS, id="artifacts-keys")
 
     def on_mount(self) -> None:
         """What the session knows at once, what the Hub says a little later."""

@@ -10,6 +10,7 @@ from textual.screen import Screen
 from ml_intern.options import DEMO_MODEL
 from ml_intern.tui import messages
 from ml_intern.tui.commands import COMMANDS, Command
+from ml_intern.tui.keys.keymap import keymap_of
 from ml_intern.tui.screens import pickers
 from ml_intern.tui.setup import FindModels, no_models
 from ml_intern.tui.state import SessionState
@@ -41,7 +42,7 @@ class Chooser:
         app = self._screen.app
         match subject:
             case "command":
-                app.push_screen(pickers.command_picker(state), self._run_picked)
+                app.push_screen(pickers.command_picker(state, keymap_of(self._screen)), self._run_picked)
             case "model":
                 self._pick_model(state)
             case "mode":

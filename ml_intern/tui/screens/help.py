@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
 from textual.screen import Screen
@@ -14,25 +14,18 @@ from textual.widget import Widget
 from textual.widgets._static import Static
 
 from ml_intern.tui.commands import COMMANDS
+from ml_intern.tui.keys.actions import ACTIONS
+from ml_intern.tui.keys.keymap import bind, keymap_of
+from ml_intern.tui.keys.names import shown
 from ml_intern.tui.modals.base import Dialog
-from ml_intern.tui.widgets.flow import Flow, key_items
+from ml_intern.tui.widgets.key_bar import KeyBar
 
-KEYS: tuple[tuple[str, str], ...] = (
-    ("enter", "send the prompt; while the agent works: queue it"),
-    ("shift+enter  ctrl+j", "new line in the prompt"),
-    ("↑ ↓", "earlier and later prompts, at the edges of the text"),
-    ("esc", "interrupt the turn; without one: back to the prompt"),
-    ("tab  shift+tab", "next and previous pane"),
-    ("alt+1 2 3 4", "chat, tools, plan, jobs: the only one shown on a narrow screen; 1 2 3 4 outside the prompt"),
-    ("ctrl+o", "the chosen tool call in full"),
-    ("f2", "sessions: find, review, go on with"),
-    ("f3", "jobs: curves, logs, comparison"),
-    ("ctrl+p", "all commands"),
-    ("f4", "what was spent"),
-    ("ctrl+c", "copy the selection; otherwise interrupt, twice: quit"),
-    ("ctrl+d", "quit, in an empty prompt"),
-    ("f1", "this help"),
+SHOWN = (
+    *("prompt.send", "prompt.newline", "prompt.older", "prompt.newer", "interrupt", "fields"),
+    *("pane.chat", "pane.tools", "pane.plan", "pane.jobs", "call", "sessions", "jobs", "spend"),
+    *("commands", "history", "editor", "copy", "prompt.quit", "help"),
 )
+"""The keys that the help lists; /keys has all of them."""
 
 
 def about(focused: Widget | None, screen: Screen[object]) -> str:
@@ -40,7 +33,7 @@ def about(focused: Widget | None, screen: Screen[object]) -> str:
     candidates: list[object] = list(focused.ancestors_with_self) if focused is not None else []
     for candidate in [*candidates, screen]:
         if text := getattr(candidate, "HELP", ""):
-            return str(text)
+            return keymap_of(screen).tell(str(text))
     return ""
 
 
@@ -51,7 +44,12 @@ class HelpScreen(Dialog[None]):
         topic: Text about what has the focus.
     """
 
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,f1,q,enter", "cancel", "close", priority=True)]
+    BINDINGS: ClassVar[list[BindingType]] = [
+        bind("back", "cancel", above=True),
+        bind("leave", "cancel", above=True),
+        bind("help", "cancel"),
+        bind("choose", "cancel", above=True),
+    ]
 
     def __init__(self, topic: str) -> None:
         super().__init__()
@@ -63,7 +61,7 @@ class HelpScreen(Dialog[None]):
             frame.border_title = "help"
             with VerticalScroll(id="help-body"):
                 yield Static(id="help-text", markup=False)
-            yield Flow(key_items([("↑↓", "scroll"), ("esc", "close")]), classes="dialog-keys")
+            yield KeyBar([("{move}", "scroll"), ("{back}", "close")])
 
     def on_mount(self) -> None:
         """The text scrolls at once."""
@@ -76,12 +74,14 @@ class HelpScreen(Dialog[None]):
 
     def _text(self, width: int) -> Content:
         here = [Content.styled("here", "$accent bold"), Content(self._topic), Content("")] if self._topic else []
+        keymap = keymap_of(self)
+        keys = [(" ".join(map(shown, keymap.keys(name)[:2])) or "–", ACTIONS[name].does) for name in SHOWN]
         commands = [(command.usage, command.help + _also(command.aliases)) for command in COMMANDS]
         return Content("\n").join(
             [
                 *here,
                 Content.styled("keys", "$accent bold"),
-                *_table(KEYS, width),
+                *_table(keys, width),
                 Content(""),
                 Content.styled("commands", "$accent bold"),
                 *_table(commands, width),

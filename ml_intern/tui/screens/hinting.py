@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from ml_intern.tui.state import SessionState
-from ml_intern.tui.widgets.hints import Key
+from ml_intern.tui.widgets.key_bar import Hint
 
-PANE_KEYS: dict[str, tuple[Key, ...]] = {
-    "chat": (("↑↓", "scroll"), ("end", "follow")),
-    "tools": (("↑↓", "choose"), ("↵", "detail")),
-    "plan": (("↑↓", "scroll"),),
-    "jobs": (("↑↓", "choose"), ("↵", "curves and log")),
-    "prompt": (("↵", "send"),),
+PANE_KEYS: dict[str, tuple[Hint, ...]] = {
+    "chat": (("{move}", "scroll"), ("{last}", "follow")),
+    "tools": (("{calls.up}{calls.down}", "choose"), ("{calls.open}", "detail")),
+    "plan": (("{move}", "scroll"),),
+    "jobs": (("{list.up}{list.down}", "choose"), ("{list.open}", "curves and log")),
 }
 
 
-def keys_now(state: SessionState, where: str, *, has_text: bool, has_calls: bool, narrow: bool) -> list[Key]:
+def keys_now(state: SessionState, where: str, *, has_text: bool, has_calls: bool, narrow: bool) -> list[Hint]:
     """The keys to offer.
 
     Args:
@@ -24,21 +23,21 @@ def keys_now(state: SessionState, where: str, *, has_text: bool, has_calls: bool
         has_calls: There are tool calls to look at.
         narrow: Only one pane fits.
     """
-    keys: list[Key] = []
+    keys: list[Hint] = []
     if state.running:
-        keys.append(("esc", "interrupt"))
+        keys.append(("{interrupt}", "interrupt"))
     elif where != "prompt":
-        keys.append(("esc", "prompt"))
+        keys.append(("{interrupt}", "prompt"))
     if where == "prompt":
         if has_text:
-            keys.append(("↵", "queue" if state.running or not state.ready else "send"))
+            keys.append(("{prompt.send}", "queue" if state.running or not state.ready else "send"))
     else:
         keys.extend(PANE_KEYS[where])
-    keys.append(("ctrl+p", "commands"))
+    keys.append(("{commands}", "commands"))
     if has_calls and where != "tools":
-        keys.append(("ctrl+o", "detail"))
-    keys.append(("alt+1 2 3 4", "panes") if narrow else ("tab", "panes"))
+        keys.append(("{call}", "detail"))
+    keys.append(("{pane.chat} {pane.tools} {pane.plan} {pane.jobs}", "panes") if narrow else ("{fields}", "panes"))
     if state.jobs and where != "jobs":
-        keys.append(("f3", "jobs"))
-    keys.append(("f1", "help"))
+        keys.append(("{jobs}", "jobs"))
+    keys.append(("{help}", "help"))
     return keys

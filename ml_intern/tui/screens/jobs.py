@@ -7,13 +7,14 @@ from typing import ClassVar
 
 from textual import events, on
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.timer import Timer
 from textual.widgets._input import Input
 
 from ml_intern.core.jobs import JobInfo
+from ml_intern.tui.keys.keymap import bind, keymap_of
 from ml_intern.tui.screens import jobs_text as words
 from ml_intern.tui.screens.jobs_board import MARKS_AT_MOST, JobsBoard
 from ml_intern.tui.screens.jobs_compare import CompareScreen
@@ -21,9 +22,9 @@ from ml_intern.tui.screens.jobs_deeds import JobDeeds
 from ml_intern.tui.screens.jobs_feed import JobFeed
 from ml_intern.tui.widgets.backdrop import Backdrop
 from ml_intern.tui.widgets.charts import Charts
-from ml_intern.tui.widgets.flow import Flow, key_items
 from ml_intern.tui.widgets.job_list import JobList
 from ml_intern.tui.widgets.job_log import JobLog
+from ml_intern.tui.widgets.key_bar import KeyBar
 from ml_intern.tui.widgets.lines import Line
 from ml_intern.tui.widgets.painted import Painted, PartsLine
 from ml_intern.tui.widgets.text import count
@@ -34,11 +35,18 @@ PAINT_S = 0.1
 TICK_S = 1.0
 LIST_SHARE = 0.35
 
-SCOPE_KEY = ("a", "session or account")
-LIST_KEYS = [("↵", "log"), SCOPE_KEY, ("space", "mark"), ("x", "compare")]
-JOB_KEYS = [("c", "cancel"), ("o", "browser"), ("r", "rerun"), ("y", "copy id"), ("e", "export log"), ("g", "load")]
-LOG_KEYS = [("/", "search"), ("n N", "next, previous"), ("f", "follow")]
-CHART_KEYS = [("[ ]", "curves"), ("l", "log scale")]
+SCOPE_KEY = ("{jobs.scope}", "session or account")
+LIST_KEYS = [("{list.open}", "log"), SCOPE_KEY, ("{jobs.mark}", "mark"), ("{jobs.compare}", "compare")]
+JOB_KEYS = [
+    ("{jobs.cancel}", "cancel"),
+    ("{jobs.browse}", "browser"),
+    ("{jobs.rerun}", "rerun"),
+    ("{jobs.copy_id}", "copy id"),
+    ("{jobs.export}", "export log"),
+    ("{jobs.load}", "load"),
+]
+LOG_KEYS = [("{find}", "search"), ("{find.next} {find.before}", "next, previous"), ("{jobs.follow}", "follow")]
+CHART_KEYS = [("{chart.before} {chart.after}", "curves"), ("{chart.log}", "log scale")]
 
 
 class JobsScreen(Backdrop[str | None]):
@@ -51,29 +59,31 @@ class JobsScreen(Backdrop[str | None]):
 
     AUTO_FOCUS = "#jobs-list"
     HELP = (
-        "Jobs of this session or of the account. ↑ ↓ choose one, Enter goes to its log, Esc back. Space marks two to "
-        "five jobs, x compares them. c cancels, o opens the browser, r runs it again with edits, y copies the id and Y "
-        "the address, e saves the log, g shows the load, / searches the log, [ and ] change the curve, l its scale."
+        "Jobs of this session or of the account. {move} choose one, {list.open} goes to its log, {back} back. "
+        "{jobs.mark} marks two to five jobs, {jobs.compare} compares them. {jobs.cancel} cancels, {jobs.browse} opens "
+        "the browser, {jobs.rerun} runs it again with edits, {jobs.copy_id} copies the id and {jobs.copy_address} the "
+        "address, {jobs.export} saves the log, {jobs.load} shows the load, {find} searches the log, {chart.before} and "
+        "{chart.after} change the curve, {chart.log} its scale."
     )
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "back", "back"),
-        Binding("f3,q", "leave", "leave", show=False),
-        Binding("a", "scope", "session or account"),
-        Binding("space", "mark", "mark"),
-        Binding("x", "compare", "compare"),
-        Binding("c", "cancel_job", "cancel"),
-        Binding("o", "browse", "browser"),
-        Binding("r", "rerun", "rerun"),
-        Binding("y", "copy('id')", "copy id"),
-        Binding("Y", "copy('address')", "copy address"),
-        Binding("e", "export", "export log"),
-        Binding("g", "load", "load"),
-        Binding("slash", "search", "search"),
-        Binding("n", "next(1)", "next"),
-        Binding("N", "next(-1)", "previous"),
-        Binding("right_square_bracket", "chart(1)", "next curve"),
-        Binding("left_square_bracket", "chart(-1)", "previous curve"),
-        Binding("l", "log_scale", "log scale"),
+        bind("back", "back"),
+        bind("leave", "leave"),
+        bind("jobs.scope", "scope"),
+        bind("jobs.mark", "mark"),
+        bind("jobs.compare", "compare"),
+        bind("jobs.cancel", "cancel_job"),
+        bind("jobs.browse", "browse"),
+        bind("jobs.rerun", "rerun"),
+        bind("jobs.copy_id", "copy('id')"),
+        bind("jobs.copy_address", "copy('address')"),
+        bind("jobs.export", "export"),
+        bind("jobs.load", "load"),
+        bind("find", "search"),
+        bind("find.next", "next(1)"),
+        bind("find.before", "next(-1)"),
+        bind("chart.after", "chart(1)"),
+        bind("chart.before", "chart(-1)"),
+        bind("chart.log", "log_scale"),
     ]
 
     def __init__(self, board: JobsBoard, chosen: str = "") -> None:
@@ -104,7 +114,7 @@ class JobsScreen(Backdrop[str | None]):
                     box.border_title = "log"
                     yield JobLog(id="jobs-log")
         yield Input(id="jobs-search", placeholder="search the log", compact=True)
-        yield Flow(id="jobs-keys", classes="dialog-keys")
+        yield KeyBar(id="jobs-keys")
 
     def on_mount(self) -> None:
         """Shows what the session knows, then asks the backend."""
@@ -178,7 +188,8 @@ class JobsScreen(Backdrop[str | None]):
         elif not board.loaded:
             texts = ("Looking for jobs …",)
         else:
-            texts = words.NO_SESSION_JOBS if board.scope == "session" else words.NO_JOBS
+            nothing = words.NO_SESSION_JOBS if board.scope == "session" else words.NO_JOBS
+            texts = tuple(map(keymap_of(self).tell, nothing))
         note.display = bool(texts)
         note.paint(lambda width, _height: words.empty_lines(texts, width))
 
@@ -193,7 +204,9 @@ class JobsScreen(Backdrop[str | None]):
         if feed is not None and feed.complete and not len(feed.store):
             lines = "empty"
         box.border_title = Content(f"log · {lines}{finds}")  # a string would be read as markup
-        box.border_subtitle = "" if self._log.following or not len(self._log) else "f follows"
+        box.border_subtitle = (
+            "" if self._log.following or not len(self._log) else keymap_of(self).fill("{jobs.follow} follows")
+        )
 
     def _card(self, width: int, _height: int) -> list[Line]:
         info = self._info
@@ -210,7 +223,7 @@ class JobsScreen(Backdrop[str | None]):
         keys += CHART_KEYS if self._charts.names and not (narrow and in_list) else []
         if self.has_class("-empty"):
             keys = [SCOPE_KEY]
-        self.query_one("#jobs-keys", Flow).items = key_items([*keys, ("esc", "back")])
+        self.query_one("#jobs-keys", KeyBar).show([*keys, ("{back}", "back")])
 
     @property
     def _info(self) -> JobInfo | None:
@@ -312,7 +325,9 @@ class JobsScreen(Backdrop[str | None]):
         if len(keys) == 1 and self._list.cursor and self._list.cursor not in keys:
             keys.append(self._list.cursor)
         if len(keys) < 2:
-            self.notify("Mark two to five jobs with the space bar first.", severity="warning", markup=False)
+            self.notify(
+                keymap_of(self).tell("Mark two to five jobs with {jobs.mark} first."), severity="warning", markup=False
+            )
         else:
             self._comparing = True
             self.app.push_screen(CompareScreen(self._board, keys), self._end_comparison)

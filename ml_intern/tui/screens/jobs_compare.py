@@ -8,10 +8,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.timer import Timer
 
 from ml_intern.core.metrics import Curve
+from ml_intern.tui.keys.keymap import bind
 from ml_intern.tui.screens import jobs_text as words
 from ml_intern.tui.screens.jobs_board import JobsBoard
 from ml_intern.tui.screens.jobs_feed import JobFeed
@@ -19,7 +20,7 @@ from ml_intern.tui.widgets.backdrop import Backdrop
 from ml_intern.tui.widgets.charts import Charts
 from ml_intern.tui.widgets.detail import LineView
 from ml_intern.tui.widgets.display import BLANK_PIECE, LinesPiece, title_piece
-from ml_intern.tui.widgets.flow import Flow, key_items
+from ml_intern.tui.widgets.key_bar import KeyBar
 from ml_intern.tui.widgets.line import Part
 from ml_intern.tui.widgets.lines import Line, Run
 from ml_intern.tui.widgets.painted import PartsLine
@@ -28,7 +29,13 @@ from ml_intern.tui.widgets.tables import Cell, table_lines
 from ml_intern.tui.widgets.text import clock_span, fit, money, one_line
 
 PAINT_S = 0.3
-KEYS = [("[ ]", "curves"), ("l", "log scale"), ("↑↓", "scroll"), ("d", "all or only differences"), ("esc", "back")]
+KEYS = [
+    ("{chart.before} {chart.after}", "curves"),
+    ("{chart.log}", "log scale"),
+    ("{move}", "scroll"),
+    ("{compare.all}", "all or only differences"),
+    ("{back}", "back"),
+]
 VALUE_CELLS = 40
 LETTERS = "ABCDE"
 
@@ -43,15 +50,17 @@ class CompareScreen(Backdrop[None]):
 
     AUTO_FOCUS = "#compare-tables"
     HELP = (
-        "The marked jobs, each with a letter. [ and ] change the curve, l its scale, d shows what they have in common "
-        "too, ↑ and ↓ scroll the tables, Esc goes back."
+        "The marked jobs, each with a letter. {chart.before} and {chart.after} change the curve, {chart.log} its "
+        "scale, {compare.all} shows what they have in common too, {move} scroll the tables, {back} goes back."
     )
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,q,x", "back", "back"),
-        Binding("right_square_bracket", "chart(1)", "next curve"),
-        Binding("left_square_bracket", "chart(-1)", "previous curve"),
-        Binding("l", "log_scale", "log scale"),
-        Binding("d", "all", "all or only differences"),
+        bind("back", "back"),
+        bind("leave", "back"),
+        bind("jobs.compare", "back"),
+        bind("chart.after", "chart(1)"),
+        bind("chart.before", "chart(-1)"),
+        bind("chart.log", "log_scale"),
+        bind("compare.all", "all"),
     ]
 
     def __init__(self, board: JobsBoard, keys: Sequence[str]) -> None:
@@ -69,7 +78,7 @@ class CompareScreen(Backdrop[None]):
         yield PartsLine(id="compare-head")
         yield Charts(letters=True, id="compare-charts")
         yield LineView(id="compare-tables")
-        yield Flow(key_items(KEYS), id="compare-keys", classes="dialog-keys")
+        yield KeyBar(KEYS, id="compare-keys")
 
     def on_mount(self) -> None:
         """Begins to read all of them."""

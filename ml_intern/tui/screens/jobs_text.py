@@ -19,7 +19,7 @@ BAR_CELLS = 24
 NO_SESSION_JOBS = (
     "No jobs in this session yet.",
     "Ask for one in the prompt, for example: train a small classifier on my data, as a job.",
-    "a shows all jobs of the account and of this machine, esc goes back.",
+    "{jobs.scope} shows all jobs of the account and of this machine, {back} goes back.",
 )
 NO_JOBS = (
     "No jobs yet, here or on the account.",

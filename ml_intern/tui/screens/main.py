@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import events, on
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
 
 from ml_intern.tui import leaving, messages
-from ml_intern.tui.commands import Command, UsageError, parse
+from ml_intern.tui.commands import COMMANDS, Command, UsageError, parse
+from ml_intern.tui.keys.keymap import bind, keymap_of
 from ml_intern.tui.panes.chat import ChatPane
 from ml_intern.tui.panes.jobs import JobsPane
 from ml_intern.tui.panes.plan import PlanPane
@@ -53,14 +54,15 @@ class MainScreen(Backdrop[None]):
 
     AUTO_FOCUS = "#prompt"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "escape", "interrupt, or back to the prompt"),
-        Binding("ctrl+o", "open_call", "tool call in full"),
-        Binding("f4", "show_spending", "spend"),
-        Binding("ctrl+r", "search_history", "earlier prompts"),
-        Binding("ctrl+g", "edit_prompt", "prompt in your editor"),
-        *(Binding(f"alt+{number}", f"show_tab('{name}')", name) for number, name in enumerate(TABS, 1)),
+        bind("interrupt", "escape"),
+        bind("call", "open_call"),
+        bind("spend", "show_spending"),
+        bind("history", "search_history"),
+        bind("editor", "edit_prompt"),
+        *(bind(f"pane.{name}", f"show_tab('{name}')") for name in TABS),
+        *(bind(f"/{command.name}", f"command('{command.name}')") for command in COMMANDS if not command.action),
     ]
-    HELP = "The chat, the tool calls and the plan of one conversation. Tab moves between them and the prompt."
+    HELP = "The chat, the tool calls and the plan of one conversation. {fields} moves between them and the prompt."
 
     def __init__(self, *, practice: bool = False, clock: Callable[[], float] = time.time) -> None:
         super().__init__()
@@ -221,7 +223,7 @@ class MainScreen(Backdrop[None]):
     def _run_own(self, command: str, typed: str) -> None:
         """Runs a command of the person's own, whatever the agent does meanwhile."""
         if self._shell.running:
-            self._refuse("A command of yours is running. Esc stops it.", typed)
+            self._refuse("A command of yours is running. {interrupt} stops it.", typed)
         elif not self.state.workdir:
             self._refuse("The agent is still starting; its workspace is not known yet.", typed)
         else:
@@ -238,7 +240,7 @@ class MainScreen(Backdrop[None]):
             self._refuse(str(error), typed)
 
     def _refuse(self, why: str, typed: str) -> None:
-        self.notify(why, severity="warning", markup=False)
+        self.notify(keymap_of(self).tell(why), severity="warning", markup=False)
         if typed and not self._composer.prompt.text:
             self._composer.prompt.fill(typed)
 
@@ -323,6 +325,10 @@ class MainScreen(Backdrop[None]):
         """Opens the prompt in the person's own editor."""
         edit_prompt(self.app, self._composer.prompt)
 
+    def action_command(self, name: str) -> None:
+        """Carries out a command that a person gave a key to."""
+        self.run_command(next(command for command in COMMANDS if command.name == name))
+
     def action_show_spending(self) -> None:
         """Opens the spend screen."""
         self.post_message(messages.ShowSpending())
@@ -388,7 +394,8 @@ class MainScreen(Backdrop[None]):
         self._tabs.note("tools", self._tools.summary)
         self._tabs.note("plan", self._plan.summary)
         self._tabs.note("jobs", self._jobs.summary)
-        self._tools.border_subtitle = f"alt+4 · {self._jobs.summary}" if self._jobs.summary else ""
+        key = keymap_of(self).shown("pane.jobs")
+        self._tools.border_subtitle = " · ".join(filter(None, [key, jobs])) if (jobs := self._jobs.summary) else ""
         if (title := window_title(self.state)) != self._title:
             self._title = title
             self.post_message(messages.TitleChanged(title))
@@ -435,7 +442,7 @@ class MainScreen(Backdrop[None]):
     @property
     def doubt(self) -> str:
         """What to ask before the app is left, or empty."""
-        return leaving.question(self.state.running, self._jobs_watch.detached)
+        return keymap_of(self).tell(leaving.question(self.state.running, self._jobs_watch.detached))
 
 
 _REACTIONS: dict[type[messages.AgentMessage], Callable[[MainScreen, Any], None]] = {

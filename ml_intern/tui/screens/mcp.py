@@ -7,17 +7,18 @@ from typing import ClassVar
 
 from textual import on
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.content import Content
 from textual.widgets._option_list import Option, OptionList
 from textual.widgets._static import Static
 
 from ml_intern.core.config import ConfigError
+from ml_intern.tui.keys.keymap import STANDARD, Keymap, bind, keymap_of
 from ml_intern.tui.modals.add_server import AddServer
 from ml_intern.tui.ports import McpCare, McpServerView, McpToolView
 from ml_intern.tui.widgets.backdrop import Backdrop
 from ml_intern.tui.widgets.detail import LineView
-from ml_intern.tui.widgets.flow import Flow, key_items
+from ml_intern.tui.widgets.key_bar import KeyBar
 from ml_intern.tui.widgets.text import cells, count, fit, one_line, pad
 
 STATES = {
@@ -32,18 +33,18 @@ TOOLS_CELLS = 9
 NAME_CELLS = 20
 GAP = "  "
 KEYS = [
-    ("↑↓", "choose"),
-    ("a", "add"),
-    ("e", "on/off"),
-    ("r", "reconnect"),
-    ("l", "log/tools"),
-    ("s", "sign in"),
-    ("o", "sign out"),
-    ("esc", "back"),
+    ("{move}", "choose"),
+    ("{mcp.add}", "add"),
+    ("{mcp.switch}", "on/off"),
+    ("{mcp.reconnect}", "reconnect"),
+    ("{mcp.log}", "log/tools"),
+    ("{mcp.sign_in}", "sign in"),
+    ("{mcp.sign_out}", "sign out"),
+    ("{back}", "back"),
 ]
 NOTHING_YET = (
-    "No MCP server is configured. Press a to add one: a program on this machine or an address. Its tools join those of "
-    "the agent as server__tool, and what they may do is asked about like everything else."
+    "No MCP server is configured. Press {mcp.add} to add one: a program on this machine or an address. Its tools join "
+    "those of the agent as server__tool, and what they may do is asked about like everything else."
 )
 
 
@@ -57,17 +58,19 @@ class McpScreen(Backdrop[None]):
 
     AUTO_FOCUS = "#servers"
     HELP = (
-        "MCP servers and their tools. e switches the chosen one on or off for good, r connects anew, l shows its log, "
-        "s signs in with your browser, o forgets the sign-in, a adds a server to your configuration."
+        "MCP servers and their tools. {mcp.switch} switches the chosen one on or off for good, {mcp.reconnect} "
+        "connects anew, {mcp.log} shows its log, {mcp.sign_in} signs in with your browser, {mcp.sign_out} forgets the "
+        "sign-in, {mcp.add} adds a server to your configuration."
     )
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,q", "back", "back"),
-        Binding("a", "add", "add"),
-        Binding("e", "switch", "on/off"),
-        Binding("r", "reconnect", "reconnect"),
-        Binding("l", "log", "log/tools"),
-        Binding("s", "sign_in", "sign in"),
-        Binding("o", "sign_out", "sign out"),
+        bind("back", "back"),
+        bind("leave", "back"),
+        bind("mcp.add", "add"),
+        bind("mcp.switch", "switch"),
+        bind("mcp.reconnect", "reconnect"),
+        bind("mcp.log", "log"),
+        bind("mcp.sign_in", "sign_in"),
+        bind("mcp.sign_out", "sign_out"),
     ]
 
     def __init__(self, care: McpCare, redact: Callable[[str], str]) -> None:
@@ -81,10 +84,10 @@ class McpScreen(Backdrop[None]):
     def compose(self) -> ComposeResult:
         """How many, the list, the chosen one, keys."""
         yield Static(id="servers-sums", markup=False)
-        yield Static(NOTHING_YET, id="servers-none", markup=False)
+        yield Static(keymap_of(self).tell(NOTHING_YET), id="servers-none", markup=False)
         yield OptionList(id="servers", compact=True, markup=False)
         yield LineView(id="server-detail")
-        yield Flow(key_items(KEYS), id="servers-keys", classes="dialog-keys")
+        yield KeyBar(KEYS, id="servers-keys")
 
     def on_mount(self) -> None:
         """Shows how things stand, and every change of it."""
@@ -136,7 +139,7 @@ class McpScreen(Backdrop[None]):
         if self._log_shown:
             lines = [f"log of {server.name}", "", *(self._care.journal(server.name) or ["Nothing yet."])]
         else:
-            lines = detail(server, self._links.get(server.name, ""))
+            lines = detail(server, self._links.get(server.name, ""), keymap_of(self))
         self._detail.show_text([self._redact(line) for line in lines])
 
     # --------------------------------------------------------------------------------------------------- acting
@@ -231,7 +234,7 @@ def row(server: McpServerView, width: int, redact: Callable[[str], str]) -> Cont
     )
 
 
-def detail(server: McpServerView, link: str) -> list[str]:
+def detail(server: McpServerView, link: str, keymap: Keymap = STANDARD) -> list[str]:
     """The chosen server in full."""
     lines = [f"{server.transport} · {server.place}"]
     if server.signed_in:
@@ -239,9 +242,11 @@ def detail(server: McpServerView, link: str) -> list[str]:
     if link:
         lines += ["", "Sign in with your browser. If it did not open, go to:", link]
     elif server.state == "sign_in":
-        lines += ["", f"{server.problem[:1].upper()}{server.problem[1:]}. Press s: your browser opens its page."]
+        way = keymap.tell("Press {mcp.sign_in}: your browser opens its page.")
+        lines += ["", f"{server.problem[:1].upper()}{server.problem[1:]}. {way}"]
     elif server.problem:
-        lines += ["", f"{server.problem[:1].upper()}{server.problem[1:]}.", "Press l for its log, r to try again."]
+        ways = keymap.tell("Press {mcp.log} for its log, {mcp.reconnect} to try again.")
+        lines += ["", f"{server.problem[:1].upper()}{server.problem[1:]}.", ways]
     if server.details:
         widest = min(44, max(cells(tool.name) for tool in server.details))
         lines += ["", *(_tool_line(tool, widest) for tool in server.details)]

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from textual.screen import Screen
 
 from ml_intern.services.person_shell import run_command
+from ml_intern.tui.keys.keymap import keymap_of
 from ml_intern.tui.panes.chat import ChatPane, Level
 from ml_intern.tui.widgets.attached import Output
 
@@ -47,9 +48,13 @@ class PersonShell:
         """Whether a command runs."""
         return self._worker is not None and not self._worker.is_finished
 
+    @property
+    def _running(self) -> str:
+        return f"running · {keymap_of(self._screen).fill('{interrupt} stops it')}"
+
     def start(self, command: str, workspace: Path) -> None:
         """Runs a command in the workspace."""
-        row = self._chat.show_output(f"! {command}\nrunning · esc stops it")
+        row = self._chat.show_output(f"! {command}\n{self._running}")
         self._worker = self._screen.run_worker(
             self._run(command, workspace, row), name="your command", group="your command", exit_on_error=False
         )
@@ -72,7 +77,7 @@ class PersonShell:
             kept.add(piece)
             if time.monotonic() - painted >= PAINT_S:
                 painted = time.monotonic()
-                show("running · esc stops it")
+                show(self._running)
 
         try:
             code = await run_command(command, workspace, take)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from ml_intern.options import DEMO_MODEL
 from ml_intern.tui.commands import COMMANDS, EFFORTS, MODES
+from ml_intern.tui.keys.keymap import Keymap
 from ml_intern.tui.modals.pick import Choice, Pick
 from ml_intern.tui.setup import FindModels
 from ml_intern.tui.state import SessionState
@@ -14,14 +15,14 @@ from ml_intern.tui.themes import OWN_THEMES
 KEYS_HINT = "Other models need a key: export ANTHROPIC_API_KEY, OPENAI_API_KEY or HF_TOKEN and start again."
 
 
-def command_picker(state: SessionState) -> Pick:
+def command_picker(state: SessionState, keymap: Keymap) -> Pick:
     """Every command, those that cannot be used now with the reason."""
     choices = []
     for command in COMMANDS:
         objection = command.objection(state)
-        choices.append(
-            Choice(command.name, command.usage, objection or command.help, command.key, disabled=bool(objection))
-        )
+        key = keymap.shown(command.action or f"/{command.name}")
+        text = keymap.tell(objection) or command.help
+        choices.append(Choice(command.name, command.usage, text, key, disabled=bool(objection)))
     return Pick("commands", choices)
 
 

@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from textual import events, on
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
 from textual.widgets._input import Input
 from textual.widgets._static import Static
@@ -18,6 +18,7 @@ from ml_intern.sessions.replay import IDLE_S, Recording
 from ml_intern.sessions.replay_lines import Mark
 from ml_intern.sessions.store import SessionStore
 from ml_intern.tui import messages
+from ml_intern.tui.keys.keymap import bind, bind_number, keymap_of
 from ml_intern.tui.modals.pick import Choice, Pick
 from ml_intern.tui.screens import review_text as words
 from ml_intern.tui.screens.review_deeds import ReviewDeeds
@@ -34,7 +35,7 @@ LEGEND_FROM = 120
 """Columns from which on there is room to explain the signs."""
 BREATH_S = 0.02
 """How long events are folded before keys are heard again."""
-MARK_KEYS = {"e": Mark.ERROR, "a": Mark.APPROVAL, "p": Mark.PAID, "j": Mark.JOB}
+MARKS = {"error": Mark.ERROR, "approval": Mark.APPROVAL, "paid": Mark.PAID, "job": Mark.JOB}
 
 
 class ReviewScreen(Backdrop[None]):
@@ -52,34 +53,38 @@ class ReviewScreen(Backdrop[None]):
 
     AUTO_FOCUS = "#transcript"
     HELP = (
-        "A session as it was. ← → go from event to event, [ and ] from prompt to prompt, e, a, p and j to the next "
-        "error, approval, payment and job, with shift to the one before; Home and End to the ends. Space plays, "
-        f"+ and - change the speed; pauses of more than {IDLE_S:.0f} s are shortened. / searches prompts, answers, "
-        "commands and outputs, n and N go on. f limits the arrows to errors, payments, one tool … F goes on from here "
-        "in a copy, r resumes the session. ↑ ↓ scroll, Tab changes the pane, Enter shows a tool call in full."
+        "A session as it was. {review.before} {review.after} go from event to event, {review.turn_before} and "
+        "{review.turn_after} from prompt to prompt, {review.error}, {review.approval}, {review.paid} and {review.job} "
+        "to the next error, approval, payment and job, with shift to the one before; {review.first} and {review.last} "
+        "to the ends. {review.play} plays, {review.faster} and {review.slower} change the speed; pauses of more than "
+        f"{IDLE_S:.0f} s are shortened. "
+        "{find} searches prompts, answers, commands and outputs, {find.next} and {find.before} go on. {review.filter} "
+        "limits the arrows to errors, payments, one tool … {review.fork} goes on from here in a copy, {review.resume} "
+        "resumes the session. {move} scroll, {fields} changes the pane, {calls.open} shows a tool call in full."
     )
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "back", "back", priority=True),
-        Binding("q", "leave", "leave", show=False, priority=True),
-        Binding("right", "step(1)", "next event", priority=True),
-        Binding("left", "step(-1)", "previous event", priority=True),
-        Binding("right_square_bracket,ctrl+right", "turn(1)", "next turn", priority=True),
-        Binding("left_square_bracket,ctrl+left", "turn(-1)", "previous turn", priority=True),
-        Binding("home", "edge(-1)", "beginning", priority=True),
-        Binding("end", "edge(1)", "end", priority=True),
-        Binding("space", "play", "play or pause", priority=True),
-        Binding("plus,equals_sign", "speed(1)", "faster", priority=True),
-        Binding("minus", "speed(-1)", "slower", priority=True),
-        *(Binding(key, f"mark('{key}', 1)", f"next {mark.value}", priority=True) for key, mark in MARK_KEYS.items()),
-        *(Binding(key.upper(), f"mark('{key}', -1)", show=False, priority=True) for key in MARK_KEYS),
-        Binding("slash", "search", "search", priority=True),
-        Binding("n", "found(1)", "next find", priority=True),
-        Binding("N", "found(-1)", "previous find", priority=True),
-        Binding("f", "filter", "filter", priority=True),
-        Binding("F", "fork", "fork here", priority=True),
-        Binding("r", "resume", "resume", priority=True),
-        Binding("ctrl+o", "open_call", "tool call in full"),
-        *(Binding(f"{n},alt+{n}", f"show_tab('{name}')", name, show=False) for n, name in enumerate(TABS, 1)),
+        bind("back", "back", above=True),
+        bind("leave", "leave", above=True),
+        bind("review.after", "step(1)"),
+        bind("review.before", "step(-1)"),
+        bind("review.turn_after", "turn(1)"),
+        bind("review.turn_before", "turn(-1)"),
+        bind("review.first", "edge(-1)"),
+        bind("review.last", "edge(1)"),
+        bind("review.play", "play"),
+        bind("review.faster", "speed(1)"),
+        bind("review.slower", "speed(-1)"),
+        *(bind(f"review.{mark}", f"mark('{mark}', 1)") for mark in MARKS),
+        *(bind(f"review.{mark}_before", f"mark('{mark}', -1)") for mark in MARKS),
+        bind("find", "search", above=True),
+        bind("find.next", "found(1)", above=True),
+        bind("find.before", "found(-1)", above=True),
+        bind("review.filter", "filter"),
+        bind("review.fork", "fork"),
+        bind("review.resume", "resume"),
+        bind("call", "open_call"),
+        *(bind(f"pane.{name}", f"show_tab('{name}')") for name in TABS),
+        *(bind_number(number, f"show_tab('{name}')") for number, name in enumerate(TABS, 1)),
     ]
 
     def __init__(self, recording: Recording, store: SessionStore, *, seq: int | None = None, current: str = "") -> None:
@@ -191,7 +196,9 @@ class ReviewScreen(Backdrop[None]):
 
     def _show_keys(self) -> None:
         player = self._player
-        parts = words.keys(playing=player.playing, speed=player.speed, searched=self._finds is not None)
+        parts = words.keys(
+            keymap_of(self), playing=player.playing, speed=player.speed, searched=self._finds is not None
+        )
         self.query_one("#review-keys", PartsLine).parts = (parts, ())
 
     def _show_marks(self) -> None:
@@ -248,10 +255,10 @@ class ReviewScreen(Backdrop[None]):
             self._grow()
         self._go(0 if side < 0 else len(self.recording) - 1)
 
-    def action_mark(self, key: str, direction: int) -> None:
+    def action_mark(self, name: str, direction: int) -> None:
         """The next or previous error, approval, payment or job."""
         self._player.stop()
-        mark = MARK_KEYS[key]
+        mark = MARKS[name]
         steps = self.recording.marks[mark]
         if steps:
             self._go_around(steps, direction)

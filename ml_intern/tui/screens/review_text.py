@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ml_intern.sessions.replay import IDLE_S, Recording
 from ml_intern.sessions.replay_lines import Mark
+from ml_intern.tui.keys.keymap import Keymap
 from ml_intern.tui.state import SessionState
+from ml_intern.tui.widgets.key_bar import effective
 from ml_intern.tui.widgets.line import Part
 from ml_intern.tui.widgets.status_bar import status_parts
 from ml_intern.tui.widgets.text import clean, count, duration, money, one_line
@@ -191,24 +193,25 @@ def legend(timeline: Timeline) -> Parts:
     return tuple(Part(MARKS[name][0], MARKS[name][1], tail=name, rank=6) for name in names)
 
 
-def keys(*, playing: bool, speed: int, searched: bool) -> Parts:
+def keys(keymap: Keymap, *, playing: bool, speed: int, searched: bool) -> Parts:
     """The keys, the most useful first."""
     pairs = [
-        ("←→", "event"),
-        ("space", f"{'pause' if playing else 'play'} {speed}×"),
-        ("esc", "back"),
-        ("[ ]", "turn"),
-        ("e", "error"),
-        ("/", "search"),
-        *([("n N", "finds")] if searched else []),
-        ("f", "filter"),
-        ("F", "fork here"),
-        ("r", "resume"),
-        ("a p j", "approval, paid, job"),
-        ("+ -", "speed"),
-        ("f1", "help"),
+        ("{review.before}{review.after}", "event"),
+        ("{review.play}", f"{'pause' if playing else 'play'} {speed}×"),
+        ("{back}", "back"),
+        ("{review.turn_before} {review.turn_after}", "turn"),
+        ("{review.error}", "error"),
+        ("{find}", "search"),
+        *([("{find.next} {find.before}", "finds")] if searched else []),
+        ("{review.filter}", "filter"),
+        ("{review.fork}", "fork here"),
+        ("{review.resume}", "resume"),
+        ("{review.approval} {review.paid} {review.job}", "approval, paid, job"),
+        ("{review.faster} {review.slower}", "speed"),
+        ("{help}", "help"),
     ]
-    return tuple(Part(key, "$accent bold", tail=does, rank=rank) for rank, (key, does) in enumerate(pairs))
+    shown = enumerate(effective(pairs, keymap))
+    return tuple(Part(key, "$accent bold", tail=does, rank=rank) for rank, (key, does) in shown)
 
 
 def paid_in_all(recording: Recording) -> str:

@@ -12,7 +12,7 @@ from typing import ClassVar
 
 from textual import events, on
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.timer import Timer
@@ -23,13 +23,14 @@ from ml_intern.sessions.index import Details, Found, IndexUnavailableError, Sess
 from ml_intern.sessions.store import SessionStore
 from ml_intern.sessions.summary import Summary
 from ml_intern.tui import messages
+from ml_intern.tui.keys.keymap import bind, keymap_of
 from ml_intern.tui.screens import sessions_text as words_of
 from ml_intern.tui.screens.sessions_deeds import Deeds
 from ml_intern.tui.screens.sessions_shelf import Shelf
 from ml_intern.tui.state import SessionState
 from ml_intern.tui.widgets.backdrop import Backdrop
 from ml_intern.tui.widgets.detail import LineView
-from ml_intern.tui.widgets.flow import Flow, key_items
+from ml_intern.tui.widgets.key_bar import KeyBar
 from ml_intern.tui.widgets.lines import Line
 from ml_intern.tui.widgets.row_list import RowList
 
@@ -44,11 +45,18 @@ PAUSE_S = 0.1
 """The full text is searched once nothing was typed for so long."""
 SHORTEST_SEARCH = 2
 MOST_FOUND = 200
-KEYS = [("↵", "review"), ("r", "resume"), ("f", "fork"), ("e", "export"), ("t", "tag"), ("n", "rename")]
-MORE_KEYS = [("d", "delete"), ("u", "undo delete"), ("a", "here or all"), ("/", "filter"), ("esc", "back")]
-NARROW_KEYS = [("↵", "review"), ("r", "resume"), ("/", "filter"), ("a", "here or all"), ("f1", "more"), ("esc", "back")]
-FILTER_KEYS = [("↵", "review"), ("↓", "to the list"), ("tab", "here or all"), ("esc", "to the list")]
-NO_KEYS = [("a", "here or all"), ("u", "undo delete"), ("esc", "back")]
+DEEDS = ("resume", "fork", "export", "tag", "rename", "delete")
+REVIEW, SCOPE = ("{list.open}", "review"), ("{sessions.scope}", "here or all")
+FILTER, UNDO, BACK = ("{find}", "filter"), ("{sessions.undo}", "undo delete"), ("{back}", "back")
+KEYS = [REVIEW, *((f"{{sessions.{deed}}}", deed) for deed in DEEDS), UNDO, SCOPE, FILTER, BACK]
+NARROW_KEYS = [REVIEW, ("{sessions.resume}", "resume"), FILTER, SCOPE, ("{help}", "more"), BACK]
+FILTER_KEYS = [
+    ("{choose}", "review"),
+    ("{sessions.to_list}", "to the list"),
+    ("{sessions.scope_typing}", "here or all"),
+    ("{back}", "to the list"),
+]
+NO_KEYS = [SCOPE, UNDO, BACK]
 
 
 class SessionsScreen(Backdrop[None]):
@@ -64,25 +72,21 @@ class SessionsScreen(Backdrop[None]):
 
     AUTO_FOCUS = "#sessions-list"
     HELP = (
-        "Sessions, the one used last first. / filters by title, prompt, tag, model, directory and status while you "
-        "type, and finds what was said and run. a or Tab changes between this directory and all. Enter opens a session "
-        "for review, r goes on with it, f copies it, e saves it in another format, t tags it, n gives it a title, d "
-        "puts it into the trash, u brings back what was deleted."
+        "Sessions, the one used last first. {find} filters by title, prompt, tag, model, directory and status while "
+        "you type, and finds what was said and run. {sessions.scope} or {sessions.scope_typing} changes between this "
+        "directory and all. {list.open} opens a session for review, {sessions.resume} goes on with it, {sessions.fork} "
+        "copies it, {sessions.export} saves it in another format, {sessions.tag} tags it, {sessions.rename} gives it a "
+        "title, {sessions.delete} puts it into the trash, {sessions.undo} brings back what was deleted."
     )
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "back", "back"),
-        Binding("f2,q", "leave", "leave", show=False),
-        Binding("slash", "filter", "filter"),
-        Binding("a", "scope", "here or all"),
-        Binding("tab,shift+tab", "scope", "here or all", show=False, priority=True),
-        Binding("down", "to_list", "to the list", show=False),
-        Binding("r", "deed('resume')", "resume"),
-        Binding("f", "deed('fork')", "fork"),
-        Binding("e", "deed('export')", "export"),
-        Binding("t", "deed('tag')", "tag"),
-        Binding("n", "deed('rename')", "rename"),
-        Binding("d", "deed('delete')", "delete"),
-        Binding("u", "undo", "undo delete"),
+        bind("back", "back"),
+        bind("leave", "leave"),
+        bind("find", "filter"),
+        bind("sessions.scope", "scope"),
+        bind("sessions.scope_typing", "scope"),
+        bind("sessions.to_list", "to_list"),
+        *(bind(f"sessions.{deed}", f"deed('{deed}')") for deed in DEEDS),
+        bind("sessions.undo", "undo"),
     ]
 
     def __init__(
@@ -118,7 +122,7 @@ class SessionsScreen(Backdrop[None]):
         """Filter, list, preview, keys."""
         with Horizontal(id="sessions-head"):
             yield Static("sessions  ⌕", id="sessions-title", markup=False)
-            yield Input(id="sessions-filter", placeholder="/ filters", compact=True)
+            yield Input(id="sessions-filter", placeholder=keymap_of(self).fill("{find} filters"), compact=True)
             yield Static(id="sessions-scope", markup=False)
         with Horizontal(id="sessions-panes"):
             yield RowList(id="sessions-list")
@@ -126,7 +130,7 @@ class SessionsScreen(Backdrop[None]):
                 yield LineView(id="sessions-preview")
         yield Static(id="sessions-none", markup=False)
         yield Static(id="sessions-note", markup=False)
-        yield Flow(id="sessions-keys", classes="dialog-keys")
+        yield KeyBar(id="sessions-keys")
 
     def on_mount(self) -> None:
         """Looks into the index."""
@@ -261,7 +265,7 @@ class SessionsScreen(Backdrop[None]):
             here, total = self._shelf.count(self._directory), len(self._shelf)
             waiting = self._reading and not total
             texts = words_of.nothing(self._words, everywhere=self._everywhere, here=here, total=total, reading=waiting)
-            none.update("\n\n".join(texts))
+            none.update("\n\n".join(map(keymap_of(self).tell, texts)))
 
     def _show_scope(self) -> None:
         here, total = self._shelf.count(self._directory), len(self._shelf)
@@ -287,8 +291,8 @@ class SessionsScreen(Backdrop[None]):
         elif not self._rows:
             keys = NO_KEYS
         else:
-            keys = NARROW_KEYS if self.has_class("-narrow") else [*KEYS, *MORE_KEYS]
-        self.query_one("#sessions-keys", Flow).items = key_items(keys)
+            keys = NARROW_KEYS if self.has_class("-narrow") else KEYS
+        self.query_one("#sessions-keys", KeyBar).show(keys)
 
     @on(RowList.Moved)
     def _move(self) -> None:
@@ -422,7 +426,7 @@ class SessionsScreen(Backdrop[None]):
         current = session.id == self._state.session_id
         match name:
             case "resume" if current:
-                self.notify("This session runs here already; Esc goes back to it.", markup=False)
+                self.notify("This session runs here already.", markup=False)
             case "delete" if current:
                 self.notify("The session that runs here cannot be deleted; /new begins another.", markup=False)
             case "rename" | "tag":

@@ -189,10 +189,13 @@ def nothing(words: str, *, everywhere: bool, here: int, total: int, reading: boo
     if not total:
         return (
             "No sessions yet.",
-            "What you say to the agent is kept here from the first prompt on. Esc goes back to it.",
+            "What you say to the agent is kept here from the first prompt on. {back} goes back to it.",
         )
     if not here and not everywhere:
         return ("No sessions in this directory yet.", f"Press a for all {count(total, 'session')} of this machine.")
     if everywhere:
-        return (f"Nothing fits {words!r}.", "Esc takes the filter back.")
-    return (f"Nothing in this directory fits {words!r}.", "Press Tab to look everywhere, Esc to take the filter back.")
+        return (f"Nothing fits {words!r}.", "{back} takes the filter back.")
+    return (
+        f"Nothing in this directory fits {words!r}.",
+        "Press {sessions.scope_typing} to look everywhere, {back} to take the filter back.",
+    )

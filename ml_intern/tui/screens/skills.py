@@ -7,16 +7,17 @@ from typing import TYPE_CHECKING, ClassVar
 
 from textual import on
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.content import Content
 from textual.widgets._option_list import Option, OptionList
 from textual.widgets._static import Static
 
 from ml_intern.core.skills import FILE, Found, Skill, SkillError, Skills
+from ml_intern.tui.keys.keymap import bind
 from ml_intern.tui.widgets.backdrop import Backdrop
 from ml_intern.tui.widgets.detail import LineView
 from ml_intern.tui.widgets.display import BLANK_PIECE, LinesPiece, title_piece
-from ml_intern.tui.widgets.flow import Flow, key_items
+from ml_intern.tui.widgets.key_bar import KeyBar
 from ml_intern.tui.widgets.markdown import render
 from ml_intern.tui.widgets.text import clean, count, fit, one_line, pad
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 NAME_CELLS = 24
 SOURCE_CELLS = 8
-KEYS = [("↑↓", "choose"), ("tab", "read"), ("r", "look again"), ("esc", "back")]
+KEYS = [("{move}", "choose"), ("{fields}", "read"), ("{item.look}", "look again"), ("{back}", "back")]
 
 
 class SkillsScreen(Backdrop[None]):
@@ -42,8 +43,9 @@ class SkillsScreen(Backdrop[None]):
         "once you /trust it."
     )
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,q", "back", "back"),
-        Binding("r", "look", "look again"),
+        bind("back", "back"),
+        bind("leave", "back"),
+        bind("item.look", "look"),
     ]
 
     def __init__(self, skills: Skills) -> None:
@@ -57,7 +59,7 @@ class SkillsScreen(Backdrop[None]):
         yield Static(id="skills-problems", markup=False)
         yield OptionList(id="skills", compact=True, markup=False)
         yield LineView(id="skill-text")
-        yield Flow(key_items(KEYS), id="skills-keys", classes="dialog-keys")
+        yield KeyBar(KEYS, id="skills-keys")
 
     def on_mount(self) -> None:
         """Looks for them."""

@@ -11,19 +11,20 @@ from typing import ClassVar
 
 from textual import events, on
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.widgets._static import Static
 
 from ml_intern.sessions.index import IndexUnavailableError, SessionIndex
 from ml_intern.sessions.spend import SpendBooks, SpendRow
 from ml_intern.tui.books import Books
+from ml_intern.tui.keys.keymap import bind, bind_number
 from ml_intern.tui.modals.save_as import SaveAs, free_name
 from ml_intern.tui.screens import spend_text as words
 from ml_intern.tui.state import SessionState
 from ml_intern.tui.widgets.backdrop import Backdrop
 from ml_intern.tui.widgets.detail import LineView
 from ml_intern.tui.widgets.display import LinesPiece
-from ml_intern.tui.widgets.flow import Flow, key_items
+from ml_intern.tui.widgets.key_bar import KeyBar
 from ml_intern.tui.widgets.lines import Line
 from ml_intern.tui.widgets.pieces import Piece
 from ml_intern.tui.widgets.tabs import PaneTabs
@@ -33,7 +34,13 @@ TABS = ("session", "days", "sessions", "models", "jobs")
 TITLES = {"days": "day", "sessions": "session", "models": "model", "jobs": "job or sandbox"}
 FIRST_ROWS = 300
 LOOK_S = 1.0
-KEYS = [("1-5 ←→", "tabs"), ("↑↓", "scroll"), ("e", "export CSV"), ("r", "read again"), ("esc", "back")]
+KEYS = [
+    (f"1-{len(TABS)} {{tab.before}}{{tab.after}}", "tabs"),
+    ("{move}", "scroll"),
+    ("{spend.export}", "export CSV"),
+    ("{item.look}", "read again"),
+    ("{back}", "back"),
+]
 
 
 class SpendScreen(Backdrop[None]):
@@ -49,15 +56,18 @@ class SpendScreen(Backdrop[None]):
     AUTO_FOCUS = "#spend-body"
     HELP = (
         "What was spent. Measured, estimated and promised sums are kept apart: promised is the worst case of what "
-        "still runs. ← and → or 1 to 5 change the table, e exports all of it as CSV, r reads the logs again."
+        "still runs. {tab.before} and {tab.after} or 1 to 5 change the table, {spend.export} exports all of it as CSV, "
+        "{item.look} reads the logs again."
     )
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,q,f4", "back", "back"),
-        Binding("left", "step(-1)", "previous", show=False),
-        Binding("right,tab", "step(1)", "next", show=False),
-        Binding("e", "export", "export CSV"),
-        Binding("r", "read", "read again"),
-        *(Binding(str(number), f"show('{name}')", name) for number, name in enumerate(TABS, 1)),
+        bind("back", "back"),
+        bind("leave", "back"),
+        bind("spend", "back"),
+        bind("tab.before", "step(-1)"),
+        bind("tab.after", "step(1)"),
+        bind("spend.export", "export"),
+        bind("item.look", "read"),
+        *(bind_number(number, f"show('{name}')") for number, name in enumerate(TABS, 1)),
     ]
 
     def __init__(
@@ -80,7 +90,7 @@ class SpendScreen(Backdrop[None]):
         yield PaneTabs(TABS, id="spend-tabs")
         yield LineView(id="spend-sums")
         yield LineView(id="spend-body")
-        yield Flow(key_items(KEYS), id="spend-keys", classes="dialog-keys")
+        yield KeyBar(KEYS, id="spend-keys")
         yield Static(id="spend-note", markup=False)
 
     def on_mount(self) -> None:

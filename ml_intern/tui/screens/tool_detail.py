@@ -6,25 +6,27 @@ from typing import ClassVar
 
 from textual import on
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.widgets._input import Input
 
+from ml_intern.tui.keys.keymap import bind
 from ml_intern.tui.modals.base import Dialog
 from ml_intern.tui.widgets.detail import ToolDetail
-from ml_intern.tui.widgets.flow import Flow, key_items
+from ml_intern.tui.widgets.key_bar import KeyBar
 from ml_intern.tui.widgets.text import count
 from ml_intern.tui.widgets.tool_model import ToolEntry
 
 TITLE = "tool call"
+TRANSCRIPT_KEY = ("{detail.transcript}", "transcript")
 KEYS = (
-    ("↑↓", "scroll"),
-    ("i", "input"),
-    ("t", "transcript"),
-    ("o", "output"),
-    ("/", "search"),
-    ("n N", "next, previous find"),
-    ("esc", "close"),
+    ("{move}", "scroll"),
+    ("{detail.input}", "input"),
+    TRANSCRIPT_KEY,
+    ("{detail.output}", "output"),
+    ("{find}", "search"),
+    ("{find.next} {find.before}", "next, previous find"),
+    ("{back}", "close"),
 )
 
 
@@ -36,15 +38,16 @@ class ToolDetailScreen(Dialog[None]):
     """
 
     HELP = (
-        "All of one tool call. i and o go to input and output, t to what a sub-agent did for it; / searches, n and N "
-        "go from one find to the next."
+        "All of one tool call. {detail.input} and {detail.output} go to input and output, {detail.transcript} to what "
+        "a sub-agent did for it; {find} searches, {find.next} and {find.before} go from one find to the next."
     )
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "back", "close"),
-        Binding("ctrl+o,q", "cancel", "close"),
-        Binding("slash", "search", "search"),
-        Binding("n", "next(1)", "next"),
-        Binding("N", "next(-1)", "previous"),
+        bind("back", "back"),
+        bind("leave", "cancel"),
+        bind("call", "cancel"),
+        bind("find", "search"),
+        bind("find.next", "next(1)"),
+        bind("find.before", "next(-1)"),
     ]
 
     def __init__(self, entry: ToolEntry) -> None:
@@ -57,8 +60,8 @@ class ToolDetailScreen(Dialog[None]):
             frame.border_title = TITLE
             yield ToolDetail(id="tool-detail-body")
             yield Input(id="tool-detail-search", placeholder="search", compact=True)
-            keys = [key for key in KEYS if key[0] != "t" or self._entry.nested]
-            yield Flow(key_items(keys), id="tool-detail-keys", classes="dialog-keys")
+            keys = [key for key in KEYS if key != TRANSCRIPT_KEY or self._entry.nested]
+            yield KeyBar(keys, id="tool-detail-keys")
 
     def on_mount(self) -> None:
         """Begins at the top."""

@@ -5,19 +5,20 @@ from __future__ import annotations
 from typing import ClassVar
 
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.content import Content
 from textual.widgets._option_list import OptionList
 from textual.widgets._static import Static
 
 from ml_intern.core.trail import Source, Trail
+from ml_intern.tui.keys.keymap import bind
 from ml_intern.tui.modals.base import Dialog
-from ml_intern.tui.widgets.flow import Flow, key_items
+from ml_intern.tui.widgets.key_bar import KeyBar
 from ml_intern.tui.widgets.text import count, one_line, pad
 
 KIND_CELLS = 14
-KEYS = (("↑↓", "choose"), ("↵ o", "open"), ("c", "copy link"), ("esc", "back"))
+KEYS = (("{move}", "choose"), ("{item.open}", "open"), ("{item.copy}", "copy link"), ("{back}", "back"))
 NOTHING_YET = (
     "This session has looked into nothing yet. Papers, pages, repositories, data sets and models that the agent and "
     "its sub-agents open appear here."
@@ -33,12 +34,13 @@ class TrailScreen(Dialog[None]):
 
     HELP = (
         "What the agent and its sub-agents have looked into: what it is, which parts were read, in which step of the "
-        "plan, by whom. Enter or o opens it in a browser, c copies its address."
+        "plan, by whom. {item.open:2} opens it in a browser, {item.copy} copies its address."
     )
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,q", "cancel", "back"),
-        Binding("o,enter", "open", "open", priority=True),
-        Binding("c", "copy", "copy link"),
+        bind("back", "cancel"),
+        bind("leave", "cancel"),
+        bind("item.open", "open"),
+        bind("item.copy", "copy"),
     ]
 
     def __init__(self, trail: Trail) -> None:
@@ -51,7 +53,7 @@ class TrailScreen(Dialog[None]):
         with Vertical(id="trail", classes="dialog"):
             yield Static(NOTHING_YET, id="trail-none", markup=False)
             yield OptionList(id="trail-list", compact=True, markup=False)
-            yield Flow(key_items(KEYS), id="trail-keys", classes="dialog-keys")
+            yield KeyBar(KEYS, id="trail-keys")
 
     def on_mount(self) -> None:
         """Begins at the newest."""

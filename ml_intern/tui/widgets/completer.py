@@ -10,6 +10,7 @@ from textual.widget import Widget
 
 from ml_intern.core.file_index import matching_files
 from ml_intern.tui.commands import Command, matching
+from ml_intern.tui.keys.keymap import keymap_of
 
 SHOWN = 8
 
@@ -52,7 +53,7 @@ class Completer(Widget):
         self.offers = tuple(paths)
 
     def narrow_files(self, query: str) -> None:
-        """Takes out what no longer fits, until a search has found what does: Enter never takes a wrong file."""
+        """Takes out what no longer fits, until a search has found what does: no key takes a wrong file."""
         self.offers = tuple(matching_files(query, [offer for offer in self.offers if isinstance(offer, str)]))
 
     def close(self) -> None:
@@ -63,12 +64,13 @@ class Completer(Widget):
         """Acts on a key while open. False when it means nothing here."""
         if not self.is_open:
             return False
+        keymap = keymap_of(self)
         if key in {"up", "down"}:
             step = -1 if key == "up" else 1
             self.cursor = (self.cursor + step) % len(self.offers)
-        elif key in {"enter", "tab"}:
-            self._pick(self.cursor, run=key == "enter")
-        elif key == "escape":
+        elif keymap.has("complete.run", key) or keymap.has("complete.take", key):
+            self._pick(self.cursor, run=keymap.has("complete.run", key))
+        elif keymap.has("complete.close", key):
             self.close()
         else:
             return False
@@ -102,7 +104,7 @@ class Completer(Widget):
         if isinstance(command, str):
             return Content.assemble(("▸ " if chosen else "  ", "$accent"), (command, "$accent bold" if chosen else ""))
         usage = f"{command.usage:<26}"
-        key = f"  {command.key}" if command.key else ""
+        key = f"  {keymap_of(self).shown(command.action)}" if command.action else ""
         return Content.assemble(
             ("▸ " if chosen else "  ", "$accent"),
             (usage, "$accent bold" if chosen else ""),

@@ -12,6 +12,7 @@ from textual.widgets._static import Static
 from textual.widgets._text_area import TextArea
 
 from ml_intern.tui import messages
+from ml_intern.tui.keys.keymap import keymap_of
 from ml_intern.tui.widgets.attached import AttachedView, Output
 from ml_intern.tui.widgets.completer import Completer
 from ml_intern.tui.widgets.file_finder import FileFinder, as_typed, mention_before
@@ -33,7 +34,7 @@ class Composer(Vertical):
         """The prompt holds text now, or no longer does."""
 
     class EnteredNothing(Message):
-        """Enter was pressed in an empty prompt with nothing held and nothing suggested."""
+        """An empty prompt was sent, with nothing held and nothing suggested."""
 
     def compose(self) -> ComposeResult:
         """Completer (floating above), queue, prompt."""
@@ -64,9 +65,10 @@ class Composer(Vertical):
         self._files.root = workspace
 
     def suggest(self, text: str) -> None:
-        """Offers a prompt: Enter in an empty prompt sends it. An empty text offers none."""
+        """Offers a prompt: sending an empty prompt sends it. An empty text offers none."""
         self._suggestion = text
-        self.prompt.placeholder = "↵ sends the suggested prompt, or type your own" if text else ""
+        hint = keymap_of(self).fill("{prompt.send} sends the suggested prompt, or type your own")
+        self.prompt.placeholder = hint if text else ""
 
     # -------------------------------------------------------------------------------------------------- queue
 
@@ -118,25 +120,25 @@ class Composer(Vertical):
     @on(Prompt.EdgeKey)
     def _act_on_edge_key(self, event: Prompt.EdgeKey) -> None:
         event.stop()
-        match event.key:
-            case "enter" if self._queue.held and (text := self.take_next()):
+        match event.action:
+            case "prompt.send" if self._queue.held and (text := self.take_next()):
                 self.post_message(self.Entered(text))
-            case "enter" if self._suggestion:
+            case "prompt.send" if self._suggestion:
                 self.prompt.fill(self._suggestion)
                 self.prompt.send()
-            case "enter":
+            case "prompt.send":
                 self.post_message(self.EnteredNothing())
-            case "up" if self.queued:
+            case "prompt.older" if self.queued:
                 self.prompt.fill(self._drop_last())
-            case "up" if self._suggestion:
+            case "prompt.older" if self._suggestion:
                 self.prompt.fill(self._suggestion)
-            case "up":
+            case "prompt.older":
                 self.prompt.recall_older()
-            case "backspace" if self._attached.outputs:
+            case "prompt.detach" if self._attached.outputs:
                 self._attached.outputs = self._attached.outputs[:-1]
-            case "delete" if self.queued:
+            case "prompt.drop" if self.queued:
                 self._drop_last()
-            case "ctrl+d":
+            case "prompt.quit":
                 self.post_message(messages.Quit())
 
     def _drop_last(self) -> str:

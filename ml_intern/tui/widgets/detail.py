@@ -7,8 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Unpack
 
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 
+from ml_intern.tui.keys.keymap import bind
 from ml_intern.tui.widgets.code import language_of
 from ml_intern.tui.widgets.display import BLANK_PIECE, LinesPiece, display_pieces, text_pieces, title_piece
 from ml_intern.tui.widgets.lines import Line, Run, spread, wrap
@@ -100,9 +101,7 @@ class ToolDetail(LineView):
 
     DEFAULT_CSS = ""
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("i", "section('input')", "input"),
-        Binding("t", "section('transcript')", "transcript"),
-        Binding("o", "section('output')", "output"),
+        *(bind(f"detail.{name}", f"section('{name}')") for name in ("input", "transcript", "output")),
     ]
 
     def __init__(self, **names: Unpack[Names]) -> None:

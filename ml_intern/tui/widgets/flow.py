@@ -51,9 +51,3 @@ def rows(items: Sequence[Content], width: int) -> list[Content]:
         else:
             done.extend(item.wrap(width))
     return done
-
-
-def key_items(pairs: Sequence[tuple[str, str]], *, lit: bool = True) -> tuple[Content, ...]:
-    """Keys and what they do, as items; unlit ones do nothing yet."""
-    style = "$accent bold" if lit else "$foreground-muted"
-    return tuple(Content.assemble((key, style), (f" {does}", "$foreground-muted")) for key, does in pairs)

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from textual import events
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.containers import Horizontal
 from textual.content import Content
 from textual.message import Message
@@ -15,6 +15,8 @@ from textual.reactive import reactive
 from textual.widget import Widget
 from textual.widgets._input import Input
 from textual.widgets._static import Static
+
+from ml_intern.tui.keys.keymap import bind
 
 
 class TextField(Horizontal):
@@ -48,8 +50,8 @@ class Switch(Widget, can_focus=True):
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("left", "step(-1)", "previous", show=False),
-        Binding("right,space", "step(1)", "next", show=False),
+        bind("form.before", "step(-1)"),
+        bind("form.after", "step(1)"),
     ]
     value: reactive[str] = reactive("", init=False)
 

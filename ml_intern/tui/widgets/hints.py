@@ -10,10 +10,9 @@ from textual.reactive import reactive
 from textual.timer import Timer
 from textual.widget import Widget
 
+from ml_intern.tui.keys.keymap import keymap_of
+from ml_intern.tui.widgets.key_bar import Hint, effective
 from ml_intern.tui.widgets.line import Part, line, whole_seconds
-
-Key = tuple[str, str]
-"""A key as people read it, and what it does."""
 
 
 class Hints(Widget):
@@ -23,10 +22,10 @@ class Hints(Widget):
         clock: Seconds that only go forward.
     """
 
-    keys: reactive[tuple[Key, ...]] = reactive(())
+    keys: reactive[tuple[Hint, ...]] = reactive(())
     activity = reactive("")
 
-    HELP = "The keys that work right now. F1 explains the part of the screen that has the focus."
+    HELP = "The keys that work right now. {help} explains the part of the screen that has the focus."
 
     def __init__(self, clock: Callable[[], float] = time.monotonic, *, id: str | None = None) -> None:  # noqa: A002 - Textual's name
         super().__init__(id=id)
@@ -34,7 +33,7 @@ class Hints(Widget):
         self._since: float | None = None
         self._ticker: Timer | None = None
 
-    def show_keys(self, keys: Sequence[Key]) -> None:
+    def show_keys(self, keys: Sequence[Hint]) -> None:
         """Shows these keys, the most useful first."""
         self.keys = tuple(keys)
 
@@ -60,5 +59,6 @@ class Hints(Widget):
             parts.append(Part(self.activity, "$accent", flexible=True))
         if self._since is not None:
             parts.append(Part(whole_seconds(self._clock() - self._since), "$foreground-muted"))
-        keys = [Part(key, tail=does, rank=2 + number) for number, (key, does) in enumerate(self.keys)]
+        shown = enumerate(effective(self.keys, keymap_of(self)))
+        keys = [Part(key, tail=does, rank=2 + number) for number, (key, does) in shown]
         return line([*parts, *keys], [], self.content_size.width, "   ")

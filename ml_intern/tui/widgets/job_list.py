@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import ClassVar, Unpack
 
 from textual import events
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.message import Message
 from textual.reactive import var
 
+from ml_intern.tui.keys.keymap import bind
 from ml_intern.tui.widgets.lines import Line, Run, spread
 from ml_intern.tui.widgets.pieces import Names
 from ml_intern.tui.widgets.reader import Reader
@@ -184,13 +185,13 @@ class JobList(Reader[JobPiece]):
 
     DEFAULT_CSS = ""
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("up,k", "cursor(-1)", "up", show=False),
-        Binding("down,j", "cursor(1)", "down", show=False),
-        Binding("home", "cursor(-1000000)", "first", show=False),
-        Binding("end", "cursor(1000000)", "last", show=False),
-        Binding("pageup", "cursor(-10)", show=False),
-        Binding("pagedown", "cursor(10)", show=False),
-        Binding("enter", "open", "detail"),
+        bind("list.up", "cursor(-1)"),
+        bind("list.down", "cursor(1)"),
+        bind("list.first", "cursor(-1000000)"),
+        bind("list.last", "cursor(1000000)"),
+        bind("list.page_up", "cursor(-10)"),
+        bind("list.page_down", "cursor(10)"),
+        bind("list.open", "open"),
     ]
 
     cursor: var[str] = var("")

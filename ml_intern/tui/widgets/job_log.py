@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from typing import ClassVar, Unpack
 
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 
+from ml_intern.tui.keys.keymap import bind
 from ml_intern.tui.widgets.line_store import LineStore
 from ml_intern.tui.widgets.lines import Line, Run, chop
 from ml_intern.tui.widgets.pieces import Names
@@ -69,7 +70,7 @@ class JobLog(Reader[LogPiece]):
 
     DEFAULT_CSS = ""
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("f", "scroll_end", "follow", show=False),
+        bind("jobs.follow", "scroll_end"),
     ]
 
     def __init__(self, **names: Unpack[Names]) -> None:

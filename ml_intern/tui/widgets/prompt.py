@@ -5,26 +5,27 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from textual import events
+from textual.binding import BindingsMap
 from textual.message import Message
 from textual.widgets._text_area import TextArea  # the package's own lazy loader costs a few ms more
 
 from ml_intern.tui.history import PromptHistory
+from ml_intern.tui.keys.keymap import Keymap, keymap_of
 from ml_intern.tui.widgets.paste import Folds
 
-NEWLINE_KEYS = frozenset({"shift+enter", "ctrl+j", "alt+enter", "ctrl+enter"})
-EDGE_KEYS = frozenset({"up", "delete", "backspace", "ctrl+d"})
-"""Keys that mean something else in an empty prompt."""
+EDGE_ACTIONS = ("prompt.older", "prompt.drop", "prompt.detach", "prompt.quit")
+"""What keys mean in an empty prompt only, or also there."""
 
 
 class Prompt(TextArea):
     """Multi-line input. Grows with its text; the style sheet bounds it."""
 
     HELP = (
-        "The prompt. Enter sends, Shift+Enter or Ctrl+J begins a new line. ↑ and ↓ at the edges walk through earlier "
-        "prompts, Ctrl+R searches them. `/` at the start offers commands, `@` offers files, `!` at the start runs a "
-        "command of your own in the workspace. Ctrl+G opens your editor. A large paste is shown as one line and sent "
-        "whole. While the agent works, what you send is queued above the prompt: ↑ takes the last one back to edit it, "
-        "Delete removes it."
+        "The prompt. {prompt.send} sends, {prompt.newline:2} begins a new line. {prompt.older} and {prompt.newer} at "
+        "the edges walk through earlier prompts, {history} searches them. `/` at the start offers commands, `@` offers "
+        "files, `!` at the start runs a command of your own in the workspace. {editor} opens your editor. A large "
+        "paste is shown as one line and sent whole. While the agent works, what you send is queued above the prompt: "
+        "{prompt.older} takes the last one back to edit it, {prompt.drop} removes it."
     )
 
     class Submitted(Message):
@@ -35,11 +36,11 @@ class Prompt(TextArea):
             self.text = text
 
     class EdgeKey(Message):
-        """`enter`, or one of `EDGE_KEYS`, was pressed in an empty prompt."""
+        """The key of `prompt.send` or of one of the `EDGE_ACTIONS` was pressed in an empty prompt."""
 
-        def __init__(self, key: str) -> None:
+        def __init__(self, action: str) -> None:
             super().__init__()
-            self.key = key
+            self.action = action
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's name
         super().__init__(id=id, compact=True, show_line_numbers=False, highlight_cursor_line=False)
@@ -47,6 +48,17 @@ class Prompt(TextArea):
         self.past = PromptHistory()
         self._folds = Folds()
         self.intercept: Callable[[str], bool] = lambda _key: False
+
+    def on_mount(self) -> None:
+        """Keys that a person gave to something else edit no text any more."""
+        self.take_keymap(keymap_of(self))
+
+    def take_keymap(self, keymap: Keymap) -> None:
+        """The editor has keys of its own, which would be heard before those of the screen."""
+        own = self._merged_bindings or BindingsMap()
+        self._bindings = own.copy()
+        for key in keymap.chosen_in("prompt"):
+            self._bindings.key_to_bindings.pop(key, None)
 
     def fill(self, text: str) -> None:
         """Replaces the text and puts the cursor at its end."""
@@ -62,7 +74,7 @@ class Prompt(TextArea):
         """Sends the text, unless there is only white space."""
         text = self.whole_text.strip()
         if not text:
-            self.post_message(self.EdgeKey("enter"))
+            self.post_message(self.EdgeKey("prompt.send"))
             return
         self.past.add(text)
         self._folds.clear()
@@ -90,22 +102,23 @@ class Prompt(TextArea):
 
     def _act_on(self, key: str) -> bool:
         """Carries out a key of the prompt's own. False leaves it to the editor."""
-        if key == "enter":
+        keymap = keymap_of(self)
+        if keymap.has("prompt.send", key):
             self.send()
-        elif key in NEWLINE_KEYS:
+        elif keymap.has("prompt.newline", key):
             self.insert("\n")
-        elif key in EDGE_KEYS and not self.text:
-            self.post_message(self.EdgeKey(key))
-        elif key == "up":
-            return self._back()
-        elif key == "down":
-            return self._forth()
+        elif not self.text and (edge := next((name for name in EDGE_ACTIONS if keymap.has(name, key)), "")):
+            self.post_message(self.EdgeKey(edge))
+        elif keymap.has("prompt.older", key):
+            return self._back(key)
+        elif keymap.has("prompt.newer", key):
+            return self._forth(key)
         else:
             return False
         return True
 
-    def _back(self) -> bool:
-        if not self.navigator.is_first_wrapped_line(self.cursor_location):
+    def _back(self, key: str) -> bool:
+        if key == "up" and not self.navigator.is_first_wrapped_line(self.cursor_location):
             return False
         return self.recall_older()
 
@@ -117,8 +130,8 @@ class Prompt(TextArea):
         self.fill(text)
         return True
 
-    def _forth(self) -> bool:
-        if not self.navigator.is_last_wrapped_line(self.cursor_location):
+    def _forth(self, key: str) -> bool:
+        if key == "down" and not self.navigator.is_last_wrapped_line(self.cursor_location):
             return False
         text = self.past.newer()
         if text is None:

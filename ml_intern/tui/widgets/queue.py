@@ -6,6 +6,8 @@ from textual.content import Content
 from textual.reactive import reactive
 from textual.widget import Widget
 
+from ml_intern.tui.keys.keymap import keymap_of
+from ml_intern.tui.widgets.key_bar import effective
 from ml_intern.tui.widgets.line import Part, line
 from ml_intern.tui.widgets.text import one_line
 
@@ -38,8 +40,9 @@ class QueueView(Widget):
         return Content("\n").join(rows)
 
     def _keys(self) -> list[Part]:
-        keys = [Part("↑", tail="edit", rank=2), Part("del", tail="remove", rank=3)]
-        return [Part("↵", tail="send", rank=1), *keys] if self.held else keys
+        hints = [("{prompt.older}", "edit"), ("{prompt.drop}", "remove")]
+        shown = effective([("{prompt.send}", "send"), *hints] if self.held else hints, keymap_of(self))
+        return [Part(key, tail=does, rank=1 + number) for number, (key, does) in enumerate(shown)]
 
     def get_content_height(self, *_args: object) -> int:
         """One line for each prompt shown."""

@@ -6,10 +6,11 @@ from collections.abc import Callable
 from typing import ClassVar
 
 from textual import events
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.message import Message
 from textual.reactive import var
 
+from ml_intern.tui.keys.keymap import bind
 from ml_intern.tui.widgets.lines import Line, Run
 from ml_intern.tui.widgets.pieces import BELOW
 from ml_intern.tui.widgets.virtual import VirtualList
@@ -52,13 +53,13 @@ class RowList(VirtualList[RowChunk]):
 
     DEFAULT_CSS = ""
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("up,k", "cursor(-1)", "up", show=False),
-        Binding("down,j", "cursor(1)", "down", show=False),
-        Binding("home", "cursor(-10000000)", "first", show=False),
-        Binding("end", "cursor(10000000)", "last", show=False),
-        Binding("pageup", "page(-1)", show=False),
-        Binding("pagedown", "page(1)", show=False),
-        Binding("enter", "open", "open"),
+        bind("list.up", "cursor(-1)"),
+        bind("list.down", "cursor(1)"),
+        bind("list.first", "cursor(-10000000)"),
+        bind("list.last", "cursor(10000000)"),
+        bind("list.page_up", "page(-1)"),
+        bind("list.page_down", "page(1)"),
+        bind("list.open", "open"),
     ]
 
     cursor: var[int] = var(0)

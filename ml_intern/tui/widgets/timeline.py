@@ -38,7 +38,7 @@ class Timeline(Widget):
 
     HELP = (
         "The session from its first event to its last; long pauses are shortened. ● prompt ◆ approval $ paid ■ error "
-        "▲ job. ← → go from event to event, a click goes there."
+        "▲ job. {review.before} {review.after} go from event to event, a click goes there."
     )
 
     playhead: reactive[int] = reactive(0)

@@ -8,11 +8,12 @@ from copy import copy
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Unpack
 
 from textual import events
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.message import Message
 from textual.reactive import var
 from textual.timer import Timer
 
+from ml_intern.tui.keys.keymap import bind
 from ml_intern.tui.widgets.display import render_display
 from ml_intern.tui.widgets.lines import Line, Run, indent, line, spread, wrap
 from ml_intern.tui.widgets.pieces import Names, Snapshot
@@ -141,14 +142,14 @@ class ToolList(Reader[ToolPiece]):
 
     DEFAULT_CSS = ""
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("up", "cursor(-1)", "up", show=False),
-        Binding("down", "cursor(1)", "down", show=False),
-        Binding("home", "cursor_edge(-1)", "first", show=False),
-        Binding("end", "cursor_edge(1)", "last", show=False),
-        Binding("enter", "open", "detail"),
-        Binding("space", "expand", "open or close", show=False),
-        Binding("right", "expand(True)", "open", show=False),
-        Binding("left", "expand(False)", "close", show=False),
+        bind("calls.up", "cursor(-1)"),
+        bind("calls.down", "cursor(1)"),
+        bind("calls.first", "cursor_edge(-1)"),
+        bind("calls.last", "cursor_edge(1)"),
+        bind("calls.open", "open"),
+        bind("calls.fold", "expand"),
+        bind("calls.unfold", "expand(True)"),
+        bind("calls.close", "expand(False)"),
     ]
 
     cursor: var[str] = var("")

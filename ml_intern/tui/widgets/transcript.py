@@ -8,12 +8,13 @@ from typing import ClassVar, Literal, Unpack
 
 from rich.segment import Segment
 from textual import events
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.reactive import var
 from textual.strip import Strip
 from textual.timer import Timer
 
 from ml_intern.tui.clipboard import code_in
+from ml_intern.tui.keys.keymap import bind
 from ml_intern.tui.messages import CopyText
 from ml_intern.tui.widgets.blocks import (
     FOLD,
@@ -53,13 +54,13 @@ class Transcript(Reader[Block]):
 
     DEFAULT_CSS = ""
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("left_square_bracket", "jump(-1)", "previous prompt", show=False),
-        Binding("right_square_bracket", "jump(1)", "next prompt", show=False),
-        Binding("t", "fold", "open or close thoughts", show=False),
-        Binding("right_curly_bracket", "jump_error(1)", "next error", show=False),
-        Binding("left_curly_bracket", "jump_error(-1)", "previous error", show=False),
-        Binding("ctrl+y", "copy_message", "copy the message in view", show=False),
-        Binding("ctrl+k", "copy_code", "copy the newest code block, then the one before", show=False),
+        bind("chat.prompt_before", "jump(-1)"),
+        bind("chat.prompt_after", "jump(1)"),
+        bind("chat.thoughts", "fold"),
+        bind("chat.error_after", "jump_error(1)"),
+        bind("chat.error_before", "jump_error(-1)"),
+        bind("chat.copy", "copy_message"),
+        bind("chat.copy_code", "copy_code"),
     ]
 
     new_below: var[int] = var(0)

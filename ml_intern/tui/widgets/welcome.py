@@ -6,6 +6,7 @@ from textual.content import Content
 from textual.reactive import reactive
 from textual.widget import Widget
 
+from ml_intern.tui.keys.keymap import keymap_of
 from ml_intern.tui.state import SessionState
 from ml_intern.tui.widgets.text import clean, fit, fit_path
 
@@ -20,7 +21,6 @@ PRACTICE = (
 )
 QUESTION = "Ask for machine-learning work in plain words:"
 SENTENCES = frozenset({PRACTICE, QUESTION})
-WRAPPED = ("✗", "↵")
 LABEL_CELLS = 12
 
 
@@ -35,35 +35,39 @@ class Welcome(Widget):
         Args:
             state: The session; not ready while the agent is being built.
             practice: This is, or will be, the practice session.
-            suggestion: A prompt that Enter sends.
+            suggestion: A prompt that is sent by pressing the key that sends.
             found: Models of servers on this machine.
         """
         rows: list[Content] = []
         if practice:
-            rows += [Content(PRACTICE), Content(""), _suggested(suggestion), Content("")]
+            rows += [Content(PRACTICE), Content(""), _suggested(self._key, suggestion), Content("")]
         else:
             rows += [Content(QUESTION), *map(_example, EXAMPLES), Content("")]
-        rows += _missing(state, found) if state.model_problem else []
+        rows += _missing(state, found, self._key) if state.model_problem else []
         rows += _settings(state, practice)
         before = self._height()
         self.lines = tuple(rows)
         if self._height() != before:
             self.refresh(layout=True)
 
+    @property
+    def _key(self) -> str:
+        return keymap_of(self).shown("prompt.send")
+
     def _height(self) -> int:
         return sum(len(row.wrap(max(1, self.content_size.width))) for row in self.lines)
 
     def render(self) -> Content:
         """The text; what is too long for one row is cut, except sentences."""
-        width = self.content_size.width
+        width, wrapped = self.content_size.width, ("✗ ", f"{self._key} ")
         return Content("\n").join(
-            row if row.plain in SENTENCES or row.plain[:1] in WRAPPED else row.truncate(width, ellipsis=True)
+            row if row.plain in SENTENCES or row.plain.startswith(wrapped) else row.truncate(width, ellipsis=True)
             for row in self.lines
         )
 
 
-def _suggested(text: str) -> Content:
-    return Content.assemble(("↵ ", "$accent bold"), text or "…")
+def _suggested(key: str, text: str) -> Content:
+    return Content.assemble((f"{key} ", "$accent bold"), text or "…")
 
 
 def _example(text: str) -> Content:
@@ -83,9 +87,9 @@ def _row(name: str, value: str, mend: str) -> Content:
     )
 
 
-def _missing(state: SessionState, found: tuple[str, ...]) -> list[Content]:
+def _missing(state: SessionState, found: tuple[str, ...], key: str) -> list[Content]:
     """Why nothing can be sent yet, and the ways out, the nearest first."""
-    ways = [_way("↵", f"use {fit(model, 50)}, found on this machine") for model in found[:1]]
+    ways = [_way(key, f"use {fit(model, 50)}, found on this machine") for model in found[:1]]
     ways += [
         _way("/practice", "try the practice session: no key, no network, about 30 seconds"),
         _way("/model", "choose another model" + (", all servers found here included" if found else "")),

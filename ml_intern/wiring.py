@@ -21,6 +21,7 @@ from ml_intern.core.briefing import Briefing
 from ml_intern.core.calls import ToolHost
 from ml_intern.core.child_env import without_secrets
 from ml_intern.core.config import BUNDLED, ConfigError, LoadedConfig, load_config
+from ml_intern.core.config_desk import ConfigDesk
 from ml_intern.core.context.manager import ContextManager
 from ml_intern.core.context.tokens import TokenCounter
 from ml_intern.core.env import load_env
@@ -98,6 +99,7 @@ class Wired:
         mcp: The MCP servers; they are connected to once the agent is ready.
         mcp_admin: Looks after them, for a screen.
         skills: What the `skill` tool can load.
+        config: Shows the configuration and changes the user's part of it.
         warnings: Sentences for a person: odd configuration, ignored files.
         model_problem: Why the configured model cannot be used as things stand, or empty.
         suggestion: A prompt to begin with, in the practice session.
@@ -119,6 +121,7 @@ class Wired:
     mcp: McpHub
     mcp_admin: McpAdmin
     skills: Skills
+    config: ConfigDesk
     warnings: tuple[str, ...] = ()
     model_problem: str = ""
     suggestion: str = ""
@@ -185,6 +188,7 @@ def build(options: Options, env: Mapping[str, str] | None = None) -> Wired:
         saved=saved,
         look_for_leftovers=not options.demo,
         user_file=config.user_file,
+        config_desk=ConfigDesk(places, loaded_env.values, options.config, options.overrides()),
     )
 
 
@@ -202,6 +206,7 @@ def assemble(
     saved: SavedSession | None = None,
     look_for_leftovers: bool = False,
     user_file: Path | None = None,
+    config_desk: ConfigDesk | None = None,
 ) -> Wired:
     """Puts the parts together.
 
@@ -218,6 +223,7 @@ def assemble(
         saved: A session to continue.
         look_for_leftovers: Whether to ask, some time after the start, what earlier sessions have left running.
         user_file: The user's configuration file in use, where it is not the usual one.
+        config_desk: Shows and changes the configuration; by default one that knows of no flags.
     """
     servers = parse_servers(settings.mcpServers, keep_disabled=True)
     catalog = Catalog(settings, env, config_path("models.json"), places.config / "models.json")
@@ -338,6 +344,7 @@ def assemble(
         mcp=mcp,
         mcp_admin=McpAdmin(mcp, places, env, user_file),
         skills=skills,
+        config=config_desk or ConfigDesk(places, env, user_file),
         warnings=warnings,
         model_problem=model_problem,
         suggestion=suggestion,

@@ -30,6 +30,7 @@ from ml_intern.core.protocol import (
     Ready,
     Rewind,
     SessionResumed,
+    SetCap,
     SetEffort,
     SetMode,
     SetModel,
@@ -144,6 +145,9 @@ class Agent:
                 self._runner.steering.append(operation.text)
             case SetMode():
                 self._set_mode(operation.mode)
+            case SetCap():
+                self.session.budget.cap_usd = operation.cap_usd
+                self._runner.tell_usage()
             case SetEffort():
                 self._choose(self.session.model, operation.effort, "")
             case SetModel():

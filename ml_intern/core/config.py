@@ -13,7 +13,7 @@ import re
 import stat
 import tempfile
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_args
 
@@ -36,7 +36,6 @@ _WITHOUT_EFFECT = frozenset(
         "auto_file_upload",
         "auto_save_interval",
         "heartbeat_interval_s",
-        "messaging",
         "personal_trace_repo_template",
         "session_dataset_repo",
         "share_traces",
@@ -60,12 +59,16 @@ class LoadedConfig:
         sources: Where each value that some file or flag sets comes from, by dotted key path (`llm.max_attempts`).
         warnings: Sentences for a person.
         user_file: The user's file, whether it exists or not; `save_user_setting` writes there.
+        references: Values that name environment variables, as they stand in a file, by dotted key path.
+        standard: The values without the user's file and the flags.
     """
 
     settings: Settings
     sources: dict[str, str]
     warnings: tuple[str, ...]
     user_file: Path
+    references: dict[str, Any] = field(default_factory=dict)
+    standard: Settings = field(default_factory=Settings)
 
     def explain(self) -> Iterator[tuple[str, Any, str]]:
         """Every setting as `(key path, value, where it comes from)`, in the order of the settings model."""
@@ -96,16 +99,19 @@ def load_config(
     sources: dict[str, str] = {}
     warnings: list[str] = []
     _lay_over(tree, _read_object(config_path("cli_agent_config.json")), BUNDLED, sources)
+    standard = _validate(tree, sources)
     if required or os.path.lexists(user_file):
         layer = _adopt_older_keys(_read_object(user_file), user_file, warnings)
         _lay_over(tree, layer, str(user_file), sources)
+    references = {key_path: value for key_path, value in _leaves(tree) if "${" in json.dumps(value)}
     tree = _substitute(tree, env, sources)
     for key_path, value in (overrides or {}).items():
         _lay_over(tree, _nested(key_path, value), COMMAND_LINE, sources)
+        references.pop(key_path, None)
     servers = tree.get("mcpServers")
     if isinstance(servers, dict):  # `null` takes a server of an earlier layer away
         tree["mcpServers"] = {name: server for name, server in servers.items() if server is not None}
-    return LoadedConfig(_validate(tree, sources), sources, tuple(warnings), user_file)
+    return LoadedConfig(_validate(tree, sources), sources, tuple(warnings), user_file, references, standard)
 
 
 def user_config_file(places: Places, env: Mapping[str, str], config_file: Path | None = None) -> tuple[Path, bool]:
@@ -125,12 +131,16 @@ def user_config_file(places: Places, env: Mapping[str, str], config_file: Path |
     return path, True
 
 
-def save_user_setting(places: Places, key_path: str, value: Any, *, file: Path | None = None) -> Path:
+KeyPath = str | tuple[str, ...]
+"""Where a value stands: dotted, for example `ui.theme`, or key by key where a key has dots itself."""
+
+
+def save_user_setting(places: Places, key_path: KeyPath, value: Any, *, file: Path | None = None) -> Path:
     """Writes one value into the user's file, atomically; its other keys stay as they are.
 
     Args:
         places: Where the usual file is.
-        key_path: Dotted path, for example `ui.theme`.
+        key_path: Where it stands.
         value: A JSON value; it is checked before anything is written.
         file: The file to write instead of the one in use (`LoadedConfig.user_file`).
 
@@ -141,14 +151,75 @@ def save_user_setting(places: Places, key_path: str, value: Any, *, file: Path |
         ConfigError: The value does not fit, or the file cannot be read or written.
     """
     path = file or user_config_file(places, os.environ)[0]
-    _validate(_nested(key_path, value), {})
     tree = _read_object(path) if os.path.lexists(path) else {}
     _merge(tree, _nested(key_path, value))
-    try:
-        _write_atomically(path, json.dumps(tree, indent=2, ensure_ascii=False) + "\n")
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be written: {_reason(error)}.") from error
+    _check(_nested(key_path, value), tree)
+    _write(path, tree)
     return path
+
+
+def reset_user_setting(places: Places, key_path: KeyPath, *, file: Path | None = None) -> Path:
+    """Takes one value out of the user's file, atomically, so that the default counts again.
+
+    Args:
+        places: Where the usual file is.
+        key_path: Where it stands.
+        file: The file to write instead of the one in use.
+
+    Returns:
+        The file, which stays as it is when the value does not stand there.
+
+    Raises:
+        ConfigError: The file cannot be read or written.
+    """
+    path = file or user_config_file(places, os.environ)[0]
+    tree = _read_object(path) if os.path.lexists(path) else {}
+    if _take_out(tree, _keys_of(key_path)):
+        _write(path, tree)
+    return path
+
+
+def objection_to(key_path: KeyPath, value: Any) -> str:
+    """Why a setting cannot have this value, in words; empty when it can."""
+    try:
+        Settings.model_validate(_nested(key_path, value))
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        if first["type"] == "string_pattern_mismatch":
+            return "this does not have the right form."
+        message = first["msg"].removeprefix("Value error, ")
+        return f"{message[:1].lower()}{message[1:]}."
+    return ""
+
+
+def _check(change: dict[str, Any], tree: dict[str, Any]) -> None:
+    """A change must be right by itself, or together with what stands in the file already."""
+    try:
+        _validate(change, {})
+    except ConfigError:
+        try:
+            Settings.model_validate(tree)
+        except ValidationError:
+            pass
+        else:
+            return
+        raise
+
+
+def _take_out(tree: dict[str, Any], keys: tuple[str, ...]) -> bool:
+    """Removes a key, and whatever is empty without it. Tells whether it was there."""
+    first, rest = keys[0], keys[1:]
+    if first not in tree:
+        return False
+    if not rest:
+        del tree[first]
+        return True
+    below = tree[first]
+    if not isinstance(below, dict) or not _take_out(below, rest):
+        return False
+    if not below:
+        del tree[first]
+    return True
 
 
 def substitute_variables(tree: Mapping[str, Any], env: Mapping[str, str], where: str) -> dict[str, Any]:
@@ -231,8 +302,12 @@ def _leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, An
             yield f"{prefix}{key}", value
 
 
-def _nested(key_path: str, value: Any) -> dict[str, Any]:
-    for key in reversed(key_path.split(".")):
+def _keys_of(key_path: KeyPath) -> tuple[str, ...]:
+    return tuple(key_path.split(".")) if isinstance(key_path, str) else key_path
+
+
+def _nested(key_path: KeyPath, value: Any) -> dict[str, Any]:
+    for key in reversed(_keys_of(key_path)):
         value = {key: value}
     return dict(value)
 
@@ -309,6 +384,13 @@ def _section(keys: list[str]) -> type[BaseModel]:
 
 
 # ----------------------------------------------------------------------------------------------------- writing
+
+
+def _write(path: Path, tree: dict[str, Any]) -> None:
+    try:
+        _write_atomically(path, json.dumps(tree, indent=2, ensure_ascii=False) + "\n")
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be written: {_reason(error)}.") from error
 
 
 def _write_atomically(path: Path, text: str) -> None:

@@ -160,6 +160,13 @@ class SetMode(_Operation):
     mode: Mode
 
 
+class SetCap(_Operation):
+    """Set the spending cap of the session; None lifts it."""
+
+    type: Literal["set_cap"] = "set_cap"
+    cap_usd: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+
+
 class Steer(_Operation):
     """Hand the running turn a message at its next model call; starts a turn when none runs."""
 
@@ -205,6 +212,7 @@ Operation = Annotated[
     | SetModel
     | SetEffort
     | SetMode
+    | SetCap
     | Steer
     | AnswerQuestion
     | Shutdown,

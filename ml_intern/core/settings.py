@@ -23,7 +23,9 @@ class LLMSettings(_Section):
     max_attempts: Annotated[int, Field(ge=1, le=20)] = 5
     """Attempts for one model call, the first included."""
     connect_timeout_s: Annotated[float, Field(gt=0)] = 15.0
+    """How long to wait for a connection to the model's server."""
     first_byte_timeout_s: Annotated[float, Field(gt=0)] = 600.0
+    """How long to wait for a model to begin its reply."""
     idle_timeout_s: Annotated[float, Field(gt=0)] = 120.0
     """A stream that is silent this long counts as broken off."""
     context_window: Annotated[int, Field(ge=1024)] | None = None
@@ -31,6 +33,7 @@ class LLMSettings(_Section):
     retry_base_s: Annotated[float, Field(ge=0)] = 2.0
     """First wait between attempts; later ones double, with jitter, up to `retry_max_s`."""
     retry_max_s: Annotated[float, Field(gt=0)] = 60.0
+    """Longest wait between attempts."""
 
 
 class ContextSettings(_Section):
@@ -48,7 +51,9 @@ class ToolSettings(_Section):
     parallel: Annotated[int, Field(ge=1, le=64)] = 8
     """Tool calls that run at the same time."""
     bash_timeout_s: Annotated[int, Field(ge=1)] = 120
+    """Time after which a shell command is ended, unless the agent asks for more."""
     bash_max_timeout_s: Annotated[int, Field(ge=1)] = 36_000
+    """The most time the agent may ask for."""
     pass_env: tuple[str, ...] = ()
     """Names of secret variables (`HF_TOKEN`, for example) that programs started by the agent may see."""
 
@@ -59,6 +64,7 @@ class JobSettings(_Section):
     backend: Literal["auto", "local", "hub", "slurm"] = "auto"
     """Where jobs run. `auto`: on the Hub with a token, else on this machine."""
     default_timeout: str = "30m"
+    """Time limit of a job that asks for none: `30m`, `2h`."""
     namespace: str = ""
     """User or organisation that pays for jobs where a call names none; empty for the token's owner."""
     max_wait_for_start_s: Annotated[float, Field(gt=0)] = 1800.0
@@ -75,10 +81,13 @@ class SandboxSettings(_Section):
     """Rented sandboxes, where bash, read, write and edit act when `tool_runtime` is `sandbox`."""
 
     flavor: str = "cpu-basic"
+    """Hardware that is rented; /hardware lists it with prices."""
     image: str = "python:3.12"
+    """Docker image it starts from."""
     idle_timeout_s: Annotated[int, Field(ge=60)] = 1800
     """A sandbox in which nothing runs is shut down after this long."""
     start_timeout_s: Annotated[float, Field(gt=0)] = 180.0
+    """How long to wait for it to start."""
     namespace: str = ""
     """User or organisation that pays; empty for the token's owner."""
     forward_hf_token: bool = False
@@ -102,15 +111,18 @@ class WebSettings(_Section):
     allow_private: bool = False
     """Whether web_fetch may read addresses of this machine and of private networks."""
     timeout_s: Annotated[float, Field(gt=0, le=120)] = 30.0
+    """How long to wait for a page."""
 
 
 class SharingSettings(_Section):
     """Sessions published as traces in a data set of the person's own."""
 
     enabled: bool = False
+    """Whether each session is published when it ends; /share-traces switches it too."""
     repo: Annotated[str, Field(pattern=r"^[^{}\s]*(\{hf_user\})?[^{}\s]*$")] = "{hf_user}/ml-intern-sessions"
     """Data set they go to, private unless the person opens it; `{hf_user}` is the token's owner."""
     format: Literal["claude", "sts"] = "claude"
+    """`claude`: as a Claude Code trace, which the Hub shows in full; `sts`: as the Hub's simple traces."""
 
 
 class ResearchSettings(_Section):
@@ -132,26 +144,34 @@ class SlackDestination(_Section):
     """A Slack channel that messages may go to."""
 
     provider: Literal["slack"] = "slack"
+    """The service."""
     token: Annotated[str, Field(min_length=1, repr=False)]
+    """Token of a Slack bot; better as `${NAME}` of an environment variable."""
     channel: Annotated[str, Field(min_length=1)]
+    """Id or name of the channel."""
     allow_agent_tool: bool = False
     """Whether the agent's `notify` may write there."""
     allow_auto_events: bool = False
     """Whether the events in `auto_event_types` go there by themselves."""
     username: str = ""
+    """Name that messages appear under; empty for the bot's own."""
     icon_emoji: str = ""
+    """Emoji beside them, for example `:robot_face:`; empty for the bot's own picture."""
 
 
 class MessagingSettings(_Section):
     """Who is told of a session from outside of it."""
 
     enabled: bool = False
+    """Whether messages are sent at all; needs a destination."""
     auto_event_types: tuple[Literal["approval_required", "error", "turn_complete"], ...] = (
         "approval_required",
         "error",
         "turn_complete",
     )
+    """What destinations that want it are told of by themselves."""
     destinations: dict[Annotated[str, Field(pattern=r"^[a-z0-9._-]+$")], SlackDestination] = Field(default_factory=dict)
+    """Slack channels by a name of your choice."""
 
     @model_validator(mode="after")
     def _somebody_to_tell(self) -> MessagingSettings:
@@ -164,8 +184,11 @@ class ApprovalRules(_Section):
     """Standing answers. `tool` or `tool(pattern)`; deny beats ask beats allow."""
 
     allow: tuple[str, ...] = ()
+    """What is never asked about, for example `bash(pytest *)`."""
     ask: tuple[str, ...] = ()
+    """What is always asked about."""
     deny: tuple[str, ...] = ()
+    """What is refused without asking, for example `bash(git push *)`."""
 
 
 class MoneySettings(_Section):
@@ -181,11 +204,13 @@ class UISettings(_Section):
     """How the app looks and behaves."""
 
     theme: str = ""
-    """Name of a theme; empty follows the default."""
+    """Name of a theme; empty for the default, `auto` for dark or light as the terminal is."""
     approval_grace_s: Annotated[float, Field(ge=0, le=5)] = 0.4
     """An approval dialog ignores keys this long, so that a key typed for something else decides nothing."""
     bell: bool = True
     """Ring the terminal's bell when an approval waits."""
+    motion: Literal["full", "reduced"] = "full"
+    """`reduced`: nothing turns or slides, and running times tick every few seconds only."""
 
 
 class Settings(_Section):
@@ -194,15 +219,21 @@ class Settings(_Section):
     model_name: str = ""
     """Model id; empty means none is configured."""
     reasoning_effort: Effort = "high"
+    """How hard the model thinks; what it does not know is left out."""
     max_iterations: Annotated[int, Field(ge=1)] = 300
     """Model calls in one turn."""
     stream: bool = True
+    """Whether replies appear as they are written."""
     mode: Mode = "guarded"
+    """`guarded` asks about what is risky or costs, `ask` about any change, `plan` changes nothing, `yolo` asks not."""
     max_cost_usd: Annotated[float, Field(ge=0)] | None = None
+    """Spending cap of a session, models and compute together; `null`: none, but for runs that nobody watches."""
     tool_runtime: Literal["local", "sandbox"] = "local"
+    """Where bash, read, write and edit act: on this machine, or in a rented sandbox."""
     confirm_cpu_jobs: bool = True
     """Whether jobs on CPU flavors are asked about too."""
     save_sessions: bool = True
+    """Whether sessions are kept on disk, to be found, reviewed and gone on with."""
     approvals: ApprovalRules = ApprovalRules()
     llm: LLMSettings = LLMSettings()
     context: ContextSettings = ContextSettings()
@@ -216,4 +247,7 @@ class Settings(_Section):
     sharing: SharingSettings = SharingSettings()
     money: MoneySettings = MoneySettings()
     ui: UISettings = UISettings()
+    keys: dict[str, str] = Field(default_factory=dict)
+    """Keys by action, for example `{"interrupt": "ctrl+x"}`; `none` for no key."""
     mcpServers: dict[str, dict[str, Any]] = Field(default_factory=dict)  # noqa: N815 - the key MCP clients agree on
+    """Servers whose tools join those of the agent."""

@@ -15,8 +15,11 @@ from ml_intern.core.config import (
     ConfigError,
     LoadedConfig,
     load_config,
+    objection_to,
+    reset_user_setting,
     save_user_setting,
 )
+from ml_intern.core.config_desk import ConfigDesk
 from ml_intern.core.places import Places, find_places
 
 
@@ -238,3 +241,70 @@ def test_unreadable_file_is_named(places: Places) -> None:
     write(places, "{}").chmod(0)
     with pytest.raises(ConfigError, match="permission denied"):
         load(places)
+
+
+def test_taking_a_value_out_leaves_the_others_and_no_empty_objects(places: Places) -> None:
+    path = write(places, {"ui": {"theme": "nord", "bell": False}, "keys": {"jobs.cancel": "f9"}, "stream": False})
+    reset_user_setting(places, "ui.theme")
+    reset_user_setting(places, ("keys", "jobs.cancel"))
+    reset_user_setting(places, "web.timeout_s")
+    assert json.loads(path.read_text()) == {"ui": {"bell": False}, "stream": False}
+
+
+def test_a_key_with_dots_is_one_key(places: Places) -> None:
+    path = save_user_setting(places, ("keys", "jobs.cancel"), "f9")
+    assert json.loads(path.read_text()) == {"keys": {"jobs.cancel": "f9"}}
+    assert load(places).settings.keys == {"jobs.cancel": "f9"}
+
+
+def test_a_change_may_be_right_only_together_with_what_stands_in_the_file(places: Places) -> None:
+    with pytest.raises(ConfigError, match="names nobody to tell"):
+        save_user_setting(places, "messaging.enabled", True)
+    write(places, {"messaging": {"destinations": {"team": {"token": "${TOKEN}", "channel": "#runs"}}}})
+    save_user_setting(places, "messaging.enabled", True)
+    assert load(places, TOKEN="t").settings.messaging.enabled
+
+
+def test_what_was_configured_is_told_apart_from_what_comes_with_the_program(places: Places) -> None:
+    write(places, {"max_cost_usd": 3, "jobs": {"namespace": "${TEAM}"}, "approvals": {"deny": ["bash(${NO})"]}})
+    loaded = load(places, TEAM="acme", NO="rm *")
+    assert loaded.settings.jobs.namespace == "acme"
+    assert loaded.references == {"jobs.namespace": "${TEAM}", "approvals.deny": ["bash(${NO})"]}
+    assert loaded.standard.max_cost_usd is None
+    assert loaded.standard.model_name == "anthropic/claude-opus-4-8"
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "objection"),
+    [
+        ("tools.parallel", 8, ""),
+        ("tools.parallel", 65, "input should be less than or equal to 64."),
+        ("mode", "wild", "input should be 'guarded', 'ask', 'plan' or 'yolo'."),
+        ("sharing.repo", "a b", "this does not have the right form."),
+        ("approvals.allow", ("bash(ls)",), ""),
+    ],
+)
+def test_a_value_is_judged_in_words(key: str, value: object, objection: str) -> None:
+    assert objection_to(key, value) == objection
+
+
+def test_the_desk_changes_the_file_that_was_named_and_knows_the_flags(places: Places, tmp_path: Path) -> None:
+    named = tmp_path / "mine.json"
+    named.write_text('{"mode": "ask"}')
+    desk = ConfigDesk(places, {}, named, {"mode": "plan"})
+    assert desk.load().settings.mode == "plan"
+    changed = desk.save("max_cost_usd", 2.5)
+    assert (changed.settings.max_cost_usd, changed.sources["max_cost_usd"]) == (2.5, str(named))
+    assert desk.reset("mode").sources["mode"] == COMMAND_LINE
+    assert json.loads(named.read_text()) == {"max_cost_usd": 2.5}
+    with pytest.raises(ConfigError, match=r"max_cost_usd"):
+        desk.save("max_cost_usd", -1)
+    assert json.loads(named.read_text()) == {"max_cost_usd": 2.5}
+
+
+def test_messaging_of_the_user_file_counts(places: Places) -> None:
+    slack = {"provider": "slack", "token": "t", "channel": "#runs", "allow_auto_events": True}
+    write(places, {"messaging": {"enabled": True, "destinations": {"team": slack}}})
+    loaded = load(places)
+    assert loaded.warnings == ()
+    assert loaded.settings.messaging.destinations["team"].channel == "#runs"

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from ml_intern.core.protocol import (
     Interrupt,
     LLMCall,
     Notice,
+    SetCap,
     SetModel,
     ToolStateChange,
     TurnComplete,
@@ -155,6 +156,22 @@ async def test_a_summary_is_not_bought_at_the_cap_either(tmp_path: Path) -> None
         told = await agent.until(lambda event: isinstance(event, Notice) and "Stopped" in event.text)
         assert "$8.00 of the cap of $1.50" in told.text
         assert len(server.requests) == 4
+
+
+async def test_the_cap_is_raised_and_lifted_while_a_session_runs(tmp_path: Path) -> None:
+    def capped(usd: float | None) -> Callable[[Any], bool]:
+        return lambda event: isinstance(event, ContextUsage) and event.cap_usd == usd
+
+    async with ScriptedLLM(text("on"), repeat_last=True) as server, Harness(server, tmp_path, cap=1.5) as agent:
+        agent.submit(SetCap(cap_usd=4.0))
+        await agent.until(capped(4.0))
+        assert agent.agent.session.budget.left_usd == 4.0
+        agent.submit(SetCap(cap_usd=0.0))
+        await agent.until(capped(0.0))
+        assert agent.agent.session.budget.exhausted
+        agent.submit(SetCap())
+        await agent.until(capped(None))
+        assert not agent.agent.session.budget.exhausted
 
 
 async def test_a_model_is_not_tried_at_the_cap_and_a_free_one_is(tmp_path: Path) -> None:

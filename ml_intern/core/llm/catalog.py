@@ -129,6 +129,7 @@ class Catalog:
                 prices=merged.prices or facts.prices,
                 tools=facts.tools if merged.tools is None else merged.tools,
                 reasoning=facts.reasoning if merged.reasoning is None else merged.reasoning,
+                vision=facts.vision if merged.vision is None else merged.vision,
                 source=merged.source,
             )
         return merged

@@ -102,7 +102,7 @@ class LLMClient:
 
     async def _attempt(self, request: Request, state: _Attempts, on_delta: OnDelta | None) -> Reply:
         state.route = replace(state.route, replay=self._replay.get(request.model, "auto"))
-        state.sent_effort = self._effort(request, state.route)
+        state.sent_effort = self._effort(request.model, request.effort, state.route)
         sent = replace(request, effort=state.sent_effort)
         accumulator = Accumulator(tool["function"]["name"] for tool in request.tools)
         began = time.monotonic()
@@ -180,6 +180,14 @@ class LLMClient:
         route = self.route(model)
         return route.note or self._catalog.caution(model)
 
+    def effort_for(self, model: str, wanted: str) -> str:
+        """What a request to a model would carry for a reasoning effort, as far as that is known; empty for none.
+
+        Raises:
+            LLMError: The model id leads nowhere.
+        """
+        return self._effort(model, wanted, self.route(model))
+
     async def preload(self, model: str) -> None:
         """Does what the first request would otherwise wait for: imports, prices, catalogues. Never fails.
 
@@ -218,13 +226,13 @@ class LLMClient:
             self._practice = PracticeTransport(env=self._env)
         return self._practice
 
-    def _effort(self, request: Request, route: Route) -> str:
+    def _effort(self, model: str, wanted: str, route: Route) -> str:
         """The effort to send: the healed level, and none where it is known that the model has no reasoning."""
-        if route.is_local or not request.effort:
+        if route.is_local or not wanted:
             return ""
-        if route.is_public_openai and self._catalog.info(request.model).reasoning is False:
+        if route.is_public_openai and self._catalog.info(model).reasoning is False:
             return ""
-        return self._efforts.level(request.model, request.effort)
+        return self._efforts.level(model, wanted)
 
     def _learn_about(self, route: Route) -> None:
         """Asks a server about its models beside a request, never before it."""

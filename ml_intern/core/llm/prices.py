@@ -40,6 +40,7 @@ class ModelInfo:
         prices: By size of the prompt, smallest first; empty when unknown.
         tools: Whether it calls tools.
         reasoning: Whether it takes a reasoning effort.
+        vision: Whether it takes pictures.
         source: Where the facts come from, for people.
     """
 
@@ -49,6 +50,7 @@ class ModelInfo:
     prices: tuple[Price, ...] = ()
     tools: bool | None = None
     reasoning: bool | None = None
+    vision: bool | None = None
     source: str = ""
 
     def cost(self, usage: Usage) -> float | None:
@@ -95,6 +97,7 @@ def info_from_record(model: str, record: Mapping[str, Any], source: str) -> Mode
         prices=prices,
         tools=record.get("tools"),
         reasoning=record.get("reasoning"),
+        vision=record.get("vision"),
         source=source,
     )
 
@@ -123,6 +126,7 @@ def info_from_router(record: Mapping[str, Any], tag: str) -> ModelInfo:
         context_window=min(windows) if windows else None,
         prices=(price,) if price else (),
         tools=any(tools) if tools else None,
+        vision=_takes_pictures(record),
         source="router catalogue",
     )
 
@@ -155,8 +159,15 @@ def info_from_table(name: str) -> ModelInfo | None:
         prices=tuple(_table_prices(record)),
         tools=bool(record.get("supports_function_calling")),
         reasoning=bool(record.get("supports_reasoning")),
+        vision=bool(record.get("supports_vision")),
         source="price table",
     )
+
+
+def _takes_pictures(record: Mapping[str, Any]) -> bool | None:
+    architecture = record.get("architecture")
+    takes = architecture.get("input_modalities") if isinstance(architecture, dict) else None
+    return "image" in takes if isinstance(takes, list) else None
 
 
 def _table_prices(record: Mapping[str, Any]) -> Iterator[Price]:

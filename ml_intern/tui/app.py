@@ -7,33 +7,40 @@ import logging
 import os
 import signal
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from textual import events, on
+from textual import constants, events, on
 from textual.app import App
 from textual.binding import BindingType
 from textual.driver import Driver
+from textual.filter import LineFilter, Monochrome, NoColor
 from textual.screen import Screen
+from textual.widget import Widget
+from textual.widgets._input import Input
+from textual.widgets._text_area import TextArea
 from textual.worker import Worker, WorkerState
 
 from ml_intern.options import DEMO_MODEL, Options
 from ml_intern.resources import styles_path
 from ml_intern.tui import messages
+from ml_intern.tui.background import TerminalAtStart
 from ml_intern.tui.bridge import Bridge, Connect, connect
 from ml_intern.tui.clipboard import clipboard_sequence
 from ml_intern.tui.copying import Copying
 from ml_intern.tui.fault import record_fault
-from ml_intern.tui.keys.keymap import STANDARD, bind
+from ml_intern.tui.keys.keymap import STANDARD, ShowsKeys, bind
 from ml_intern.tui.modals.confirm import Confirm
+from ml_intern.tui.motion import is_reduced
 from ml_intern.tui.past import Past
+from ml_intern.tui.plain_colours import PlainColours
 from ml_intern.tui.preferences import preferences_at_start, save_theme
 from ml_intern.tui.screens.help import HelpScreen, about
 from ml_intern.tui.screens.main import MainScreen
 from ml_intern.tui.sharing import ASKED as SHARING_ASKED
 from ml_intern.tui.terminal import has_terminal, outliving, title_sequence
-from ml_intern.tui.themes import DEFAULT_THEME, OWN_THEMES
+from ml_intern.tui.themes import ANSI, AUTO, DEFAULT_THEME, LIGHT, OWN_THEMES
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -61,6 +68,11 @@ class MLInternApp(App[None]):
         options: Flags of this run.
         connect: Builds the agent.
         clock: Seconds since the epoch, for times and durations on the screen.
+        terminal: What the terminal said of itself, and what was typed meanwhile.
+
+    Attributes:
+        keymap: Which key does what.
+        reduced_motion: Whether little should move.
     """
 
     TITLE = "ml-intern"
@@ -73,6 +85,8 @@ class MLInternApp(App[None]):
     ]
     BINDINGS: ClassVar[list[BindingType]] = [
         bind("commands", "pick('command')"),
+        bind("settings", "settings"),
+        bind("jump", "jump"),
         bind("help", "help"),
         bind("sessions", "sessions"),
         bind("jobs", "jobs"),
@@ -80,7 +94,13 @@ class MLInternApp(App[None]):
         bind("quit", "leave"),
     ]
 
-    def __init__(self, options: Options, connect: Connect = connect, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        options: Options,
+        connect: Connect = connect,
+        clock: Callable[[], float] = time.time,
+        terminal: TerminalAtStart | None = None,
+    ) -> None:
         super().__init__()
         self.farewell = ""
         self._options = options
@@ -93,17 +113,21 @@ class MLInternApp(App[None]):
         self._copying = Copying(self, lambda: self.main_screen.kept_copies)
         self._past = Past(self, lambda: self.main_screen, self._back_to_main, self._go_on, clock)
         self._opening = True
-        self._early_keys: list[events.Event] | None = []
+        self._early_keys: list[events.Event] | None = _as_events(terminal.typed if terminal else "")
         self._code = 0
         for theme in OWN_THEMES:
             self.register_theme(theme)
+        self._plain, self._colourless = PlainColours(), NoColor()
+        self._terminal = terminal or TerminalAtStart()
         self._unknown_theme = ""
         chosen = preferences_at_start(options)
+        self._use_motion(chosen.motion)
         self.keymap = STANDARD
         self._key_problems: tuple[str, ...] = ()
         if chosen.keys:
             self._use_keys(chosen.keys)
-        wanted = options.theme or chosen.theme or DEFAULT_THEME
+        uncoloured = ANSI.name if os.environ.get("NO_COLOR") else ""
+        wanted = options.theme or uncoloured or chosen.theme or DEFAULT_THEME
         if not self._use_theme(wanted):
             self._unknown_theme = wanted
             self._use_theme(DEFAULT_THEME)
@@ -138,8 +162,9 @@ class MLInternApp(App[None]):
             self.set_interval(LOOK_S, self._leave_without_terminal)
         if self._unknown_theme:
             self._refuse_theme(self._unknown_theme)
-        for problem in self._key_problems:
-            self.notify(problem, title="keys", severity="warning", timeout=KEYS_TOLD_S, markup=False)
+        if self._key_problems:
+            text = "\n".join(self._key_problems)
+            self.notify(text, title="keys", severity="warning", timeout=KEYS_TOLD_S, markup=False)
 
     def _display(self, screen: Screen[Any], renderable: RenderableType | None) -> None:
         # Textual lays out and paints several times until styles, sizes and focus have settled: once is enough, and
@@ -173,8 +198,18 @@ class MLInternApp(App[None]):
         """Keeps what is typed before the prompt has the focus, instead of losing it."""
         if self._early_keys is not None and isinstance(event, events.Key | events.Paste):
             self._early_keys.append(event)
+        elif isinstance(event, events.Key) and not self.keymap.has("copy", event.key) and self._catch(event):
+            event.stop()
         else:
             await super().on_event(event)
+
+    def _catch(self, event: events.Key) -> bool:
+        """Hands a key to a dialog that waits for just any, before it can mean something."""
+        take = getattr(self.screen, "take_key", None) if self.screen_stack else None
+        if take is None or event.is_forwarded:
+            return False
+        take(event.key)
+        return True
 
     def _start_agent(self) -> None:
         self._bridge_before = self._bridge is not None
@@ -391,10 +426,29 @@ class MLInternApp(App[None]):
         self.notify(f"There is no theme {name!r}. /theme shows them all.", severity="warning", markup=False)
 
     def _use_theme(self, name: str) -> bool:
+        if name == AUTO:
+            name = LIGHT.name if self._terminal.light else DEFAULT_THEME
         known = name in self.available_themes
         if known:
             self.theme = name
         return known
+
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        """What is done to every painted row."""
+        filters = super().get_line_filters()
+        if not self.native_ansi_color:
+            return filters
+        kept = [each for each in filters if not isinstance(each, Monochrome)]  # that is for mixed colours
+        return [self._plain, *kept, *([self._colourless] if self.no_color else [])]
+
+    def _use_motion(self, chosen: str) -> None:
+        self.reduced_motion = is_reduced(chosen)
+        self.animation_level = "none" if self.reduced_motion else constants.TEXTUAL_ANIMATIONS
+
+    @on(events.DescendantFocus)
+    def _calm_cursor(self, event: events.DescendantFocus) -> None:
+        if self.reduced_motion and isinstance(event.widget, Input | TextArea):
+            event.widget.cursor_blink = False
 
     async def _keep_theme(self, name: str) -> None:
         from ml_intern.core.config import ConfigError
@@ -418,6 +472,10 @@ class MLInternApp(App[None]):
 
         self.keymap, self._key_problems = (read := read_keys(chosen)).keymap, read.problems
         self.set_keymap(self.keymap.for_textual())
+        for screen in self.screen_stack if self._screen_stacks else ():
+            for node in screen.walk_children(Widget, with_self=True):
+                if isinstance(node, ShowsKeys):
+                    node.take_keymap(self.keymap)
 
     # ---------------------------------------------------------------------------------------------------- intents
 
@@ -430,6 +488,43 @@ class MLInternApp(App[None]):
         """Opens the sessions screen from anywhere, or closes it."""
         self.main_screen.post_message(messages.OpenSessions())
 
+    def action_jump(self) -> None:
+        """Puts a letter on everything that can be jumped to, and jumps."""
+        from ml_intern.tui.jumping import find_targets
+        from ml_intern.tui.modals.jump import JumpScreen
+
+        targets = find_targets(self.screen)
+
+        def jump(number: int | None) -> None:
+            if number is not None:
+                targets[number].go()
+
+        if targets:
+            self.push_screen(JumpScreen([target.offset for target in targets]), jump)
+
+    def action_settings(self) -> None:
+        """Opens the settings."""
+        self.main_screen.post_message(messages.ShowSettings())
+
+    @on(messages.Visit)
+    def _visit_from_elsewhere(self, message: messages.Visit) -> None:
+        """Another screen than the main one wants something shown."""
+        message.stop()
+        self.main_screen.post_message(message)
+
+    @on(messages.SettingChanged)
+    def _take_setting(self, message: messages.SettingChanged) -> None:
+        message.stop()
+        match message.key:
+            case "ui.theme":
+                self._use_theme(message.value or DEFAULT_THEME)
+            case "ui.motion":
+                self._use_motion(message.value)
+            case "keys":
+                self._use_keys(message.value)
+            case _:
+                self.main_screen.post_message(message)
+
     def action_jobs(self) -> None:
         """Opens the Jobs screen from anywhere, or closes it."""
         self.main_screen.post_message(messages.OpenJobs())
@@ -439,3 +534,12 @@ class MLInternApp(App[None]):
         """Explains what has the focus."""
         if not isinstance(self.screen, HelpScreen):
             self.push_screen(HelpScreen(about(self.focused, self.screen)))
+
+
+def _as_events(typed: str) -> list[events.Event]:
+    """Keys out of what a terminal has sent."""
+    if not typed:
+        return []
+    from textual._xterm_parser import XTermParser
+
+    return [event for event in XTermParser().feed(typed) if isinstance(event, events.Key | events.Paste)]

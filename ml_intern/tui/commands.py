@@ -294,6 +294,20 @@ COMMANDS: tuple[Command, ...] = (
         args="[on|off|public|private]",
         objection=_between_turns,
     ),
+    Command(
+        "settings",
+        "everything that can be configured: look, search, change",
+        messages.ShowSettings,
+        args="[words]",
+        aliases=("config",),
+        action="settings",
+    ),
+    Command(
+        "keys",
+        "all keys, and other ones for whatever you like",
+        messages.ShowKeys,
+        args="[words]",
+    ),
     Command("copy", "copy the last answer, the newest code, or all", _copy, args="[last|code|all]"),
     Command("theme", "choose the colours", _theme, args="[name]"),
     Command(
@@ -328,13 +342,16 @@ def parse(text: str) -> Entered:
 
 
 def matching(prefix: str) -> list[Command]:
-    """Commands for what was typed after the slash: those that begin with it, then those that merely contain it."""
+    """Commands for what was typed after the slash: of that name, then beginning with it, then merely containing it."""
     wanted = prefix.lower()
+    exact = [command for command in COMMANDS if wanted in (command.name, *command.aliases)]
     begin = [
-        command for command in COMMANDS if any(name.startswith(wanted) for name in (command.name, *command.aliases))
+        command
+        for command in COMMANDS
+        if command not in exact and any(name.startswith(wanted) for name in (command.name, *command.aliases))
     ]
-    contain = [command for command in COMMANDS if wanted in command.name and command not in begin]
-    return begin + contain
+    contain = [command for command in COMMANDS if wanted in command.name and command not in exact + begin]
+    return exact + begin + contain
 
 
 def _unknown(word: str) -> str:

@@ -11,6 +11,7 @@ from ml_intern.tui.terminal import FirstFrame
 
 if TYPE_CHECKING:
     from ml_intern.options import Options
+    from ml_intern.tui.background import BackgroundQuery
 
 INTERRUPTED = 130
 END_SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
@@ -25,9 +26,10 @@ def run(options: Options) -> int:
         for number in END_SIGNALS:
             signal.signal(number, _leave_at_once)
         frame.show()
+        query = _ask_for_background(options)
         from ml_intern.tui.app import MLInternApp
 
-        app = MLInternApp(options)
+        app = MLInternApp(options, terminal=query.answer() if query is not None else None)
         app.run()
         farewell = app.farewell
         return app.return_code or 0
@@ -37,6 +39,19 @@ def run(options: Options) -> int:
         frame.close()
         if farewell:
             sys.stderr.write(f"{farewell}\n")
+
+
+def _ask_for_background(options: Options) -> BackgroundQuery | None:
+    """Asks the terminal only when a person wants the theme to follow it."""
+    from ml_intern.tui.preferences import preferences_at_start
+
+    if (options.theme or preferences_at_start(options).theme) != "auto":
+        return None
+    from ml_intern.tui.background import BackgroundQuery
+
+    query = BackgroundQuery()
+    query.ask()
+    return query
 
 
 def _leave_at_once(_number: int, _frame: object) -> NoReturn:

@@ -260,6 +260,20 @@ class SetTheme(Intent):
         self.keep = keep
 
 
+class SettingChanged(Intent):
+    """A setting has another value in the configuration now, and should have it in this session where that can be.
+
+    Attributes:
+        key: Dotted key path.
+        value: The value that counts now.
+    """
+
+    def __init__(self, key: str, value: Any) -> None:
+        super().__init__()
+        self.key = key
+        self.value = value
+
+
 class Visit(Intent):
     """Open another screen or dialog over the main one."""
 
@@ -310,6 +324,22 @@ class ShowServers(Visit):
 
 class ShowSkills(Visit):
     """Open the screen of skills."""
+
+
+class ShowSettings(Visit):
+    """Open the settings, narrowed down by some words."""
+
+    def __init__(self, words: str = "") -> None:
+        super().__init__()
+        self.words = words
+
+
+class ShowKeys(Visit):
+    """Open the list of keys, narrowed down by some words."""
+
+    def __init__(self, words: str = "") -> None:
+        super().__init__()
+        self.words = words
 
 
 class ShowHardware(Visit):

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    from ml_intern.core.config import KeyPath, LoadedConfig
     from ml_intern.core.protocol import ArtifactEvent, Leftover
 
 EndLeftover = Callable[["Leftover"], Awaitable[None]]
@@ -138,4 +139,20 @@ class McpCare(Protocol):
 
     async def add(self, name: str, entry: dict[str, Any]) -> None:
         """Writes a server into the user's configuration and connects to it."""
+        ...
+
+
+class ConfigCare(Protocol):
+    """Shows the configuration and changes the user's part of it. Methods block, and may raise `ConfigError`."""
+
+    def load(self) -> LoadedConfig:
+        """The configuration as the files say it now."""
+        ...
+
+    def save(self, key_path: KeyPath, value: Any) -> LoadedConfig:
+        """Writes a value into the user's file; gives what counts then."""
+        ...
+
+    def reset(self, key_path: KeyPath) -> LoadedConfig:
+        """Takes a value out of the user's file; gives what counts then."""
         ...

@@ -20,10 +20,12 @@ class Preferences:
 
     Attributes:
         theme: Name of a theme, or empty.
+        motion: `full` or `reduced`, or empty.
         keys: Keys by action, as they stand in the configuration.
     """
 
     theme: str = ""
+    motion: str = ""
     keys: dict[str, object] = field(default_factory=dict)
 
 
@@ -40,8 +42,12 @@ def preferences_at_start(options: Options) -> Preferences:
     except (OSError, ValueError, RecursionError):
         return Preferences()
     ui, keys = _object(tree, "ui"), _object(tree, "keys")
-    theme = ui.get("theme")
-    return Preferences(theme if isinstance(theme, str) else "", keys)
+    return Preferences(_text(ui, "theme"), _text(ui, "motion"), keys)
+
+
+def _text(tree: dict[str, Any], key: str) -> str:
+    value = tree.get(key)
+    return value if isinstance(value, str) else ""
 
 
 def _object(tree: Any, key: str) -> dict[str, Any]:

@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ml_intern.tui.history import PromptHistory, history_file
+from ml_intern.tui.widgets.text import count_short
 
 if TYPE_CHECKING:
     from ml_intern.core.jobs import JobsBackend
+    from ml_intern.core.llm.prices import ModelInfo
     from ml_intern.core.skills import Skills
     from ml_intern.sessions.store import SessionStore
-    from ml_intern.tui.ports import ArtifactCare, EndLeftover, McpCare
+    from ml_intern.tui.ports import ArtifactCare, ConfigCare, EndLeftover, McpCare
     from ml_intern.wiring import Wired
 
 
@@ -26,15 +28,23 @@ class ModelOffer:
         note: Its name, and where it was found or what it needs.
         usable: Nothing is missing.
         local: A server on this machine has it.
+        facts: Window, price and abilities, in a few words.
+        detail: The same at length, with its name and its key.
     """
 
     id: str
     note: str
     usable: bool
     local: bool = False
+    facts: str = ""
+    detail: str = ""
 
 
 FindModels = Callable[[], Awaitable[list[ModelOffer]]]
+
+
+EffortMeaning = Callable[[str, str], str]
+"""Says what a reasoning effort means for a model, by the model's id and the level; empty when it is taken as it is."""
 
 
 async def no_models() -> list[ModelOffer]:
@@ -52,6 +62,7 @@ class Setup:
         grace_s: How long an approval dialog ignores keys.
         bell: Whether to ring when an approval waits.
         history: Earlier prompts of this directory.
+        effort_meaning: See `EffortMeaning`.
         find_models: Looks for models: servers on this machine first, then those with a key, then the rest.
         jobs: Where jobs run, for their hardware and prices; None when nothing can be run.
         sessions: Where session logs live.
@@ -62,6 +73,7 @@ class Setup:
         trackio: Where trackio keeps the metrics of runs on this machine; None where nobody looks there.
         servers: Looks after MCP servers; None while there is no agent.
         skills: What the agent can load; None while there is no agent.
+        config: Shows and changes the configuration; None while there is no agent.
     """
 
     model_problem: str = ""
@@ -69,6 +81,7 @@ class Setup:
     grace_s: float = 0.4
     bell: bool = True
     history: PromptHistory = field(default_factory=PromptHistory)
+    effort_meaning: EffortMeaning = lambda _model, _level: ""
     find_models: FindModels = no_models
     jobs: JobsBackend | None = None
     sessions: Path | None = None
@@ -79,6 +92,7 @@ class Setup:
     trackio: Path | None = None
     servers: McpCare | None = None
     skills: Skills | None = None
+    config: ConfigCare | None = None
 
 
 def setup_from(wired: Wired) -> Setup:
@@ -99,6 +113,7 @@ def setup_from(wired: Wired) -> Setup:
         grace_s=wired.settings.ui.approval_grace_s,
         bell=wired.settings.ui.bell,
         history=PromptHistory(path, redact),
+        effort_meaning=lambda model, level: _effort_meaning(wired, model, level),
         find_models=lambda: _find_models(wired),
         jobs=wired.services.jobs,
         sessions=wired.places.sessions,
@@ -109,6 +124,7 @@ def setup_from(wired: Wired) -> Setup:
         trackio=trackio_directory(wired.env),
         servers=wired.mcp_admin,
         skills=wired.skills,
+        config=wired.config,
     )
 
 
@@ -116,22 +132,66 @@ async def _find_models(wired: Wired) -> list[ModelOffer]:
     from ml_intern.core.llm.local_servers import find_local_servers
 
     servers = await find_local_servers(wired.env)
-    found = [
-        ModelOffer(model, f"{server.label} on this machine", usable=True, local=True)
-        for server in servers
-        for model in server.models
-    ]
+    found = [_local_offer(wired, model, server.label) for server in servers for model in server.models]
     suggested = [
         _offer(wired, suggestion.id, suggestion.label, suggestion.key) for suggestion in wired.catalog.suggestions
     ]
     return [*found, *sorted(suggested, key=lambda offer: not offer.usable)]
 
 
+def _local_offer(wired: Wired, model: str, server: str) -> ModelOffer:
+    info, where = wired.catalog.info(model), f"{server} on this machine"
+    said = " · ".join(filter(None, [where, "no key, no cost", _long_facts(info)]))
+    return ModelOffer(model, where, usable=True, local=True, detail=said)
+
+
 def _offer(wired: Wired, model: str, label: str, key: str) -> ModelOffer:
     from ml_intern.core.llm.errors import LLMError
 
+    info = wired.catalog.info(model)
     try:
         note = wired.llm.check(model)
     except LLMError:
         return ModelOffer(model, f"{label} · needs {key}" if key else label, usable=False)
-    return ModelOffer(model, f"{label} · {note}" if note else label, usable=True)
+    way = note or (f"{key} is there" if key else "")
+    said = " · ".join(filter(None, [label, way, _long_facts(info)]))
+    return ModelOffer(model, label, usable=True, facts=_short_facts(info), detail=said)
+
+
+def _short_facts(info: ModelInfo) -> str:
+    """`200k · $5/$25 · tools, images`: window, dollars per million in and out, abilities; without what nobody knows."""
+    prices = [_per_million(usd) for price in info.prices[:1] for usd in (price.input, price.output)]
+    return " · ".join(filter(None, [_window(info), "/".join(prices), _abilities(info)]))
+
+
+def _long_facts(info: ModelInfo) -> str:
+    window = f"{_window(info)} tokens" if _window(info) else ""
+    price = next(
+        (f"{_per_million(each.input)} in, {_per_million(each.output)} out per million" for each in info.prices), ""
+    )
+    return " · ".join(filter(None, [window, price, _abilities(info)]))
+
+
+def _window(info: ModelInfo) -> str:
+    return count_short(info.context_window) if info.context_window and info.source != "assumed" else ""
+
+
+def _per_million(usd: float) -> str:
+    return f"${usd * 1e6:.4g}"
+
+
+def _abilities(info: ModelInfo) -> str:
+    able = ["tools"] if info.tools else ["no tools"] if info.tools is False else []
+    return ", ".join([*able, *(["images"] if info.vision else [])])
+
+
+def _effort_meaning(wired: Wired, model: str, level: str) -> str:
+    from ml_intern.core.llm.errors import LLMError
+
+    try:
+        sent = wired.llm.effort_for(model, "" if level == "off" else level)
+    except LLMError:
+        return ""
+    if level in {"off", sent}:
+        return ""
+    return f"this model takes {sent} instead" if sent else "this model takes no effort"

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
+from ml_intern.core.config_desk import ConfigDesk
 from ml_intern.core.events import Consumer
 from ml_intern.core.jobs import JobsBackend
 from ml_intern.core.places import find_places
@@ -85,6 +86,8 @@ def played_app(
     end_leftover: EndLeftover | None = None,
     servers: McpCare | None = None,
     skills: Skills | None = None,
+    flags: dict[str, object] | None = None,
+    env: dict[str, str] | None = None,
 ) -> tuple[WatchedApp, list[PlayedAgent]]:
     """The app on stand-ins, and the list they appear in once they are built; each takes one of the faults."""
     agents: list[PlayedAgent] = []
@@ -109,6 +112,7 @@ def played_app(
                 leftovers=None if end_leftover is None else SimpleNamespace(end=end_leftover),
                 mcp_admin=servers,
                 skills=skills,
+                config=ConfigDesk(find_places({"ML_INTERN_HOME": str(directory / "home")}), env or {}, overrides=flags),
                 model_problem="",
                 suggestion="",
                 earlier=(),

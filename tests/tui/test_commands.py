@@ -116,3 +116,8 @@ def test_names_that_begin_with_what_was_typed_come_first() -> None:
 def test_names_are_unique() -> None:
     names = [name for command in COMMANDS for name in (command.name, *command.aliases)]
     assert len(names) == len(set(names))
+
+
+def test_the_command_of_exactly_this_name_comes_before_longer_ones() -> None:
+    assert [command.name for command in matching("mode")][:2] == ["mode", "model"]
+    assert matching("config")[0].name == "settings"

@@ -152,7 +152,6 @@ def test_a_key_that_cannot_be_is_left_out_and_told(chosen: dict[str, object], pr
         ({"interrupt": "ctrl+o"}, "keys.interrupt: ctrl+o also means call"),
         ({"call": "x"}, "keys.call: x is a letter in the prompt"),
         ({"prompt.newline": "enter"}, "keys.prompt.newline: ↵ also means prompt.send"),
-        ({"interrupt": "ctrl+x"}, "keys.interrupt: ctrl+x edits text elsewhere"),
     ],
 )
 def test_a_key_that_gets_into_the_way_counts_and_is_told(chosen: dict[str, object], problem: str) -> None:

@@ -125,7 +125,7 @@ async def test_what_an_earlier_run_has_promised_counts_as_spent_when_the_session
 
 async def test_a_session_without_a_cap_says_how_to_set_one(tmp_path: Path) -> None:
     async with shown(tmp_path, call(0.3)) as (stage, _):
-        await stage.sees("no cap: start with --max-cost")
+        await stage.sees("no cap: /settings max_cost_usd sets one")
 
 
 async def test_a_fresh_conversation_begins_with_empty_books(tmp_path: Path) -> None:

@@ -66,6 +66,8 @@ PLACES: tuple[Place, ...] = (
             Action("help", "f1", "explain what has the focus", above=True),
             Action("sessions", "f2", "sessions: find, review, go on with one", above=True),
             Action("jobs", "f3", "jobs: curves, logs, comparison", above=True),
+            Action("settings", "f5", "settings"),
+            Action("jump", "f6,alt+j", "show a letter on everything that can be jumped to"),
             Action("commands", "ctrl+p", "all commands"),
             Action("copy", "ctrl+c", "copy the selection; without one interrupt, twice: quit", True, _WAY_OUT),
             Action("quit", "ctrl+q", "quit", above=True),
@@ -164,7 +166,7 @@ PLACES: tuple[Place, ...] = (
     Place(
         "list",
         "lists",
-        ("app", "jobs", "sessions"),
+        ("app", "jobs", "sessions", "settings"),
         (
             Action("list.up", "up,k", "up"),
             Action("list.down", "down,j", "down"),
@@ -178,7 +180,7 @@ PLACES: tuple[Place, ...] = (
     Place(
         "find",
         "searching",
-        ("jobs", "review", "detail", "sessions"),
+        ("jobs", "review", "detail", "sessions", "settings"),
         (
             Action("find", "slash", "search, or filter"),
             Action("find.next", "n", "to the next find"),
@@ -333,6 +335,15 @@ PLACES: tuple[Place, ...] = (
             Action("mcp.log", "l", "its log, or its tools"),
             Action("mcp.sign_in", "s", "sign in"),
             Action("mcp.sign_out", "o", "sign out"),
+        ),
+    ),
+    Place(
+        "settings",
+        "settings and keys",
+        ("screens",),
+        (
+            Action("settings.reset", "backspace", "take your own value away, so that the default counts again"),
+            Action("keys.none", "delete", "leave the action without a key"),
         ),
     ),
     Place(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 
@@ -18,15 +18,6 @@ NONE = "none"
 
 _EDITING = frozenset({"enter", "backspace", "delete", "left", "right", "up", "down", "tab", "shift+tab", "space"})
 """Keys that a person needs to write and to move about at all."""
-
-
-@cache
-def _edits_text() -> frozenset[str]:
-    """Keys that the text fields have by themselves."""
-    from textual.widgets._text_area import TextArea
-
-    keys = (key for binding in TextArea.BINDINGS if isinstance(binding, Binding) for key in binding.key.split(","))
-    return frozenset(key for key in keys if key not in _EDITING)
 
 
 class KeyChoiceError(Exception):
@@ -58,10 +49,11 @@ def read_keys(chosen: Mapping[str, object]) -> Read:
             continue
         if keys != ACTIONS[action_id].standard:
             changes[action_id] = keys
-    keymap = Keymap(changes)
+    keymap, told = Keymap(changes), set[str]()
     for action_id in changes:
-        problems += [f"keys.{action_id}: {text}" for text in conflicts(action_id, keymap)]
-    return Read(keymap, tuple(dict.fromkeys(problems)))
+        problems += [f"keys.{action_id}: {text}" for text in conflicts(action_id, keymap, but=told)]
+        told.add(action_id)
+    return Read(keymap, tuple(problems))
 
 
 def allowed_keys(action_id: str, text: str) -> tuple[str, ...]:
@@ -110,19 +102,44 @@ def _refuse(action: Action, key: str) -> None:
         )
 
 
-def conflicts(action_id: str, keymap: Keymap) -> Iterator[str]:
-    """What a changed action gets into the way of, in words. Nothing is said of what was so before the change."""
+def conflicts(action_id: str, keymap: Keymap, but: Container[str] = ()) -> Iterator[str]:
+    """What a changed action gets into the way of, in words. Nothing is said of what was so before the change.
+
+    Args:
+        action_id: The action.
+        keymap: The keys that count.
+        but: Ids of actions that were looked at before.
+    """
     action = ACTIONS[action_id]
     for key in keymap.keys(action_id):
         for other in ACTIONS.values():
-            if other.id == action_id or key not in keymap.keys(other.id) or not together(action, other):
+            if other.id == action_id or other.id in but:
+                continue
+            if key not in keymap.keys(other.id) or not together(action, other):
                 continue
             if other.fixed and PLACE_OF[action_id].name == "prompt":
                 continue  # these keys mean something of their own in the prompt anyway
             if key in action.standard and key in other.standard:
                 continue  # one is heard before the other, as ever
             yield f"{shown(key)} also means {other.id} ({other.does}); give one of them another key."
-        if key in _edits_text() and key not in action.standard:
-            yield f"{shown(key)} edits text elsewhere; where both work, it means this."
         if is_typed(key) and "main" in around(PLACE_OF[action_id]) and key not in action.standard:
             yield f"{shown(key)} is a letter in the prompt, so it works outside of it only."
+
+
+def side_effects(action_id: str, keymap: Keymap) -> Iterator[str]:
+    """What a changed action takes away from writing, in words: good to know, and no mistake."""
+    action = ACTIONS[action_id]
+    for key in keymap.keys(action_id):
+        if key in _edits_text() and key not in action.standard:
+            in_prompt = "main" in around(PLACE_OF[action_id])
+            where = "does not edit the prompt any more" if in_prompt else "edits text where something is typed"
+            yield f"{shown(key)} {where}."
+
+
+@cache
+def _edits_text() -> frozenset[str]:
+    """Keys that the text fields have by themselves."""
+    from textual.widgets._text_area import TextArea
+
+    keys = (key for binding in TextArea.BINDINGS if isinstance(binding, Binding) for key in binding.key.split(","))
+    return frozenset(key for key in keys if key not in _EDITING)

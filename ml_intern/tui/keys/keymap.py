@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, Protocol, cast, runtime_checkable
 
 from textual.binding import Binding
 
@@ -68,11 +68,16 @@ class Keymap:
         """A sentence with each `{action}` replaced by its key; `{action:2}` names up to two."""
         return self._replace(text, self.spoken)
 
-    def chosen_in(self, place: str) -> frozenset[str]:
-        """Keys that a person chose for what can be done in a place or around it."""
-        around_it = around(next(each for each in PLACES if each.name == place))
-        chosen = (keys for name, keys in self.changes.items() if PLACE_OF[name].name in around_it)
-        return frozenset(key for keys in chosen for key in keys)
+    def heard_around(self, place: str) -> frozenset[str]:
+        """Keys of what can be done around a place, and those that a person chose for something in it."""
+        names = around(next(each for each in PLACES if each.name == place))
+        heard = (
+            self.keys(action.id)
+            for action in ACTIONS.values()
+            if PLACE_OF[action.id].name in names and not action.fixed
+            if action.id in self.changes or PLACE_OF[action.id].name != place
+        )
+        return frozenset(key for keys in heard for key in keys)
 
     def for_textual(self) -> dict[str, str]:
         """The changes as `App.set_keymap` takes them."""
@@ -99,6 +104,14 @@ STANDARD = Keymap()
 
 class _HasKeymap(Protocol):
     keymap: Keymap
+
+
+@runtime_checkable
+class ShowsKeys(Protocol):
+    """What must know when other keys count."""
+
+    def take_keymap(self, keymap: Keymap) -> None:
+        """Other keys count from now on."""
 
 
 def keymap_of(node: DOMNode) -> Keymap:

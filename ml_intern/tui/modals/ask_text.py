@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import ClassVar
 
 from textual import on
@@ -23,16 +24,18 @@ class AskText(Dialog[str]):
         title: What it is for.
         value: The line to begin with.
         note: What a person should know about it.
+        check: Says what is wrong with a line, which is not taken then; an empty text says nothing is.
     """
 
     HELP = "Edit the line, {choose} takes it, {back} leaves everything as it was."
     BINDINGS: ClassVar[list[BindingType]] = [bind("back", "cancel")]
 
-    def __init__(self, title: str, value: str, note: str = "") -> None:
+    def __init__(self, title: str, value: str, note: str = "", check: Callable[[str], str] = lambda _line: "") -> None:
         super().__init__()
         self._title = title
         self._value = value
         self._note = note
+        self._check = check
 
     def compose(self) -> ComposeResult:
         """The line, the note, keys."""
@@ -40,14 +43,28 @@ class AskText(Dialog[str]):
             frame.border_title = self._title
             yield Input(self._value, id="ask-text-line", compact=True, select_on_focus=False)
             yield Static(self._note, id="ask-text-note", markup=False)
+            yield Static(id="ask-text-problem", markup=False)
             yield KeyBar([("{choose}", "take it"), ("{back}", "leave")])
 
     def on_mount(self) -> None:
         """The line can be edited at once."""
         self.query_one("#ask-text-note").display = bool(self._note)
+        self._say("")
         self.query_one(Input).focus()
 
     @on(Input.Submitted)
     def _take(self, event: Input.Submitted) -> None:
         event.stop()
-        self.dismiss(event.value)
+        if problem := self._check(event.value):
+            self._say(problem)
+        else:
+            self.dismiss(event.value)
+
+    @on(Input.Changed)
+    def _edit(self) -> None:
+        self._say("")
+
+    def _say(self, problem: str) -> None:
+        line = self.query_one("#ask-text-problem", Static)
+        line.update(f"✗ {problem}")
+        line.display = bool(problem)

@@ -1,4 +1,4 @@
-"""Choosing one of many, by typing a part of it: models, modes, themes, commands."""
+"""Choosing one of many, by typing a part of it or by its number: models, modes, themes, commands."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from textual import on
+from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.content import Content
+from textual.fuzzy import FuzzySearch
+from textual.message import Message
 from textual.widgets._input import Input
 from textual.widgets._option_list import Option, OptionList
 from textual.widgets._static import Static
@@ -20,6 +22,7 @@ from ml_intern.tui.modals.base import Dialog
 from ml_intern.tui.widgets.key_bar import KeyBar
 
 LABEL_CELLS = 36
+NUMBERS = 9
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +36,7 @@ class Choice:
         key: A key that does the same without the picker.
         current: It is in use now.
         disabled: It cannot be chosen now.
+        detail: More about it, shown below the list while it is marked.
     """
 
     value: str
@@ -41,6 +45,7 @@ class Choice:
     key: str = ""
     current: bool = False
     disabled: bool = False
+    detail: str = ""
 
     @property
     def title(self) -> str:
@@ -49,16 +54,43 @@ class Choice:
 
     def fits(self, words: Sequence[str]) -> bool:
         """Whether each word occurs in it."""
-        text = f"{self.title} {self.value} {self.help}".lower()
+        text = f"{self.title} {self.value} {self.help} {self.detail}".lower()
         return all(word in text for word in words)
 
 
 class _Entry(Option):
     """A row of the list that knows its choice."""
 
-    def __init__(self, choice: Choice, width: int) -> None:
-        super().__init__(_row(choice, width), disabled=choice.disabled)
+    def __init__(self, choice: Choice, width: int, key_width: int, number: int) -> None:
+        super().__init__(_row(choice, width, key_width, number), disabled=choice.disabled)
         self.choice = choice
+
+
+class Filter(Input):
+    """The field of a picker. Where nothing is typed yet, a number takes the row of that number.
+
+    Args:
+        numbers: Whether numbers do so.
+    """
+
+    HELP = Dialog.HELP
+
+    class Numbered(Message):
+        """A number was pressed."""
+
+        def __init__(self, number: int) -> None:
+            super().__init__()
+            self.number = number
+
+    def __init__(self, *, numbers: bool) -> None:
+        super().__init__(placeholder="type to filter", id="pick-filter", compact=True)
+        self._numbers = numbers
+
+    async def _on_key(self, event: events.Key) -> None:
+        if self._numbers and not self.value and (event.character or "") in set("123456789"):
+            event.stop()
+            event.prevent_default()
+            self.post_message(self.Numbered(int(event.character or "")))
 
 
 class Pick(Dialog[str]):
@@ -70,11 +102,12 @@ class Pick(Dialog[str]):
         free: How a typed text that is no entry is offered, for example `use the model`; empty when it may not be.
         on_highlight: Called with the value under the cursor, for a preview.
         note: A line under the list.
+        names: The choices have names: the first ones can be chosen by number, and all be found by scattered letters.
     """
 
     HELP = (
         "Type a part of what you want, {picker.up} and {picker.down} move, {choose} chooses, {back} leaves everything "
-        "as it was."
+        "as it was. As long as nothing is typed, a number takes the row of that number."
     )
     BINDINGS: ClassVar[list[BindingType]] = [
         bind("back", "cancel"),
@@ -92,6 +125,7 @@ class Pick(Dialog[str]):
         free: str = "",
         on_highlight: Callable[[str], None] | None = None,
         note: str = "",
+        names: bool = True,
     ) -> None:
         super().__init__()
         self._title = title
@@ -99,16 +133,19 @@ class Pick(Dialog[str]):
         self._free = free
         self._on_highlight = on_highlight
         self._note = note
+        self._names = names
         self._shown: list[Choice] = []
 
     def compose(self) -> ComposeResult:
-        """Filter, list, note."""
+        """Filter, list, what the marked one is, note."""
+        number = [("{number}", "by number")] if self._names else []
         with Vertical(id="pick", classes="dialog") as frame:
             frame.border_title = self._title
-            yield Input(placeholder="type to filter", id="pick-filter", compact=True)
+            yield Filter(numbers=self._names)
             yield OptionList(id="pick-list", compact=True, markup=False)
+            yield Static(id="pick-detail", markup=False)
             yield Static(self._note, id="pick-note", markup=False)
-            yield KeyBar([("{choose}", "choose"), ("{picker.up}{picker.down}", "move"), ("{back}", "leave")])
+            yield KeyBar([("{choose}", "choose"), *number, ("{picker.up}{picker.down}", "move"), ("{back}", "leave")])
 
     def on_mount(self) -> None:
         """Begins at what is in use."""
@@ -142,6 +179,13 @@ class Pick(Dialog[str]):
         if (value := self._highlighted()) is not None:
             self.dismiss(value)
 
+    @on(Filter.Numbered)
+    def _choose_by_number(self, event: Filter.Numbered) -> None:
+        event.stop()
+        numbered = [choice for choice in self._shown if not choice.disabled]
+        if event.number <= len(numbered):
+            self.dismiss(numbered[event.number - 1].value)
+
     @on(OptionList.OptionSelected)
     def _choose_clicked(self, event: OptionList.OptionSelected) -> None:
         event.stop()
@@ -152,23 +196,38 @@ class Pick(Dialog[str]):
     def _preview(self, event: OptionList.OptionHighlighted) -> None:
         event.stop()
         # The list may have changed since; the entry itself knows what it stands for.
-        if self._on_highlight is not None and isinstance(event.option, _Entry):
-            self._on_highlight(event.option.choice.value)
+        if isinstance(event.option, _Entry):
+            self.query_one("#pick-detail", Static).update(event.option.choice.detail)
+            if self._on_highlight is not None:
+                self._on_highlight(event.option.choice.value)
 
     def _highlighted(self) -> str | None:
         index = self.query_one(OptionList).highlighted
         return self._shown[index].value if index is not None and index < len(self._shown) else None
 
     def _fill(self, filter_text: str, keep: str | None = None) -> None:
-        words = filter_text.lower().split()
-        self._shown = [choice for choice in self._choices if choice.fits(words)]
-        if self._free and words and not any(choice.value == filter_text.strip() for choice in self._shown):
-            self._shown.append(Choice(filter_text.strip(), help=self._free))
+        self._shown = fitting(self._choices, filter_text, letters=self._names)
+        typed = filter_text.strip()
+        if self._free and typed and not any(choice.value == typed for choice in self._shown):
+            self._shown.append(Choice(typed, help=self._free))
         options = self.query_one(OptionList)
         options.clear_options()
         width = min(LABEL_CELLS, max((len(choice.title) for choice in self._shown), default=0))
-        options.add_options([_Entry(choice, width) for choice in self._shown])
+        rows = zip(self._shown, self._row_numbers(bool(typed)), strict=True)
+        keys = max((len(choice.key) for choice in self._shown), default=0)
+        options.add_options([_Entry(choice, width, keys, number) for choice, number in rows])
         options.highlighted = self._start(keep)
+        self.query_one("#pick-detail").display = any(choice.detail for choice in self._shown)
+
+    def _row_numbers(self, typing: bool) -> list[int]:
+        """The number of each row that can be chosen by one; 0 for the others, and -1 where there are none at all."""
+        if not self._names or typing:
+            return [-1] * len(self._shown)
+        numbers, last = [], 0
+        for choice in self._shown:
+            last += not choice.disabled
+            numbers.append(last if last <= NUMBERS and not choice.disabled else 0)
+        return numbers
 
     def _start(self, keep: str | None) -> int | None:
         enabled = [index for index, choice in enumerate(self._shown) if not choice.disabled]
@@ -181,10 +240,23 @@ class Pick(Dialog[str]):
         return enabled[0] if enabled else None
 
 
-def _row(choice: Choice, width: int) -> Content:
+def fitting(choices: Sequence[Choice], typed: str, *, letters: bool = True) -> list[Choice]:
+    """The choices in which each word occurs; with `letters`, behind them those whose name has these in this order."""
+    words = typed.lower().split()
+    near = [choice for choice in choices if choice.fits(words)]
+    if not (words and letters):
+        return near
+    search, wanted = FuzzySearch(), "".join(words)
+    scores = {choice.value: search.match(wanted, choice.title)[0] for choice in choices if choice not in near}
+    far = sorted((choice for choice in choices if scores.get(choice.value)), key=lambda choice: -scores[choice.value])
+    return [*near, *far]
+
+
+def _row(choice: Choice, width: int, key_width: int, number: int) -> Content:
     return Content.assemble(
         ("● " if choice.current else "  ", "$accent"),
+        (f"{number or ' '} " if number >= 0 else "", "$foreground-muted"),
         f"{choice.title:<{width}}",
+        (f"  {choice.key:<{key_width}}" if key_width else "", "$accent"),
         (f"  {choice.help}" if choice.help else "", "$foreground-muted"),
-        (f"  {choice.key}" if choice.key else "", "$foreground-muted"),
     )

@@ -17,6 +17,7 @@ from textual.timer import Timer
 from textual.widget import Widget
 
 from ml_intern.tui import messages
+from ml_intern.tui.motion import tick_s
 from ml_intern.tui.widgets.line import Part, line, whole_seconds
 from ml_intern.tui.widgets.text import duration, one_line
 
@@ -211,7 +212,7 @@ class PlanPane(VerticalScroll, can_focus=True):
         self._running = running
         wanted = self._live and running and any(step.status == "in_progress" for step in self._list.steps)
         if wanted and self._ticker is None:
-            self._ticker = self.set_interval(1.0, self._list.refresh)
+            self._ticker = self.set_interval(tick_s(self), self._list.refresh)
         elif not wanted and self._ticker is not None:
             self._ticker.stop()
             self._ticker = None

@@ -12,7 +12,7 @@ from ml_intern.tui import messages
 from ml_intern.tui.commands import COMMANDS, Command
 from ml_intern.tui.keys.keymap import keymap_of
 from ml_intern.tui.screens import pickers
-from ml_intern.tui.setup import FindModels, no_models
+from ml_intern.tui.setup import EffortMeaning, FindModels, no_models
 from ml_intern.tui.state import SessionState
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ class Chooser:
         self, screen: Screen[None], run_command: Callable[[Command], None], prompts: Callable[[], list[str]]
     ) -> None:
         self.find_models: FindModels = no_models
+        self.effort_meaning: EffortMeaning = lambda _model, _level: ""
         self._screen = screen
         self._run_command = run_command
         self._prompts = prompts
@@ -48,7 +49,9 @@ class Chooser:
             case "mode":
                 app.push_screen(pickers.mode_picker(state), self._operate_with("set_mode", "mode"))
             case "effort":
-                app.push_screen(pickers.effort_picker(state), self._operate_with("set_effort", "effort"))
+                app.push_screen(
+                    pickers.effort_picker(state, self.effort_meaning), self._operate_with("set_effort", "effort")
+                )
             case "theme":
                 self._pick_theme()
             case "prompt" | "prompt and files":

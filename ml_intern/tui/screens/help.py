@@ -22,19 +22,17 @@ from ml_intern.tui.widgets.key_bar import KeyBar
 
 SHOWN = (
     *("prompt.send", "prompt.newline", "prompt.older", "prompt.newer", "interrupt", "fields"),
-    *("pane.chat", "pane.tools", "pane.plan", "pane.jobs", "call", "sessions", "jobs", "spend"),
+    *("pane.chat", "pane.tools", "pane.plan", "pane.jobs", "call", "jump", "sessions", "jobs", "spend", "settings"),
     *("commands", "history", "editor", "copy", "prompt.quit", "help"),
 )
 """The keys that the help lists; /keys has all of them."""
 
 
 def about(focused: Widget | None, screen: Screen[object]) -> str:
-    """What the focused part of the screen, or else the screen itself, says about itself."""
-    candidates: list[object] = list(focused.ancestors_with_self) if focused is not None else []
-    for candidate in [*candidates, screen]:
-        if text := getattr(candidate, "HELP", ""):
-            return keymap_of(screen).tell(str(text))
-    return ""
+    """What has the focus says about itself, then what lies around it, up to the screen; with the keys that count."""
+    nodes: list[object] = list(focused.ancestors_with_self) if focused is not None else []
+    texts = (getattr(node, "HELP", None) for node in [*nodes, screen])
+    return "\n\n".join(keymap_of(screen).tell(str(text)) for text in dict.fromkeys(texts) if text)
 
 
 class HelpScreen(Dialog[None]):
@@ -50,6 +48,8 @@ class HelpScreen(Dialog[None]):
         bind("help", "cancel"),
         bind("choose", "cancel", above=True),
     ]
+
+    HELP = "The help: what has the focus, the most important keys, all commands. {move} scroll, {back} closes it."
 
     def __init__(self, topic: str) -> None:
         super().__init__()

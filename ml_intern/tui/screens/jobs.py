@@ -15,6 +15,7 @@ from textual.widgets._input import Input
 
 from ml_intern.core.jobs import JobInfo
 from ml_intern.tui.keys.keymap import bind, keymap_of
+from ml_intern.tui.motion import tick_s
 from ml_intern.tui.screens import jobs_text as words
 from ml_intern.tui.screens.jobs_board import MARKS_AT_MOST, JobsBoard
 from ml_intern.tui.screens.jobs_compare import CompareScreen
@@ -32,7 +33,6 @@ from ml_intern.tui.widgets.text import count
 SETTLE_S = 0.15
 """A job is read once the cursor has rested on it for this long."""
 PAINT_S = 0.1
-TICK_S = 1.0
 LIST_SHARE = 0.35
 
 SCOPE_KEY = ("{jobs.scope}", "session or account")
@@ -124,7 +124,7 @@ class JobsScreen(Backdrop[str | None]):
         self._search = self.query_one(Input)
         self._search.display = False
         self._show()
-        self.set_interval(TICK_S, self._tick)
+        self.set_interval(tick_s(self), self._tick)
 
     def on_screen_resume(self) -> None:
         """Somebody looks: polls and reads on."""

@@ -10,6 +10,7 @@ from textual.screen import Screen
 from textual.timer import Timer
 
 from ml_intern.tui import messages
+from ml_intern.tui.motion import tick_s
 from ml_intern.tui.panes.jobs import JobsPane
 from ml_intern.tui.setup import Setup
 
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from ml_intern.tui.screens.jobs import JobsScreen
     from ml_intern.tui.screens.jobs_board import JobsBoard
 
-TICK_S = 1.0
 LOOK_S = 10.0
 """How often to look where a job stands that no tool call follows."""
 SILENCE_S = 60.0
@@ -102,7 +102,7 @@ class JobsWatch:
         running = len(book.running)
         self._tell(running, book.running_usd(self._clock()))
         if running and self._ticker is None:
-            self._ticker = self._screen.set_interval(TICK_S, self._tick)
+            self._ticker = self._screen.set_interval(tick_s(self._screen), self._tick)
         elif not running and self._ticker is not None:
             self._ticker.stop()
             self._ticker = None

@@ -14,7 +14,7 @@ from textual.containers import Horizontal, Vertical
 
 from ml_intern.tui import leaving, messages
 from ml_intern.tui.commands import COMMANDS, Command, UsageError, parse
-from ml_intern.tui.keys.keymap import bind, keymap_of
+from ml_intern.tui.keys.keymap import Keymap, bind, keymap_of
 from ml_intern.tui.panes.chat import ChatPane
 from ml_intern.tui.panes.jobs import JobsPane
 from ml_intern.tui.panes.plan import PlanPane
@@ -22,6 +22,7 @@ from ml_intern.tui.panes.tool_calls import ToolCallsPane
 from ml_intern.tui.screens.approving import Approving
 from ml_intern.tui.screens.asking import Asking
 from ml_intern.tui.screens.choosing import Chooser
+from ml_intern.tui.screens.configuring import operation_for, setup_with
 from ml_intern.tui.screens.hinting import keys_now
 from ml_intern.tui.screens.jobs_watch import JobsWatch
 from ml_intern.tui.screens.person_shell import PersonShell
@@ -136,6 +137,7 @@ class MainScreen(Backdrop[None]):
         self._setup = message.setup
         self._jobs_watch.begin(message.setup)
         self._chooser.find_models = message.setup.find_models
+        self._chooser.effort_meaning = message.setup.effort_meaning
         self._tidying.end, self._tidying.grace_s = message.setup.end_leftover, message.setup.grace_s
         self.state.model_problem = message.setup.model_problem
         self._composer.prompt.past = message.setup.history
@@ -295,6 +297,16 @@ class MainScreen(Backdrop[None]):
         message.stop()
         self._visits.open(message, self.state, self._setup)
 
+    @on(messages.SettingChanged)
+    def _take_setting(self, message: messages.SettingChanged) -> None:
+        message.stop()
+        self._setup = setup_with(self._setup, message.key, message.value)
+        self._tidying.grace_s = self._setup.grace_s
+        if message.key == "model_name" and message.value != self.state.model:
+            self._chooser.use_model(message.value or None)
+        elif operation := operation_for(message.key, message.value):
+            self.post_message(operation)
+
     def _add_to_prompt(self, text: str) -> None:
         """Puts a text behind what is in the prompt already."""
         before = self._composer.prompt.text.rstrip()
@@ -399,6 +411,10 @@ class MainScreen(Backdrop[None]):
         if (title := window_title(self.state)) != self._title:
             self._title = title
             self.post_message(messages.TitleChanged(title))
+
+    def take_keymap(self, _keymap: Keymap) -> None:
+        """Shows the keys that count now."""
+        self._refresh_lines()
 
     def begin_afresh(self, *, practice: bool) -> None:
         """Empties the screen for another agent."""

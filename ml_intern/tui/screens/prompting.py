@@ -27,7 +27,7 @@ def search_history(app: App[object], prompt: Prompt) -> None:
         Choice(str(number), " ".join(entry[: 2 * LABEL_CHARS].split())[:LABEL_CHARS] or "…")
         for number, entry in enumerate(entries)
     ]
-    app.push_screen(Pick("earlier prompts", choices), take)
+    app.push_screen(Pick("earlier prompts", choices, names=False), take)
 
 
 def edit_prompt(app: App[object], prompt: Prompt) -> None:

@@ -18,7 +18,7 @@ from ml_intern.sessions.replay import IDLE_S, Recording
 from ml_intern.sessions.replay_lines import Mark
 from ml_intern.sessions.store import SessionStore
 from ml_intern.tui import messages
-from ml_intern.tui.keys.keymap import bind, bind_number, keymap_of
+from ml_intern.tui.keys.keymap import Keymap, bind, bind_number, keymap_of
 from ml_intern.tui.modals.pick import Choice, Pick
 from ml_intern.tui.screens import review_text as words
 from ml_intern.tui.screens.review_deeds import ReviewDeeds
@@ -127,6 +127,10 @@ class ReviewScreen(Backdrop[None]):
         """There is more or less room for words."""
         if self.ready:
             self._show_lines()
+
+    def take_keymap(self, _keymap: Keymap) -> None:
+        """Shows the keys that count now."""
+        self.on_resize()
 
     def on_unmount(self) -> None:
         """A search that runs ends."""

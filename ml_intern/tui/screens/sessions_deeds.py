@@ -217,4 +217,4 @@ class Deeds:
             if session_id is not None:
                 self._work(self._restore(session_id), "bringing the session back")
 
-        self._screen.app.push_screen(Pick("bring back from the trash", choices), take)
+        self._screen.app.push_screen(Pick("bring back from the trash", choices, names=False), take)

@@ -10,6 +10,7 @@ from textual.screen import Screen
 from ml_intern.core.trail import Trail
 from ml_intern.tui import messages
 from ml_intern.tui.books import Books
+from ml_intern.tui.screens.configuring import open_configuration
 from ml_intern.tui.screens.extensions import open_extensions
 from ml_intern.tui.screens.tool_detail import ToolDetailScreen
 
@@ -98,6 +99,8 @@ class Visits:
                 self._tidying.open()
             case messages.ShowServers() | messages.ShowSkills():
                 open_extensions(self._screen, message, setup)
+            case messages.ShowSettings() | messages.ShowKeys():
+                open_configuration(self._screen, message, setup, state)
             case messages.ShowHardware():
                 self._chooser.show_hardware(setup.jobs, message.model, self._insert)
 

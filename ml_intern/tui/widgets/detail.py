@@ -38,6 +38,7 @@ class LineView(Reader[Piece]):
     """
 
     DEFAULT_CSS = ""
+    HELP = "A text to be read. {move} {page} scroll, {first} and {last} go to its ends."
 
     def __init__(
         self,

@@ -49,6 +49,7 @@ class Switch(Widget, can_focus=True):
         value: The one to begin with.
     """
 
+    HELP = "A field with a few values: {form.before} and {form.after} go from one to the next."
     BINDINGS: ClassVar[list[BindingType]] = [
         bind("form.before", "step(-1)"),
         bind("form.after", "step(1)"),

@@ -10,7 +10,8 @@ from textual.reactive import reactive
 from textual.timer import Timer
 from textual.widget import Widget
 
-from ml_intern.tui.keys.keymap import keymap_of
+from ml_intern.tui.keys.keymap import Keymap, keymap_of
+from ml_intern.tui.motion import tick_s
 from ml_intern.tui.widgets.key_bar import Hint, effective
 from ml_intern.tui.widgets.line import Part, line, whole_seconds
 
@@ -41,7 +42,7 @@ class Hints(Widget):
         """Says what is going on, with a clock beside it that keeps its time while the wording changes."""
         if self._since is None:
             self._since = self._clock()
-            self._ticker = self.set_interval(1.0, self.refresh)
+            self._ticker = self.set_interval(tick_s(self), self.refresh)
         self.activity = activity
 
     def say(self, activity: str) -> None:
@@ -51,6 +52,10 @@ class Hints(Widget):
             self._ticker.stop()
             self._ticker = None
         self.activity = activity
+
+    def take_keymap(self, _keymap: Keymap) -> None:
+        """Shows the keys that count now."""
+        self.refresh()
 
     def render(self) -> Content:
         """The line at the present width."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar, Unpack
 
 from textual import events
@@ -13,7 +14,7 @@ from textual.reactive import var
 
 from ml_intern.tui.keys.keymap import bind
 from ml_intern.tui.widgets.lines import Line, Run, spread
-from ml_intern.tui.widgets.pieces import Names
+from ml_intern.tui.widgets.pieces import JumpRow, Names
 from ml_intern.tui.widgets.reader import Reader
 from ml_intern.tui.widgets.text import cells, fit, one_line, pad
 
@@ -184,6 +185,7 @@ class JobList(Reader[JobPiece]):
     """
 
     DEFAULT_CSS = ""
+    HELP = "The list of jobs. {list.up} and {list.down} choose one, {list.open} opens it."
     BINDINGS: ClassVar[list[BindingType]] = [
         bind("list.up", "cursor(-1)"),
         bind("list.down", "cursor(1)"),
@@ -291,6 +293,15 @@ class JobList(Reader[JobPiece]):
         """Asks for the detail of the job under the cursor."""
         if self.cursor:
             self.post_message(self.Opened(self.cursor))
+
+    def jump_rows(self) -> list[JumpRow]:
+        """The jobs in view; jumping to one opens it."""
+        return [(y, partial(self._jump, self.piece(serial).row.key)) for y, serial in self.heads()]
+
+    def _jump(self, key: str) -> None:
+        self.focus()
+        self.cursor = key
+        self.action_open()
 
     def on_click(self, event: events.Click) -> None:
         """A click moves the cursor; on the job under it, it asks for the detail."""

@@ -69,6 +69,7 @@ class JobLog(Reader[LogPiece]):
     """Shows a store of lines. Stays at the end while the log grows, until the reader scrolls up; End goes back."""
 
     DEFAULT_CSS = ""
+    HELP = "The log of the job. {move} {page} scroll, {jobs.follow} follows what is written."
     BINDINGS: ClassVar[list[BindingType]] = [
         bind("jobs.follow", "scroll_end"),
     ]

@@ -49,6 +49,10 @@ class KeyBar(Widget):
         """The rows at the present width."""
         return Content("\n").join(rows(self._items(), self.content_size.width))
 
+    def take_keymap(self, _keymap: Keymap) -> None:
+        """Shows the keys that count now."""
+        self.refresh(layout=True)
+
     def _items(self) -> list[Content]:
         style = "$accent bold" if self.lit else "$foreground-muted"
         pairs = effective(self.hints, keymap_of(self))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Container
+from collections.abc import Callable, Container
 from typing import Generic, NamedTuple, Protocol, TypedDict, TypeVar
 
 from textual.strip import Strip
@@ -15,6 +15,10 @@ ROW_BITS = 24
 """A line is named by the serial of its piece and its number there, together in one integer that orders lines."""
 BELOW = (1 << ROW_BITS) - 1
 """Number of the rows below the end of the list."""
+
+
+JumpRow = tuple[int, Callable[[], None]]
+"""A row in view by its distance from the top, and what jumping to it does."""
 
 
 class Names(TypedDict, total=False):

@@ -50,14 +50,14 @@ class Prompt(TextArea):
         self.intercept: Callable[[str], bool] = lambda _key: False
 
     def on_mount(self) -> None:
-        """Keys that a person gave to something else edit no text any more."""
+        """Keys of the screen edit no text."""
         self.take_keymap(keymap_of(self))
 
     def take_keymap(self, keymap: Keymap) -> None:
         """The editor has keys of its own, which would be heard before those of the screen."""
         own = self._merged_bindings or BindingsMap()
         self._bindings = own.copy()
-        for key in keymap.chosen_in("prompt"):
+        for key in keymap.heard_around("prompt"):
             self._bindings.key_to_bindings.pop(key, None)
 
     def fill(self, text: str) -> None:

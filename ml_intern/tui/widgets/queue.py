@@ -6,7 +6,7 @@ from textual.content import Content
 from textual.reactive import reactive
 from textual.widget import Widget
 
-from ml_intern.tui.keys.keymap import keymap_of
+from ml_intern.tui.keys.keymap import Keymap, keymap_of
 from ml_intern.tui.widgets.key_bar import effective
 from ml_intern.tui.widgets.line import Part, line
 from ml_intern.tui.widgets.text import one_line
@@ -24,6 +24,10 @@ class QueueView(Widget):
     def watch_prompts(self, prompts: tuple[str, ...]) -> None:
         """Takes no room while there is nothing to show."""
         self.display = bool(prompts)
+
+    def take_keymap(self, _keymap: Keymap) -> None:
+        """Shows the keys that count now."""
+        self.refresh()
 
     def render(self) -> Content:
         """The newest few; the last line carries the keys."""

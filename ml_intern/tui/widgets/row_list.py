@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import ClassVar
 
 from textual import events
@@ -12,7 +13,7 @@ from textual.reactive import var
 
 from ml_intern.tui.keys.keymap import bind
 from ml_intern.tui.widgets.lines import Line, Run
-from ml_intern.tui.widgets.pieces import BELOW
+from ml_intern.tui.widgets.pieces import BELOW, JumpRow
 from ml_intern.tui.widgets.virtual import VirtualList
 
 CHUNK = 64
@@ -52,6 +53,7 @@ class RowList(VirtualList[RowChunk]):
     """Shows rows, one of them under the cursor."""
 
     DEFAULT_CSS = ""
+    HELP = "A list. {list.up} and {list.down} move, {list.open} opens what is marked."
     BINDINGS: ClassVar[list[BindingType]] = [
         bind("list.up", "cursor(-1)"),
         bind("list.down", "cursor(1)"),
@@ -129,6 +131,16 @@ class RowList(VirtualList[RowChunk]):
         """Asks for what the row stands for."""
         if self.count:
             self.post_message(self.Opened())
+
+    def jump_rows(self) -> list[JumpRow]:
+        """The rows in view; jumping to one opens it."""
+        rows = [(y, row) for y, row in enumerate(self._rows) if row.number != BELOW]
+        return [(y, partial(self._jump, self.piece(row.serial).start + row.number)) for y, row in rows]
+
+    def _jump(self, number: int) -> None:
+        self.focus()
+        self.cursor = number
+        self.action_open()
 
     def on_click(self, event: events.Click) -> None:
         """A click moves the cursor; on the row under it, it opens."""

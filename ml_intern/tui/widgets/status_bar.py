@@ -8,7 +8,7 @@ from textual.widget import Widget
 
 from ml_intern.tui.state import SessionState
 from ml_intern.tui.widgets.line import Part, line
-from ml_intern.tui.widgets.text import count
+from ml_intern.tui.widgets.text import count, count_short
 
 CONTEXT_WARNS_AT = 0.8
 MONEY_WARNS_AT = 0.8
@@ -53,7 +53,7 @@ def _right(state: SessionState) -> tuple[Part, ...]:
         Part(state.mode, "$warning bold" if state.mode == "yolo" else ""),
         Part(model, "$warning" if state.model_problem else "", rank=2, short=model.rsplit("/", 1)[-1], short_rank=7),
         _context(state),
-        Part(f"{_count(state.tokens)} tokens" if state.tokens else "", "$foreground-muted", rank=8),
+        Part(f"{count_short(state.tokens)} tokens" if state.tokens else "", "$foreground-muted", rank=8),
         _jobs(state),
         _money(state),
         Part(state.session_id[:8], "$foreground-muted", rank=9),
@@ -85,9 +85,3 @@ def _money(state: SessionState) -> Part:
         return Part(f"{spent}{cap}", style)
     promised = f"${state.promised_usd:.2f}"
     return Part(f"{spent} + {promised} promised{cap}", style, short=f"{spent} +{promised}{cap}", short_rank=6)
-
-
-def _count(number: int) -> str:
-    if number < 1_000:
-        return str(number)
-    return f"{number / 1_000:.1f}k" if number < 100_000 else f"{number // 1_000}k"

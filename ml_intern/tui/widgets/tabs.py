@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 from textual import events
 from textual.content import Content
@@ -49,6 +50,18 @@ class PaneTabs(Widget):
             (name, "bold underline" if active else "$foreground-muted"),
             (f" {note}" if note else "", "$foreground-muted"),
         )
+
+    def jump_cells(self) -> list[tuple[int, Callable[[], None]]]:
+        """The tabs by the column each begins at."""
+        found: list[tuple[int, Callable[[], None]]] = []
+        start = 0
+        for number, name in enumerate(self._names, 1):
+            found.append((start, partial(self._choose, name)))
+            start += self._tab(number, name).cell_length + 3
+        return found
+
+    def _choose(self, name: str) -> None:
+        self.post_message(self.Chosen(name))
 
     def on_click(self, event: events.Click) -> None:
         """A click chooses the tab under the pointer."""

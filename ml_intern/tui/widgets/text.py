@@ -116,6 +116,15 @@ def pad(text: str, width: int) -> str:
     return text + " " * (width - cells(text))
 
 
+def count_short(number: int) -> str:
+    """A large number in few characters: `840`, `12.5k`, `128k`, `1M`."""
+    if number < 1_000:
+        return str(number)
+    if number >= 999_500:
+        return f"{number / 1_000_000:.3g}M"
+    return f"{number / 1_000:.1f}k" if number < 100_000 else f"{number // 1_000}k"
+
+
 def duration(seconds: float) -> str:
     """A span as people say it: `0.4 s`, `12 s`, `1 m 8 s`, `2 h 5 m`, `3 d 4 h`."""
     seconds = max(0.0, seconds)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Unpack
 
 from textual import events
@@ -14,9 +15,10 @@ from textual.reactive import var
 from textual.timer import Timer
 
 from ml_intern.tui.keys.keymap import bind
+from ml_intern.tui.motion import tick_s
 from ml_intern.tui.widgets.display import render_display
 from ml_intern.tui.widgets.lines import Line, Run, indent, line, spread, wrap
-from ml_intern.tui.widgets.pieces import Names, Snapshot
+from ml_intern.tui.widgets.pieces import JumpRow, Names, Snapshot
 from ml_intern.tui.widgets.reader import Reader
 from ml_intern.tui.widgets.text import cells, clean, count, duration, fit, one_line
 from ml_intern.tui.widgets.tool_model import GLYPHS, ORIGIN_MARK, SILENT, STATE_INKS, Remark, ToolEntry, origin_text
@@ -32,7 +34,6 @@ PREVIEW_LINES = 12
 NESTED_CALLS = 4
 """Calls of a sub-agent below the running call it works for."""
 NAME_CELLS = 24
-TICK_S = 1.0
 
 _INDENT = Run("    ")
 
@@ -342,7 +343,7 @@ class ToolList(Reader[ToolPiece]):
     def _tick_while_active(self) -> None:
         """One timer, and only while there is a running time to show."""
         if self._active and self._live and self._ticker is None and self.is_running:
-            self._ticker = self.set_interval(TICK_S, self.tell_time)
+            self._ticker = self.set_interval(tick_s(self), self.tell_time)
         elif not self._active and self._ticker is not None:
             self._ticker.stop()
             self._ticker = None
@@ -406,6 +407,15 @@ class ToolList(Reader[ToolPiece]):
         """Asks for the detail of the call under the cursor."""
         if self.cursor in self._serials:
             self.post_message(self.Opened(self.cursor))
+
+    def jump_rows(self) -> list[JumpRow]:
+        """The calls in view; jumping to one shows it in full."""
+        return [(y, partial(self._jump, self.index_of(serial))) for y, serial in self.heads()]
+
+    def _jump(self, index: int) -> None:
+        self.focus()
+        self._move_cursor(index)
+        self.action_open()
 
     def action_expand(self, wanted: bool | None = None) -> None:
         """Opens or closes the entry under the cursor."""

@@ -318,6 +318,14 @@ class VirtualList(ScrollView, Generic[PieceT], can_focus=True):
             rows += [Row(*blank, BLANK, serial, BELOW)] * (height - len(rows))
         return rows
 
+    def heads(self) -> list[tuple[int, int]]:
+        """The first line in view of each piece that shows anything there: its row on the screen, and its serial."""
+        found: dict[int, int] = {}
+        for y, row in enumerate(self._rows):
+            if row.number != BELOW and row.serial not in found and row.line.plain.strip():
+                found[row.serial] = y
+        return [(y, serial) for serial, y in found.items()]
+
     @property
     def view(self) -> Size:
         """What is seen of the list: the widget's size without the scroll bar."""

@@ -118,7 +118,7 @@ async def examine(options: Options, env: LoadedEnv) -> Report:
         report.problems.append(str(error))
         config = None
     if config is not None:
-        report.warnings += config.warnings
+        report.warnings += [*config.warnings, *_key_problems(config.settings.keys)]
         report.settings = [
             {"key": key, "value": _shown(key, value), "source": source} for key, value, source in config.explain()
         ]
@@ -317,6 +317,14 @@ def _compute() -> list[Check]:
 
 def _file_state(config: LoadedConfig) -> str:
     return f"{config.user_file}{'' if config.user_file.exists() else ' (not there; defaults are used)'}"
+
+
+def _key_problems(chosen: Mapping[str, str]) -> tuple[str, ...]:
+    if not chosen:
+        return ()
+    from ml_intern.tui.keys.choice import read_keys  # brings Textual along
+
+    return read_keys(chosen).problems
 
 
 def _shown(key: str, value: Any) -> Any:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import re
+import runpy
 import shlex
 from pathlib import Path
 from types import MappingProxyType
@@ -16,6 +17,8 @@ from ml_intern.core.places import find_places
 from ml_intern.core.settings import Settings
 from ml_intern.core.tools.spec import SessionState, ToolContext, ToolSpec
 from ml_intern.tools.mcp.config import parse_servers
+from ml_intern.tui.keys.actions import all_actions
+from ml_intern.tui.keys.names import spoken
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -103,3 +106,16 @@ def test_files_the_readme_names_exist() -> None:
     for name in re.findall(r"`((?:ml_intern/|\.env|[A-Z]{4,})[\w./]*\w)`", README):
         if "/" in name or name.endswith(".md") or name in {"LICENSE", ".env.example"}:
             assert (ROOT / name).exists(), name
+
+
+def test_tables_of_the_documentation_are_as_the_app_has_them() -> None:
+    made = runpy.run_path(str(ROOT / "docs" / "make_tables.py"))
+    for name, table in (("keys.md", made["keys_table"]), ("settings.md", made["settings_table"])):
+        assert (ROOT / "docs" / name).read_text(encoding="utf-8") == table(), "run docs/make_tables.py"
+
+
+def test_keys_the_readme_names_are_those_the_app_comes_with() -> None:
+    known = {spoken(key) for action in all_actions() for key in action.standard}
+    named = set(re.findall(r"`?\b((?:Ctrl|Alt|Shift)\+\w+|F\d+|Esc)\b`?", README))
+    assert len(named) > 6
+    assert named - known == set()

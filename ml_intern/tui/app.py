@@ -7,19 +7,14 @@ import logging
 import os
 import signal
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from textual import constants, events, on
-from textual.app import App
+from textual import events, on
 from textual.binding import BindingType
 from textual.driver import Driver
-from textual.filter import LineFilter, Monochrome, NoColor
 from textual.screen import Screen
-from textual.widget import Widget
-from textual.widgets._input import Input
-from textual.widgets._text_area import TextArea
 from textual.worker import Worker, WorkerState
 
 from ml_intern.options import DEMO_MODEL, Options
@@ -27,20 +22,18 @@ from ml_intern.resources import styles_path
 from ml_intern.tui import messages
 from ml_intern.tui.background import TerminalAtStart
 from ml_intern.tui.bridge import Bridge, Connect, connect
+from ml_intern.tui.chosen import ChosenApp
 from ml_intern.tui.clipboard import clipboard_sequence
 from ml_intern.tui.copying import Copying
 from ml_intern.tui.fault import record_fault
-from ml_intern.tui.keys.keymap import STANDARD, ShowsKeys, bind
+from ml_intern.tui.keys.keymap import bind
 from ml_intern.tui.modals.confirm import Confirm
-from ml_intern.tui.motion import is_reduced
 from ml_intern.tui.past import Past
-from ml_intern.tui.plain_colours import PlainColours
-from ml_intern.tui.preferences import preferences_at_start, save_theme
-from ml_intern.tui.screens.help import HelpScreen, about
+from ml_intern.tui.screens.help import HelpScreen, about, keys_here
 from ml_intern.tui.screens.main import MainScreen
 from ml_intern.tui.sharing import ASKED as SHARING_ASKED
 from ml_intern.tui.terminal import has_terminal, outliving, title_sequence
-from ml_intern.tui.themes import ANSI, AUTO, DEFAULT_THEME, LIGHT, OWN_THEMES
+from ml_intern.tui.themes import DEFAULT_THEME
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -51,7 +44,6 @@ log = logging.getLogger(__name__)
 
 QUIT_WITHIN_S = 1.0
 CLOSE_PATIENCE_S = 16.0
-KEYS_TOLD_S = 12.0
 INTERRUPTED = 130
 LOOK_S = 2.0
 """How often the app looks whether its terminal is still there."""
@@ -61,7 +53,7 @@ LATE_S = 0.01
 """A timer that is later than this shows that the app is still busy opening."""
 
 
-class MLInternApp(App[None]):
+class MLInternApp(ChosenApp):
     """The full-screen app.
 
     Args:
@@ -69,10 +61,6 @@ class MLInternApp(App[None]):
         connect: Builds the agent.
         clock: Seconds since the epoch, for times and durations on the screen.
         terminal: What the terminal said of itself, and what was typed meanwhile.
-
-    Attributes:
-        keymap: Which key does what.
-        reduced_motion: Whether little should move.
     """
 
     TITLE = "ml-intern"
@@ -101,7 +89,7 @@ class MLInternApp(App[None]):
         clock: Callable[[], float] = time.time,
         terminal: TerminalAtStart | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(options, terminal)
         self.farewell = ""
         self._options = options
         self._connect = connect
@@ -115,22 +103,6 @@ class MLInternApp(App[None]):
         self._opening = True
         self._early_keys: list[events.Event] | None = _as_events(terminal.typed if terminal else "")
         self._code = 0
-        for theme in OWN_THEMES:
-            self.register_theme(theme)
-        self._plain, self._colourless = PlainColours(), NoColor()
-        self._terminal = terminal or TerminalAtStart()
-        self._unknown_theme = ""
-        chosen = preferences_at_start(options)
-        self._use_motion(chosen.motion)
-        self.keymap = STANDARD
-        self._key_problems: tuple[str, ...] = ()
-        if chosen.keys:
-            self._use_keys(chosen.keys)
-        uncoloured = ANSI.name if os.environ.get("NO_COLOR") else ""
-        wanted = options.theme or uncoloured or chosen.theme or DEFAULT_THEME
-        if not self._use_theme(wanted):
-            self._unknown_theme = wanted
-            self._use_theme(DEFAULT_THEME)
 
     # ------------------------------------------------------------------------------------------------- the agent
 
@@ -160,11 +132,7 @@ class MLInternApp(App[None]):
                     log.debug("%s is not handled here", name)
         if not self.is_headless and has_terminal():
             self.set_interval(LOOK_S, self._leave_without_terminal)
-        if self._unknown_theme:
-            self._refuse_theme(self._unknown_theme)
-        if self._key_problems:
-            text = "\n".join(self._key_problems)
-            self.notify(text, title="keys", severity="warning", timeout=KEYS_TOLD_S, markup=False)
+        self.tell_of_wrong_choices()
 
     def _display(self, screen: Screen[Any], renderable: RenderableType | None) -> None:
         # Textual lays out and paints several times until styles, sizes and focus have settled: once is enough, and
@@ -410,72 +378,13 @@ class MLInternApp(App[None]):
         self.farewell = record_fault(self._exception)
         self._close_messages_no_wait()
 
-    # ---------------------------------------------------------------------------------------- themes and terminal
-
-    @on(messages.SetTheme)
-    def _set_theme(self, message: messages.SetTheme) -> None:
-        message.stop()
-        if not self._use_theme(message.theme):
-            self.notify(
-                f"There is no theme {message.theme!r}. /theme shows them all.", severity="warning", markup=False
-            )
-        elif message.keep:
-            self.run_worker(self._keep_theme(message.theme), name="saving the theme", exit_on_error=False)
-
-    def _refuse_theme(self, name: str) -> None:
-        self.notify(f"There is no theme {name!r}. /theme shows them all.", severity="warning", markup=False)
-
-    def _use_theme(self, name: str) -> bool:
-        if name == AUTO:
-            name = LIGHT.name if self._terminal.light else DEFAULT_THEME
-        known = name in self.available_themes
-        if known:
-            self.theme = name
-        return known
-
-    def get_line_filters(self) -> Sequence[LineFilter]:
-        """What is done to every painted row."""
-        filters = super().get_line_filters()
-        if not self.native_ansi_color:
-            return filters
-        kept = [each for each in filters if not isinstance(each, Monochrome)]  # that is for mixed colours
-        return [self._plain, *kept, *([self._colourless] if self.no_color else [])]
-
-    def _use_motion(self, chosen: str) -> None:
-        self.reduced_motion = is_reduced(chosen)
-        self.animation_level = "none" if self.reduced_motion else constants.TEXTUAL_ANIMATIONS
-
-    @on(events.DescendantFocus)
-    def _calm_cursor(self, event: events.DescendantFocus) -> None:
-        if self.reduced_motion and isinstance(event.widget, Input | TextArea):
-            event.widget.cursor_blink = False
-
-    async def _keep_theme(self, name: str) -> None:
-        from ml_intern.core.config import ConfigError
-
-        try:
-            await asyncio.to_thread(save_theme, name, self._options)
-        except (ConfigError, OSError) as error:
-            self.notify(f"The theme is used but not kept: {error}", severity="warning", markup=False)
+    # ------------------------------------------------------------------------------------------------- the terminal
 
     @on(messages.TitleChanged)
     def _set_terminal_title(self, message: messages.TitleChanged) -> None:
         message.stop()
         if not self.is_headless and self._driver is not None:
             self._driver.write(title_sequence(message.title))
-
-    # ------------------------------------------------------------------------------------------------------- keys
-
-    def _use_keys(self, chosen: Mapping[str, object]) -> None:
-        """Takes the keys that a person chose; what is wrong with them is told in words."""
-        from ml_intern.tui.keys.choice import read_keys
-
-        self.keymap, self._key_problems = (read := read_keys(chosen)).keymap, read.problems
-        self.set_keymap(self.keymap.for_textual())
-        for screen in self.screen_stack if self._screen_stacks else ():
-            for node in screen.walk_children(Widget, with_self=True):
-                if isinstance(node, ShowsKeys):
-                    node.take_keymap(self.keymap)
 
     # ---------------------------------------------------------------------------------------------------- intents
 
@@ -517,11 +426,11 @@ class MLInternApp(App[None]):
         message.stop()
         match message.key:
             case "ui.theme":
-                self._use_theme(message.value or DEFAULT_THEME)
+                self.use_theme(message.value or DEFAULT_THEME)
             case "ui.motion":
-                self._use_motion(message.value)
+                self.use_motion(message.value)
             case "keys":
-                self._use_keys(message.value)
+                self.use_keys(message.value)
             case _:
                 self.main_screen.post_message(message)
 
@@ -531,9 +440,12 @@ class MLInternApp(App[None]):
 
     @on(messages.ShowHelp)
     def action_help(self) -> None:
-        """Explains what has the focus."""
-        if not isinstance(self.screen, HelpScreen):
-            self.push_screen(HelpScreen(about(self.focused, self.screen)))
+        """Explains what has the focus, or closes the explanation."""
+        if isinstance(self.screen, HelpScreen):
+            self.screen.dismiss(None)
+        else:
+            keys = () if self.screen is self.main_screen else keys_here(self.screen)
+            self.push_screen(HelpScreen(about(self.focused, self.screen), keys))
 
 
 def _as_events(typed: str) -> list[events.Event]:

@@ -58,7 +58,7 @@ def test_dead_server_is_exit_code_1(program: Program) -> None:
 
 
 def test_every_setting_comes_with_its_source(program: Program) -> None:
-    program.configure(max_iterations=7)
+    program.configure(max_iterations=7, keys={"interupt": "ctrl+x"})
     (program.workdir / ".env").write_text("GITHUB_TOKEN=ghp_something_else\n")
     done = program.run("doctor", *MODEL, "--json")
     settings = {row["key"]: (row["value"], row["source"]) for row in done.object["settings"]}
@@ -66,6 +66,7 @@ def test_every_setting_comes_with_its_source(program: Program) -> None:
     assert settings["max_iterations"] == (7, str(program.home / "config" / "cli_agent_config.json"))
     assert settings["stream"] == (True, "bundled configuration")
     assert settings["llm.max_attempts"][1] == "default"
+    assert any("no such action; the nearest is interrupt" in warning for warning in done.object["warnings"])
     assert str(program.workdir / ".env") in checks(done, "keys")["GITHUB_TOKEN"]["detail"]
 
 

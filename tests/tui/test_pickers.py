@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from ml_intern.tui.modals.pick import Choice, Pick, fitting
+from ml_intern.tui.screens.pickers import effort_picker
+from ml_intern.tui.state import SessionState
 from tests.support.llm_server import ScriptedLLM, text
 from tests.tui.playback import played_app
 from tests.tui.stage import on_stage, real_app
@@ -100,5 +102,14 @@ async def test_efforts_say_what_they_mean_for_the_model(tmp_path: Path) -> None:
         async with on_stage(real_app(server, tmp_path), (100, 30)) as stage:
             await stage.sees("vllm/scripted")
             await stage.enter("/effort")
-            await stage.sees("thorough · this model takes no effort", "for vllm/scripted")
-            assert "no extended thinking\n" in stage.screen or "no extended thinking  " in stage.screen
+            await stage.sees("5 high", "for vllm/scripted: this model takes no effort, whatever is chosen")
+
+
+def test_an_effort_that_a_model_refused_says_what_it_takes_instead() -> None:
+    state = SessionState(model="openai/some", effort="max")
+    picker = effort_picker(state, lambda _model, level: "this model takes high instead" if level == "max" else "")
+    assert [choice.help for choice in picker._choices if choice.value in {"high", "max"}] == [
+        "thorough",
+        "all that the model has · this model takes high instead",
+    ]
+    assert picker._note == "for openai/some"

@@ -83,14 +83,18 @@ def test_main_screen(snap_compare: Compare, tmp_path: Path, size: tuple[int, int
     assert snap_compare(app, terminal_size=size, run_before=picture(app, agents, busy=busy))
 
 
-@pytest.mark.parametrize("theme", ["ml-intern-light", "ansi-dark"])
+THEMES = ["ml-intern-light", "ml-intern-contrast", "ml-intern-ansi"]
+
+
+@pytest.mark.parametrize("theme", THEMES)
 def test_themes(snap_compare: Compare, tmp_path: Path, theme: str) -> None:
     app, agents = played_app(tmp_path, theme=theme)
     assert snap_compare(app, terminal_size=(120, 40), run_before=picture(app, agents, busy=True))
 
 
-def test_approval(snap_compare: Compare, tmp_path: Path) -> None:
-    app, agents = played_app(tmp_path)
+@pytest.mark.parametrize("theme", ["ml-intern-dark", *THEMES])
+def test_approval(snap_compare: Compare, tmp_path: Path, theme: str) -> None:
+    app, agents = played_app(tmp_path, theme=theme)
 
     async def prepare(pilot: Pilot[None]) -> None:
         stage = Stage(app, pilot)
@@ -114,3 +118,13 @@ def test_help(snap_compare: Compare, tmp_path: Path) -> None:
         await stage.sees("The prompt.")
 
     assert snap_compare(app, terminal_size=(100, 40), run_before=prepare)
+
+
+def test_jumping(snap_compare: Compare, tmp_path: Path) -> None:
+    app, agents = played_app(tmp_path)
+
+    async def prepare(pilot: Pilot[None]) -> None:
+        await picture(app, agents, busy=True)(pilot)
+        await pilot.press("f6")
+
+    assert snap_compare(app, terminal_size=(120, 40), run_before=prepare)

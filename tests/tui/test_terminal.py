@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from ml_intern.tui.background import ASK
 from tests.support.program import Program
 from tests.support.terminal import ENTER_SCREEN, LEAVE_SCREEN, opened
 
@@ -19,6 +20,18 @@ def test_keys_typed_during_the_start_reach_the_prompt(tmp_path: Path) -> None:
         terminal.process.send("early")
         terminal.sees("› early", "demo/first-run")
         assert terminal.text.count("early") == 1  # in the prompt, and not echoed by the terminal beside it
+        terminal.process.send("\x03\x03")
+        assert terminal.ended() == 0
+        assert terminal.is_restored()
+
+
+def test_the_theme_follows_a_light_terminal_and_what_was_typed_meanwhile_is_kept(tmp_path: Path) -> None:
+    program = Program(tmp_path)
+    with opened(program, program.command("--demo", "--theme", "auto")) as terminal:
+        terminal.until(lambda: ASK in terminal.written, "the question for the background")
+        terminal.process.send("ear\x1b]11;rgb:fafa/f9f9/f6f6\x1b\\ly\x1b[?1;2c")
+        terminal.sees("› early", "demo/first-run")
+        assert "48;5;231" in terminal.written  # nearly white, the ground of the light theme
         terminal.process.send("\x03\x03")
         assert terminal.ended() == 0
         assert terminal.is_restored()

@@ -25,7 +25,7 @@ SHOWN = (
     *("pane.chat", "pane.tools", "pane.plan", "pane.jobs", "call", "jump", "sessions", "jobs", "spend", "settings"),
     *("commands", "history", "editor", "copy", "prompt.quit", "help"),
 )
-"""The keys that the help lists; /keys has all of them."""
+"""The keys that the help lists over the main screen; /keys has all of them."""
 
 
 def about(focused: Widget | None, screen: Screen[object]) -> str:
@@ -35,25 +35,32 @@ def about(focused: Widget | None, screen: Screen[object]) -> str:
     return "\n\n".join(keymap_of(screen).tell(str(text)) for text in dict.fromkeys(texts) if text)
 
 
+def keys_here(screen: Screen[object]) -> tuple[str, ...]:
+    """Ids of what keys do on a screen right now, as the table has them in order."""
+    bound = {active.binding.id for active in screen.active_bindings.values() if active.enabled}
+    return tuple(name for name in ACTIONS if name in bound)
+
+
 class HelpScreen(Dialog[None]):
-    """Help about what has the focus, then everything else.
+    """Help about what has the focus, then the keys, then the commands.
 
     Args:
         topic: Text about what has the focus.
+        keys: Ids of the actions whose keys are listed; those of the main screen where none are given.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
         bind("back", "cancel", above=True),
         bind("leave", "cancel", above=True),
-        bind("help", "cancel"),
         bind("choose", "cancel", above=True),
     ]
 
     HELP = "The help: what has the focus, the most important keys, all commands. {move} scroll, {back} closes it."
 
-    def __init__(self, topic: str) -> None:
+    def __init__(self, topic: str, keys: Sequence[str] = ()) -> None:
         super().__init__()
         self._topic = topic
+        self._keys = keys
 
     def compose(self) -> ComposeResult:
         """One scrolling text."""
@@ -75,23 +82,29 @@ class HelpScreen(Dialog[None]):
     def _text(self, width: int) -> Content:
         here = [Content.styled("here", "$accent bold"), Content(self._topic), Content("")] if self._topic else []
         keymap = keymap_of(self)
-        keys = [(" ".join(map(shown, keymap.keys(name)[:2])) or "–", ACTIONS[name].does) for name in SHOWN]
-        commands = [(command.usage, command.help + _also(command.aliases)) for command in COMMANDS]
+        keys = [
+            (" ".join(map(shown, keymap.keys(name)[:2])) or "–", ACTIONS[name].does) for name in self._keys or SHOWN
+        ]
         return Content("\n").join(
             [
                 *here,
                 Content.styled("keys", "$accent bold"),
                 *_table(keys, width),
-                Content(""),
-                Content.styled("commands", "$accent bold"),
-                *_table(commands, width),
-                Content(""),
-                Content.styled(
-                    "A text that begins with a path is sent as it is; so is one that begins with //.",
-                    "$foreground-muted",
-                ),
+                *([] if self._keys else _commands(width)),
             ]
         )
+
+
+def _commands(width: int) -> list[Content]:
+    rows = [(command.usage, command.help + _also(command.aliases)) for command in COMMANDS]
+    note = "A text that begins with a path is sent as it is; so is one that begins with //."
+    return [
+        Content(""),
+        Content.styled("commands", "$accent bold"),
+        *_table(rows, width),
+        Content(""),
+        Content.styled(note, "$foreground-muted"),
+    ]
 
 
 def _also(aliases: Sequence[str]) -> str:

@@ -11,12 +11,12 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal
 from textual.content import Content
-from textual.screen import Screen
 from textual.widgets._input import Input
 from textual.widgets._option_list import Option, OptionList
 from textual.widgets._static import Static
 
 from ml_intern.tui.keys.keymap import bind
+from ml_intern.tui.widgets.backdrop import Backdrop
 from ml_intern.tui.widgets.key_bar import Hint, KeyBar
 
 
@@ -45,7 +45,7 @@ class _Row(Option):
         self.entry = entry
 
 
-class ListingScreen(Screen[None]):
+class ListingScreen(Backdrop[None]):
     """Shows entries. A screen on top of it says which, and what is done with one.
 
     Args:

@@ -34,8 +34,11 @@ def mode_picker(state: SessionState) -> Pick:
 def effort_picker(state: SessionState, meaning: EffortMeaning) -> Pick:
     """The reasoning efforts, with what each means for the present model."""
     said = {level: meaning(state.model, level) for level in EFFORTS}
+    note = f"for {state.model}" if state.model else ""
+    if len(all_the_same := {said[level] for level in EFFORTS if level != "off"}) == 1 and (same := all_the_same.pop()):
+        note, said = f"{note}: {same}, whatever is chosen", dict.fromkeys(EFFORTS, "")
     texts = {level: " · ".join(filter(None, [text, said[level]])) for level, text in EFFORTS.items()}
-    return Pick("reasoning effort", _described(texts, state.effort), note=f"for {state.model}" if state.model else "")
+    return Pick("reasoning effort", _described(texts, state.effort), note=note)
 
 
 def prompt_picker(prompts: Sequence[str], *, files: bool) -> Pick:

@@ -93,7 +93,7 @@ class SettingsScreen(ListingScreen):
         now = live.get(setting.key, "")
         default = self._redact(words.words_of(words.value_of(setting.key, self._config.standard), setting))
         effect = words.AT_ONCE if setting.key in LIVE else words.NEXT_START
-        return words.detail(setting, self._config, now if now != value else "", default, effect)
+        return words.detail(setting, self._config, value, now if now != value else "", default, effect)
 
     def _value(self, setting: Setting) -> str:
         return self._redact(words.words_of(words.value_of(setting.key, self._config.settings), setting))

@@ -84,18 +84,24 @@ def row(setting: Setting, value: str, source: str, width: int) -> Content:
     )
 
 
-def detail(setting: Setting, config: LoadedConfig, now: str, default: str, effect: str) -> Content:
+def detail(setting: Setting, config: LoadedConfig, value: str, now: str, default: str, effect: str) -> Content:
     """What a setting is about.
 
     Args:
         setting: The setting.
         config: What counts.
+        value: Its value, in words.
         now: Its value in this session, where that is another one; else empty.
         default: The value without any configuration, in words.
         effect: When a change counts.
     """
     may = ", ".join(choice or "empty" for choice in setting.choices) or setting.bounds
-    facts = [f"default {default}", may and f"may be {may}" + (" or none" if setting.optional else ""), effect]
+    facts = [
+        f"is {value}" if value != default else "",
+        f"default {default}",
+        may and f"may be {may}" + (" or none" if setting.optional else ""),
+        effect,
+    ]
     lines = [
         Content.assemble((setting.name, "bold"), (f"  {setting.key}", "$foreground-muted")),
         Content(setting.description),

@@ -1,0 +1,131 @@
+"""What an app does as a person chose it: theme, motion, keys. What the app is for comes on top of it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from textual import constants, events, on
+from textual.app import App
+from textual.filter import LineFilter, Monochrome, NoColor
+from textual.widget import Widget
+from textual.widgets._input import Input
+from textual.widgets._text_area import TextArea
+
+from ml_intern.tui import messages
+from ml_intern.tui.background import TerminalAtStart
+from ml_intern.tui.keys.keymap import STANDARD, ShowsKeys
+from ml_intern.tui.motion import is_reduced
+from ml_intern.tui.plain_colours import PlainColours
+from ml_intern.tui.preferences import preferences_at_start, save_theme
+from ml_intern.tui.themes import ANSI, AUTO, DEFAULT_THEME, LIGHT, OWN_THEMES
+
+if TYPE_CHECKING:
+    from ml_intern.options import Options
+
+KEYS_TOLD_S = 12.0
+
+
+class ChosenApp(App[None]):
+    """An app with the look and the keys that a person chose.
+
+    Args:
+        options: Flags of this run.
+        terminal: What the terminal said of itself.
+
+    Attributes:
+        keymap: Which key does what.
+        reduced_motion: Whether little should move.
+    """
+
+    def __init__(self, options: Options, terminal: TerminalAtStart | None = None) -> None:
+        super().__init__()
+        self._flags = options
+        self._terminal = terminal or TerminalAtStart()
+        self._plain, self._colourless = PlainColours(), NoColor()
+        self._unknown_theme = ""
+        self._key_problems: tuple[str, ...] = ()
+        self.keymap = STANDARD
+        chosen = preferences_at_start(options)
+        self.use_motion(chosen.motion)
+        if chosen.keys:
+            self.use_keys(chosen.keys)
+        for theme in OWN_THEMES:
+            self.register_theme(theme)
+        uncoloured = ANSI.name if os.environ.get("NO_COLOR") else ""
+        wanted = options.theme or uncoloured or chosen.theme or DEFAULT_THEME
+        if not self.use_theme(wanted):
+            self._unknown_theme = wanted
+            self.use_theme(DEFAULT_THEME)
+
+    def tell_of_wrong_choices(self) -> None:
+        """Says what of the choices could not be taken."""
+        if self._unknown_theme:
+            self._refuse_theme(self._unknown_theme)
+        if self._key_problems:
+            text = "\n".join(self._key_problems)
+            self.notify(text, title="keys", severity="warning", timeout=KEYS_TOLD_S, markup=False)
+
+    # ------------------------------------------------------------------------------------------------- the look
+
+    def use_theme(self, name: str) -> bool:
+        """Takes a theme, or the one that fits the terminal. False when there is no such theme."""
+        if name == AUTO:
+            name = LIGHT.name if self._terminal.light else DEFAULT_THEME
+        known = name in self.available_themes
+        if known:
+            self.theme = name
+        return known
+
+    @on(messages.SetTheme)
+    def _set_theme(self, message: messages.SetTheme) -> None:
+        message.stop()
+        if not self.use_theme(message.theme):
+            self._refuse_theme(message.theme)
+        elif message.keep:
+            self.run_worker(self._keep_theme(message.theme), name="saving the theme", exit_on_error=False)
+
+    def _refuse_theme(self, name: str) -> None:
+        self.notify(f"There is no theme {name!r}. /theme shows them all.", severity="warning", markup=False)
+
+    async def _keep_theme(self, name: str) -> None:
+        from ml_intern.core.config import ConfigError
+
+        try:
+            await asyncio.to_thread(save_theme, name, self._flags)
+        except (ConfigError, OSError) as error:
+            self.notify(f"The theme is used but not kept: {error}", severity="warning", markup=False)
+
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        """What is done to every painted row."""
+        filters = super().get_line_filters()
+        if not self.native_ansi_color:
+            return filters
+        kept = [each for each in filters if not isinstance(each, Monochrome)]  # that is for mixed colours
+        return [self._plain, *kept, *([self._colourless] if self.no_color else [])]
+
+    def use_motion(self, chosen: str) -> None:
+        """Lets things move as `full` or `reduced` says, unless the environment says otherwise."""
+        self.reduced_motion = is_reduced(chosen)
+        self.animation_level = "none" if self.reduced_motion else constants.TEXTUAL_ANIMATIONS
+
+    @on(events.DescendantFocus)
+    def _calm_cursor(self, event: events.DescendantFocus) -> None:
+        if self.reduced_motion and isinstance(event.widget, Input | TextArea):
+            event.widget.cursor_blink = False
+
+    # ------------------------------------------------------------------------------------------------------ keys
+
+    def use_keys(self, chosen: Mapping[str, object]) -> None:
+        """Takes keys by action; what cannot be taken is left out, and kept to be told."""
+        from ml_intern.tui.keys.choice import read_keys
+
+        read = read_keys(chosen)
+        self.keymap, self._key_problems = read.keymap, read.problems
+        self.set_keymap(self.keymap.for_textual())
+        for screen in self.screen_stack if self._screen_stacks else ():
+            for node in screen.walk_children(Widget, with_self=True):
+                if isinstance(node, ShowsKeys):
+                    node.take_keymap(self.keymap)

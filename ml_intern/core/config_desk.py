@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 from ml_intern.core.config import KeyPath, LoadedConfig, load_config, reset_user_setting, save_user_setting
@@ -31,6 +32,7 @@ class ConfigDesk:
         self._env = env
         self._config_file = config_file
         self._overrides = dict(overrides or {})
+        self._writing = Lock()  # a change reads the file, and must not miss another one
 
     def load(self) -> LoadedConfig:
         """The configuration as the files say it now.
@@ -46,8 +48,9 @@ class ConfigDesk:
         Raises:
             ConfigError: The value does not fit, or the file cannot be written.
         """
-        save_user_setting(self._places, key_path, value, file=self.load().user_file)
-        return self.load()
+        with self._writing:
+            save_user_setting(self._places, key_path, value, file=self.load().user_file)
+            return self.load()
 
     def reset(self, key_path: KeyPath) -> LoadedConfig:
         """Takes a value out of the user's file; gives what counts then.
@@ -55,5 +58,6 @@ class ConfigDesk:
         Raises:
             ConfigError: The file cannot be read or written.
         """
-        reset_user_setting(self._places, key_path, file=self.load().user_file)
-        return self.load()
+        with self._writing:
+            reset_user_setting(self._places, key_path, file=self.load().user_file)
+            return self.load()

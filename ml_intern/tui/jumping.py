@@ -92,6 +92,8 @@ def _options_in_view(options: OptionList) -> Iterator[JumpRow]:
 
 
 def _select(options: OptionList, index: int) -> None:
+    if index >= options.option_count:  # the list has changed meanwhile
+        return
     options.focus()
     options.highlighted = index
     options.action_select()

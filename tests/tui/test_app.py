@@ -62,7 +62,7 @@ async def test_a_theme_is_previewed_kept_or_taken_back(tmp_path: Path) -> None:
     async with on_stage(app) as stage:
         await stage.sees("claude-opus")
         await stage.enter("/theme")
-        await stage.sees("● ml-intern-dark")
+        await stage.sees("● 1 ml-intern-dark")
         await stage.press("down")
         await stage.until(lambda: app.theme == "ml-intern-light", "the preview")
         await stage.press("escape")

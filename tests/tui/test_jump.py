@@ -44,6 +44,8 @@ async def test_letters_lead_to_tabs_where_one_pane_is_shown(tmp_path: Path) -> N
         assert "go there" not in stage.screen
         await stage.press("f6", "Z", "1")
         assert "go there" in stage.screen
+        await stage.pilot.resize_terminal(80, 24)
+        await stage.sees_no_more("go there")
 
 
 async def test_a_letter_opens_a_session_and_works_while_it_is_reviewed(tmp_path: Path) -> None:

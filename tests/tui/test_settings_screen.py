@@ -151,6 +151,21 @@ async def test_a_variable_stays_a_variable_and_its_value_is_shown_without_secret
         assert secret not in stage.screen
 
 
+async def test_hostile_values_are_shown_as_text(tmp_path: Path) -> None:
+    hostile = "[/x][red]\x1b[31m\x00\u202e${TEAM}" + "w" * 500
+    configure(tmp_path, jobs={"namespace": hostile}, approvals={"deny": [hostile, "[bold"]})
+    app, _ = played_app(tmp_path, env={"TEAM": "\x1b]8;;http://x\x07"})
+    async with on_stage(app, (60, 20)) as stage:
+        await open_settings(stage)
+        for words in ("who pays", "always refuse"):
+            await stage.type(words)
+            await stage.sees("[/x][red]")
+            assert "\x1b" not in stage.screen
+            await stage.press("enter")
+            await stage.sees("leave")
+            await stage.press("escape", "escape")
+
+
 async def test_what_a_flag_has_set_is_said_to_be_so(tmp_path: Path) -> None:
     configure(tmp_path, mode="ask")
     app, _ = played_app(tmp_path, flags={"mode": "plan"})

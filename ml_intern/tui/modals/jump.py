@@ -8,7 +8,7 @@ from typing import ClassVar
 from textual import events
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.geometry import Offset
+from textual.geometry import Offset, Size
 from textual.widgets._static import Static
 
 from ml_intern.tui.keys.keymap import bind
@@ -32,6 +32,7 @@ class JumpScreen(Dialog[int]):
     def __init__(self, offsets: Sequence[Offset]) -> None:
         super().__init__()
         self._places = dict(zip(LETTERS, offsets, strict=False))
+        self._made_for: Size | None = None
 
     def compose(self) -> ComposeResult:
         """The letters, and how to get away."""
@@ -43,8 +44,9 @@ class JumpScreen(Dialog[int]):
 
     def on_resize(self, event: events.Resize) -> None:
         """What the letters lie on has moved."""
-        if self.is_mounted and event.size != self.app.size:
+        if self._made_for not in {None, event.size}:
             self.dismiss(None)
+        self._made_for = event.size
 
     def on_key(self, event: events.Key) -> None:
         """Jumps."""

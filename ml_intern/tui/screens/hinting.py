@@ -39,5 +39,5 @@ def keys_now(state: SessionState, where: str, *, has_text: bool, has_calls: bool
     keys.append(("{pane.chat} {pane.tools} {pane.plan} {pane.jobs}", "panes") if narrow else ("{fields}", "panes"))
     if state.jobs and where != "jobs":
         keys.append(("{jobs}", "jobs"))
-    keys.append(("{help}", "help"))
+    keys += [("{help}", "help"), ("{jump}", "jump")]
     return keys

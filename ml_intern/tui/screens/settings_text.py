@@ -128,4 +128,4 @@ def _origin(key: str, config: LoadedConfig) -> str:
     if source == COMMAND_LINE:
         return "from the command line of this run, which beats the file"
     reference = config.references.get(key, "")
-    return f"from {source}" + (f", as {reference}" if reference else "")
+    return f"from {source}" + (f", as {one_line(str(reference))}" if reference else "")

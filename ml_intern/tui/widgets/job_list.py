@@ -299,9 +299,10 @@ class JobList(Reader[JobPiece]):
         return [(y, partial(self._jump, self.piece(serial).row.key)) for y, serial in self.heads()]
 
     def _jump(self, key: str) -> None:
-        self.focus()
-        self.cursor = key
-        self.action_open()
+        if any(slot.piece.row.key == key for slot in self._slots):
+            self.focus()
+            self.cursor = key
+            self.action_open()
 
     def on_click(self, event: events.Click) -> None:
         """A click moves the cursor; on the job under it, it asks for the detail."""

@@ -138,9 +138,10 @@ class RowList(VirtualList[RowChunk]):
         return [(y, partial(self._jump, self.piece(row.serial).start + row.number)) for y, row in rows]
 
     def _jump(self, number: int) -> None:
-        self.focus()
-        self.cursor = number
-        self.action_open()
+        if number < self.count:
+            self.focus()
+            self.cursor = number
+            self.action_open()
 
     def on_click(self, event: events.Click) -> None:
         """A click moves the cursor; on the row under it, it opens."""

@@ -410,12 +410,13 @@ class ToolList(Reader[ToolPiece]):
 
     def jump_rows(self) -> list[JumpRow]:
         """The calls in view; jumping to one shows it in full."""
-        return [(y, partial(self._jump, self.index_of(serial))) for y, serial in self.heads()]
+        return [(y, partial(self._jump, self.piece(serial).entry.call_id)) for y, serial in self.heads()]
 
-    def _jump(self, index: int) -> None:
-        self.focus()
-        self._move_cursor(index)
-        self.action_open()
+    def _jump(self, call_id: str) -> None:
+        if (serial := self._serials.get(call_id)) is not None:
+            self.focus()
+            self._move_cursor(self.index_of(serial))
+            self.action_open()
 
     def action_expand(self, wanted: bool | None = None) -> None:
         """Opens or closes the entry under the cursor."""

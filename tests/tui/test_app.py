@@ -74,6 +74,12 @@ async def test_a_theme_is_previewed_kept_or_taken_back(tmp_path: Path) -> None:
         await stage.until(config.exists, "the theme to be written")
         assert json.loads(config.read_text()) == {"ui": {"theme": "nord"}}
         assert app.theme == "nord"
+        await stage.enter("/theme")
+        await stage.type("auto")
+        await stage.sees("dark or light")
+        await stage.press("enter")
+        await stage.until(lambda: app.theme == "ml-intern-dark", "what fits the terminal")
+        await stage.until(lambda: json.loads(config.read_text()) == {"ui": {"theme": "auto"}}, "the choice to be kept")
 
 
 async def test_the_kept_theme_is_there_from_the_first_frame(tmp_path: Path) -> None:

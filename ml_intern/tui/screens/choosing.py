@@ -122,7 +122,7 @@ class Chooser:
         before = app.theme
 
         def preview(name: str) -> None:
-            app.theme = name
+            self._screen.post_message(messages.SetTheme(name, keep=False))
 
         def decide(name: str | None) -> None:
             self._screen.post_message(messages.SetTheme(name or before, keep=name is not None))

@@ -158,10 +158,10 @@ class SettingsScreen(ListingScreen):
         before = self.app.theme
 
         def preview(name: str) -> None:
-            self.app.theme = name
+            self.post_message(messages.SetTheme(name, keep=False))
 
         def decide(name: str | None) -> None:
-            self.app.theme = before
+            preview(before)
             save(name)
 
         self.app.push_screen(pickers.theme_picker(theme_names(self.app.available_themes), before, preview), decide)

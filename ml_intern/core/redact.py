@@ -20,6 +20,7 @@ from urllib.parse import quote
 
 from ml_intern.core import secret_values
 from ml_intern.core.child_env import is_secret_variable
+from ml_intern.core.unsettled import begun
 
 log = logging.getLogger(__name__)
 
@@ -106,6 +107,9 @@ _OTHERS: tuple[_Rule, ...] = (
     ),
 )
 
+PATTERNS = tuple(dict.fromkeys(rule[1] for rule in (*_WITH_HYPHEN, *_WITH_UNDERSCORE, *_WITH_COLON, *_OTHERS)))
+"""What tokens look like. `unsettled` must know how each of them begins."""
+
 
 class Redactor:
     """Replaces secrets in text.
@@ -157,6 +161,19 @@ class Redactor:
             log.error("redaction failed on a text of %d characters", len(text))
             return WITHHELD
 
+    def known_apart(self, text: str) -> tuple[str, str]:
+        """A text that is still being written in two: as far as no known secret has begun without them, and the rest."""
+        end = begun(text, self._forms)
+        return self.without_known(text[:end]), text[end:]
+
+    def without_known(self, text: str) -> str:
+        """The text without the secrets that this run knows; others are left."""
+        if len(text) >= self._shortest:
+            for form in self._forms:
+                if form in text:
+                    text = text.replace(form, REDACTED)
+        return text
+
     def data(self, value: Any) -> Any:
         """A copy of JSON-like data without secrets in its strings; a value is judged together with its key."""
         try:
@@ -166,10 +183,7 @@ class Redactor:
             return WITHHELD
 
     def _checked(self, text: str) -> str:
-        if len(text) >= self._shortest:
-            for form in self._forms:
-                if form in text:
-                    text = text.replace(form, REDACTED)
+        text = self.without_known(text)
         hyphen, underscore, colon = "-" in text, "_" in text, ":" in text
         if hyphen:
             text = _apply(_WITH_HYPHEN, text)

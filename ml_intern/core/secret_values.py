@@ -22,6 +22,16 @@ _REST_OF_BARE = re.compile(r"[^\s\"'`\\,;&<>(){}|]*")
 _REST_OF_VARIABLE = re.compile(r"[^\s\"'`\\;)|]*")
 """What belongs to a bare value beyond the part that is looked at; a variable in capitals is set to all that follows."""
 
+_UNFINISHED = re.compile(
+    r"(?:[_-]?\d{1,3})?"
+    r"(?P<closed>\\{0,8}[\"'`]\]?)?"
+    r"(?:[ \t]{0,4}:[ \t]{0,4}(?:str|SecretStr|Optional\[str\]|str[ \t]{0,4}\|[ \t]{0,4}None)(?=[ \t]{0,4}=))?"
+    r"(?P<separator>[ \t]{0,8}(?:=>|:=|!=|[:=]=?|,)[ \t]{0,8}|[ \t]{1,4})"
+    r"(?P<value>\\{0,8}(?P<mark>[\"'])(?:(?!(?P=mark))\S){0,4096}"
+    r"|[^\s\"'`\\,;&<>(){}|\[$%*:=.!?][^\s\"'`\\;)|]*)\Z"
+)
+"""The same where the text ends within the value: no quote has closed it, and nothing that no value goes on with."""
+
 _LONGEST_NAME = 64
 _NAME_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-")
 
@@ -81,6 +91,21 @@ def redact_named(text: str, replacement: str) -> str:
     if not parts:
         return text
     return "".join((*parts, text[done:]))
+
+
+def open_value(text: str) -> int:
+    """Where the value begins with which a text ends, if its name may make a secret of it; else the length of the text.
+
+    Only the name counts, since whoever asks has not seen the whole of the value.
+    """
+    lowered = text.replace("\u0130", "i").lower()
+    for keyword in _KEYWORD.finditer(lowered):
+        if match := _UNFINISHED.match(text, keyword.end()):
+            said = match["separator"].strip()
+            flag = not said and not match["closed"] and _whole_name(text, *keyword.span()).startswith("--")
+            if flag or (said if said != "," else match["closed"] and match["mark"]):
+                return match.start("value")
+    return len(text)
 
 
 def _condemned(text: str, name: str, match: re.Match[str]) -> bool:

@@ -288,7 +288,9 @@ def assemble(
         lambda session_id: places.cache / "outputs" / session_id,
         lambda: briefing.instructions,
     )
-    runner = TurnRunner(session, llm, catalog, host, events, pending, settings)
+    runner = TurnRunner(session, llm, catalog, host, events, pending, settings, redactor)
+    if saved is not None and (reply := saved.open_reply):
+        runner.take_up(reply.text, reply.heard, saved.model, paid=reply.paid)
     model_problem = _problem_with(llm, settings.model_name)
     watch = None
     if look_for_leftovers:
@@ -436,6 +438,7 @@ def _claim(session_log: SessionLog, session_id: str) -> None:
 def _continue(session: Session, events: EventStream, saved: SavedSession) -> None:
     """Makes a fresh session the continuation of a saved one. Model and effort are this run's, if it names any."""
     session.id = events.session_id = saved.id
+    events.continue_from(saved.last_seq)
     session.context.load(saved.records)
     session.state.get(Plan).items = saved.plan
     session.budget.ledger = saved.ledger
@@ -444,7 +447,6 @@ def _continue(session: Session, events: EventStream, saved: SavedSession) -> Non
     for event in (*saved.answers, *saved.events):
         artifacts.take(event)
         origins.take(event)
-    events.continue_from(saved.last_seq)
 
 
 def _for_this_run(config: LoadedConfig, *, headless: bool, demo: bool = False) -> Settings:

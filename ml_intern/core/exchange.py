@@ -21,8 +21,10 @@ from ml_intern.core.protocol import (
     EndReason,
     Notice,
 )
+from ml_intern.core.redact import Redactor
 from ml_intern.core.settings import Settings
 from ml_intern.core.spending import ModelFacts, Spending
+from ml_intern.core.stream_text import Kind, StreamText
 from ml_intern.core.tools.router import ToolRouter
 
 log = logging.getLogger(__name__)
@@ -83,6 +85,7 @@ class Exchange:
         events: Where everything is told.
         spending: The bill and its cap.
         settings: Configuration.
+        redactor: Takes secrets out of what is told of replies.
         kind: What its calls are for; goes into the ledger.
 
     Attributes:
@@ -99,6 +102,7 @@ class Exchange:
         events: EventSink,
         spending: Spending,
         settings: Settings,
+        redactor: Redactor,
         kind: CallKind = "main",
     ) -> None:
         self.tokens = 0
@@ -111,6 +115,8 @@ class Exchange:
         self._events = events
         self._spending = spending
         self._settings = settings
+        self._redactor = redactor
+        self._text = StreamText(redactor, self._tell_piece)
         self._asked = ""  # the model whose reply streams in
         self._partial: list[str] = []  # its text so far
         self._heard: list[str] = []  # everything it has said, reasoning too
@@ -205,17 +211,23 @@ class Exchange:
         if self._first_piece_at is None:
             self._first_piece_at = time.monotonic()
         self._heard.append(delta.text)
-        if delta.kind == "text":
+        if delta.kind == "text" or delta.kind == "reasoning":
             self._streaming = True
-            self._partial.append(delta.text)
+            if delta.kind == "text":
+                self._partial.append(delta.text)
             if self._session.stream:
-                self._events.emit(AssistantChunk(content=delta.text))
-        elif delta.kind == "reasoning":
-            self._streaming = True
-            if self._session.stream:
-                self._events.emit(AssistantChunk(content=delta.text, kind="reasoning"))
+                self._text.take(delta.kind, delta.text)
         elif delta.kind == "restart":
             self.drop_partial()
+        else:
+            self._text.flush()  # a call may take long to be written, and the words before it are whole
+
+    def _tell_piece(self, kind: Kind, text: str) -> None:
+        self._events.emit(AssistantChunk(content=text, kind=kind))
+
+    def clean(self, text: str) -> str:
+        """What people get to see of a text of the model."""
+        return self._redactor.text(text)
 
     def _on_notice(self, text: str) -> None:
         log.info("notice: %s", text)
@@ -223,6 +235,7 @@ class Exchange:
 
     def give_up(self) -> str:
         """Ends a reply that is still coming in: what it cost is booked, and its text so far given back."""
+        self._text.end()
         self._bill_unfinished()
         said, streaming = "".join(self._partial), self._streaming
         if streaming:
@@ -231,6 +244,7 @@ class Exchange:
 
     def drop_partial(self) -> None:
         """What a broken-off attempt had said is void, but paid for."""
+        self._text.end()
         self._bill_unfinished()
         if self._streaming and self._session.stream:
             self._events.emit(AssistantStreamEnd(discarded=True))
@@ -238,6 +252,7 @@ class Exchange:
         self._streaming = False
 
     def _end_stream(self) -> None:
+        self._text.end()
         if self._session.stream:
             self._events.emit(AssistantStreamEnd())
         self._partial.clear()
@@ -245,11 +260,14 @@ class Exchange:
         self._streaming = False
 
     def _bill_unfinished(self) -> None:
-        """Puts a reply that broke off on the bill, as far as it came."""
-        if said := "".join(self._heard):
-            context = self._session.context
-            self._spending.book_unfinished(self._asked, context.tokens, context.counter.text(said), self._kind)
+        self.bill_unfinished(self._asked, "".join(self._heard))
         self._heard.clear()
+
+    def bill_unfinished(self, model: str, heard: str) -> None:
+        """Puts a reply that broke off on the bill, as far as it came."""
+        if heard:
+            context = self._session.context
+            self._spending.book_unfinished(model, context.tokens, context.counter.text(heard), self._kind)
 
     def bill(self, model: str, usage: Usage, kind: CallKind, latency_ms: int = 0, finish_reason: str = "") -> None:
         """Puts a model call on the bill and tells of it."""

@@ -125,9 +125,13 @@ class Loop:
         if self.batch is not None:
             await self.batch.stop(grace_s, by)
             self.batch = None
+        self.keep_unfinished(said)
+
+    def keep_unfinished(self, said: str) -> None:
+        """Keeps what was said of a reply that broke off."""
         if said:
             self._conversation.context.append(Message("assistant", said))
-            self._events.emit(AssistantMessage(content=said, partial=True))
+            self._events.emit(AssistantMessage(content=self._exchange.clean(said), partial=True))
 
     # ------------------------------------------------------------------------------------------------- within
 
@@ -173,7 +177,8 @@ class Loop:
                 )
             )
         if reply.content.strip() or reply.reasoning:
-            self._events.emit(AssistantMessage(content=reply.content, reasoning=reply.reasoning))
+            clean = self._exchange.clean
+            self._events.emit(AssistantMessage(content=clean(reply.content), reasoning=clean(reply.reasoning)))
 
     def _apply(self, notice: GuardNotice, kind: str = "repetition") -> None:
         """Tells the model, in a message that counts as nobody's prompt, and the person; ends what was told in vain."""

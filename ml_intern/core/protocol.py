@@ -269,7 +269,7 @@ class UserMessage(EventBase):
 
 
 class AssistantChunk(EventBase):
-    """A piece of a reply as it streams in; `kind` tells answer text from reasoning."""
+    """A piece of a reply as it streams in, gathered and without secrets; `kind` tells answer text from reasoning."""
 
     type: Literal["assistant_chunk"] = "assistant_chunk"
     content: str
@@ -572,6 +572,10 @@ class PlanUpdate(EventBase):
 
     type: Literal["plan_update"] = "plan_update"
     plan: tuple[PlanItem, ...]
+
+
+BROKEN_OFF = "broken_off"
+"""Finish reason of a reply that was not heard to its end."""
 
 
 class LLMCall(EventBase):

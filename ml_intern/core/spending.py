@@ -11,7 +11,7 @@ from ml_intern.core.approvals.effects import Cost
 from ml_intern.core.events import EventStream
 from ml_intern.core.ledger import Charge
 from ml_intern.core.llm.types import CallKind, Usage
-from ml_intern.core.protocol import ContextUsage, Expense, LLMCall, Notice
+from ml_intern.core.protocol import BROKEN_OFF, ContextUsage, Expense, LLMCall, Notice
 from ml_intern.core.rent import Rent, reserved_ref
 from ml_intern.core.session import Session
 from ml_intern.core.settings import MoneySettings
@@ -112,7 +112,7 @@ class Spending:
         """Books a call that broke off after its reply had begun, since it is paid for as far as it came."""
         usage = Usage(prompt_tokens=prompt_tokens, completion_tokens=said_tokens, estimated=True)
         if self._facts.charge(model, usage).usd != 0.0:
-            self.book_call(model, usage, kind, finish_reason="broken_off")
+            self.book_call(model, usage, kind, finish_reason=BROKEN_OFF)
 
     # ---------------------------------------------------------------------------------------------- tool calls
 

@@ -26,6 +26,7 @@ from ml_intern.core.llm.errors import LLMError
 from ml_intern.core.llm.types import LLM, RawToolCall
 from ml_intern.core.loop import CallIds, Loop, Stuck
 from ml_intern.core.protocol import SubagentState
+from ml_intern.core.redact import Redactor
 from ml_intern.core.session import Session
 from ml_intern.core.spending import ModelFacts, Spending
 from ml_intern.core.subagent_events import SubagentEvents
@@ -98,6 +99,7 @@ class Subagents:
         events: Where everything is told.
         pending: Where calls wait for approvals.
         spending: The bill and its cap.
+        redactor: Takes secrets out of what is told of replies.
         ids: The ids that calls have in this session.
         on_prompt: Takes a prompt that came in place of an approval; it is for the main agent.
     """
@@ -109,6 +111,7 @@ class Subagents:
     events: EventStream
     pending: PendingApprovals
     spending: Spending
+    redactor: Redactor
     ids: CallIds
     on_prompt: Callable[[str], None]
 
@@ -137,6 +140,7 @@ class _Subagent:
             self._events,
             parts.spending,
             parts.host.settings,
+            parts.redactor,
             kind="research",
         )
         self._loop = Loop(

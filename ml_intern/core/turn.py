@@ -32,6 +32,7 @@ from ml_intern.core.protocol import (
     TurnComplete,
     UserMessage,
 )
+from ml_intern.core.redact import Redactor
 from ml_intern.core.session import Session
 from ml_intern.core.settings import Settings
 from ml_intern.core.snapshots import FileSnapshots
@@ -67,6 +68,7 @@ class TurnRunner:
         events: Where everything is told.
         pending: Where a turn waits for approvals.
         settings: Configuration.
+        redactor: Takes secrets out of what is told of replies.
         today: The person's date.
     """
 
@@ -79,12 +81,13 @@ class TurnRunner:
         events: EventStream,
         pending: PendingApprovals,
         settings: Settings,
+        redactor: Redactor,
         today: Callable[[], date] = date.today,
     ) -> None:
         self.session = session
         self.steering: deque[str] = deque()
         self.spending = Spending(session, facts, events, settings.money)
-        self.exchange = Exchange(session, llm, facts, host.router, events, self.spending, settings)
+        self.exchange = Exchange(session, llm, facts, host.router, events, self.spending, settings, redactor)
         self._host = host
         self._events = events
         self._pending = pending
@@ -101,7 +104,7 @@ class TurnRunner:
             plan=lambda: self.session.plan,
         )
         self._subagents = Subagents(
-            session, llm, facts, host, events, pending, self.spending, ids, on_prompt=self.steering.append
+            session, llm, facts, host, events, pending, self.spending, redactor, ids, on_prompt=self.steering.append
         )
         self._today = today
         self._told_day = today()
@@ -135,6 +138,20 @@ class TurnRunner:
             self._complete(reason)
         finally:
             self.session.turns += 1
+
+    def take_up(self, said: str, heard: str, model: str, *, paid: bool) -> None:
+        """Leaves the reply within which an earlier run was killed as an interrupt would have left it.
+
+        Args:
+            said: The text that had come.
+            heard: All that had come, reasoning too.
+            model: Who was asked.
+            paid: Whether it is on the bill already.
+        """
+        if not paid:
+            self.exchange.bill_unfinished(model, heard)
+        self._loop.keep_unfinished(said)
+        self._events.emit(Interrupted())
 
     async def compact(self, instructions: str = "") -> None:
         """Compacts because a person asked; says so when there is nothing to gain.
@@ -182,7 +199,7 @@ class TurnRunner:
         self._events.emit(
             TurnComplete(
                 reason=reason,
-                final_response="".join(self._loop.answer),
+                final_response=self.exchange.clean("".join(self._loop.answer)),
                 iterations=now.iterations,
                 cost_usd=max(0.0, round(totals.spent_usd - now.before.spent_usd, 6)),
                 estimated_usd=max(0.0, round(totals.estimated_usd - now.before.estimated_usd, 6)),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 from ml_intern.core.context.manager import parse_record
 from ml_intern.core.context.messages import Message
 from ml_intern.sessions.log import read_session
+from ml_intern.sessions.pieces import OpenReply
 from ml_intern.sessions.summary import Summary, string, whole
 
 
@@ -71,7 +72,7 @@ def conversation_of(session_id: str, events: Iterable[dict[str, Any]]) -> Conver
     """The conversation that events come to."""
     conversation = Conversation(Summary(session_id))
     teller = _Teller(conversation)
-    for event in events:
+    for event in _ended(events):
         conversation.summary.take(event)
         teller.take(event)
         if event.get("type") != "history":
@@ -79,6 +80,16 @@ def conversation_of(session_id: str, events: Iterable[dict[str, Any]]) -> Conver
     if conversation.summary.status == "running":
         conversation.summary.status = "interrupted"
     return conversation
+
+
+def _ended(events: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """The events, and what is left of a reply within which they end."""
+    reply, last = OpenReply(), {}
+    for last in events:
+        reply.take(last)
+        yield last
+    for left in reply.left():
+        yield {**left.model_dump(mode="json"), **{key: last.get(key) for key in ("seq", "time", "session_id")}}
 
 
 class _Teller:

@@ -11,15 +11,19 @@ import logging
 import os
 import re
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
 from pydantic_core import PydanticSerializationError
 
 from ml_intern.core.protocol import (
+    BROKEN_OFF,
+    AssistantMessage,
     EventBase,
     HistoryRecord,
+    LLMCall,
     ModelChanged,
     Ready,
     SessionResumed,
@@ -29,18 +33,17 @@ from ml_intern.core.protocol import (
 from ml_intern.core.redact import WITHHELD, Redactor
 from ml_intern.sessions.aside import LARGE_TEXT, bring_back, files_of, put_aside
 from ml_intern.sessions.lock import SessionLock
+from ml_intern.sessions.pieces import HEAD_BYTES, without_superfluous
 
 log = logging.getLogger(__name__)
 
 SCHEMA_VERSION = 1
 
-_UNLOGGED = frozenset({"assistant_chunk"})
-"""Whole replies are kept as `assistant_message`."""
-
 _PRELUDE = frozenset(
     {
         "context_usage",
         "error",
+        "interrupted",
         "mode_changed",
         "model_changed",
         "new_complete",
@@ -53,9 +56,12 @@ _PRELUDE = frozenset(
         "undo_complete",
     }
 )
-"""What can happen before anyone has said anything. A file begins with the first event of another kind."""
+"""What can happen before anyone has said anything. A file begins, and is gone on with, with the first event of another
+kind."""
 
 _SAFE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}\Z")
+
+_SEQ = re.compile(rb'"seq"\s{0,4}:\s{0,4}(\d{1,18})')
 
 OnProblem = Callable[[str], None]
 """Takes a sentence for a person. It is called while an event is being delivered, so it must not block."""
@@ -98,8 +104,6 @@ class SessionLog:
             self._turn_to(event.session_id)
         self._learn(event)
         kind: str = getattr(event, "type", "")
-        if kind in _UNLOGGED:
-            return
         if not self._begun and not self._is_prelude(kind, event):
             self._begin()
         self._waiting.append(self._line(event))
@@ -146,11 +150,14 @@ class SessionLog:
 
     @staticmethod
     def _is_prelude(kind: str, event: EventBase) -> bool:
-        if isinstance(event, HistoryRecord):
-            # A `replace` that comes first mends an earlier history: no reason yet to touch its file.
-            return event.op == "replace" or (
-                event.op == "append" and all(message.get("role") == "system" for message in event.messages)
-            )
+        match event:  # where these come first they mend what a killed run has left: no reason yet to touch its file
+            case HistoryRecord():
+                roles = {message.get("role") for message in event.messages}
+                return event.op == "replace" or (event.op == "append" and roles <= {"system", "assistant"})
+            case AssistantMessage():
+                return event.partial
+            case LLMCall():
+                return event.finish_reason == BROKEN_OFF and event.kind == "main"
         return kind in _PRELUDE
 
     def _begin(self) -> None:
@@ -268,19 +275,31 @@ def find_session(directory: Path, session_id: str) -> Path | None:
     return next(iter(sorted(directory.glob(f"[0-9]*/[0-9]*/{_checked_id(session_id)}.jsonl"))), None)
 
 
-def read_session(path: Path) -> Iterator[dict[str, Any]]:
+def read_session(path: Path, *, pieces: bool = False, last_seq: int | None = None) -> Iterator[dict[str, Any]]:
     """The events of a log, oldest first, as plain objects; types this version does not know included.
 
     Lines that are no JSON objects - the torn last one after a crash, runs of NUL after a power cut - are passed over.
     Texts that are kept beside the log are put back in their places.
 
+    Args:
+        path: The log.
+        pieces: Also give the pieces of replies that became whole, or were taken back.
+        last_seq: End with the event of this number, as if the log did.
+
     Raises:
         OSError: The file cannot be read.
     """
     with path.open("rb") as file:
-        for line in file:  # binary, so that only \n ends a line: U+2028 and the like belong to the text
+        # binary, so that only \n ends a line: U+2028 and the like belong to the text
+        lines: Iterable[bytes] = file if last_seq is None else takewhile(lambda line: _seq_of(line) <= last_seq, file)
+        for line in lines if pieces else without_superfluous(lines):
             if (event := parse_line(line, path)) is not None:
                 yield event
+
+
+def _seq_of(line: bytes) -> int:
+    found = _SEQ.search(line, 0, HEAD_BYTES)
+    return int(found[1]) if found else 0
 
 
 def parse_line(line: bytes, path: Path, limit: int | None = None) -> dict[str, Any] | None:

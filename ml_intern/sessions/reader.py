@@ -16,7 +16,10 @@ _PROOF_BYTES = 64
 
 _TYPE = re.compile(rb'"type"\s{0,4}:\s{0,4}"([a-z_]+)"')
 _SAYS_NOTHING = frozenset(
-    {b"history", b"tool_log", b"tool_state_change", b"assistant_stream_end", b"approval_required", b"approval_resolved"}
+    {
+        *(b"history", b"tool_log", b"tool_state_change", b"approval_required", b"approval_resolved"),
+        *(b"assistant_chunk", b"assistant_stream_end"),
+    }
 )
 """Their texts are found in other events, and their lines need not be parsed for a summary."""
 

@@ -11,14 +11,16 @@ import logging
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 from pathlib import Path
 from typing import BinaryIO, get_args
 
 from pydantic import ValidationError
 
-from ml_intern.core.protocol import EVENT, Event, EventBase
+from ml_intern.core.protocol import EVENT, AssistantChunk, Event, EventBase
 from ml_intern.sessions.lock import in_use
 from ml_intern.sessions.log import parse_line
+from ml_intern.sessions.pieces import NEXT, PIECE
 from ml_intern.sessions.replay_lines import LineReader, LogLine, Mark
 from ml_intern.sessions.summary import docs_of
 
@@ -39,6 +41,8 @@ _UNFOLDED = frozenset({"history", "session_started", "session_meta", "leftovers"
 """They change nothing that a screen shows."""
 _KNOWN = frozenset(model.model_fields["type"].default for model in get_args(get_args(Event)[0]))
 _SEARCHED = frozenset({"user_message", "assistant_message", "tool_call", "tool_output"})
+_PIECE = PIECE.decode()
+_AFTER_REPLY = frozenset({kind.decode() for kind in NEXT} | {"assistant_message"})
 
 
 @dataclass(slots=True)
@@ -104,6 +108,9 @@ class Recording:
     _name: str = ""
     _prompt: str = ""
     _shown: list[int] = field(default_factory=list)
+    _open: list[int] = field(default_factory=list)  # lines with pieces of the reply that streams in
+    _whole_at: dict[int, int] = field(default_factory=dict)  # and with which line they are of no more use
+    _readable: dict[int, bool] = field(default_factory=dict)  # whether that line is what it looks like
     _bad: set[int] = field(default_factory=set)
     _reader: LineReader = field(init=False)
 
@@ -119,7 +126,9 @@ class Recording:
         """
         recording = cls(path)
         recording.add(recording.read_on())
-        recording.damage.torn = _has_rest(path, recording.read_to) and not in_use(path)
+        if not in_use(path):
+            recording.damage.torn = _has_rest(path, recording.read_to)
+            recording._stop_at_open_reply()
         return recording
 
     def __len__(self) -> int:
@@ -168,15 +177,34 @@ class Recording:
         """A line that is shown makes a step; a silent one belongs to the step before it, or waits for the next."""
         self.lines.append(line)
         number = len(self.lines)
+        if self._open or line.kind == _PIECE:
+            self._follow_reply(line, number - 1)
         if line.shown:
             step = len(self.stops)
-            self.stops.append(number)
-            self._shown.append(number - 1)
-            self._advance(line.time_ms)
+            self._add_step(number - 1)
             if line.mark is not None:
                 self.marks[line.mark].append(step)
         elif self.stops and not line.leads and self.stops[-1] == number - 1:
             self.stops[-1] = number
+
+    def _add_step(self, at: int) -> None:
+        self.stops.append(len(self.lines))
+        self._shown.append(at)
+        self._advance(self.lines[at].time_ms)
+
+    def _follow_reply(self, line: LogLine, at: int) -> None:
+        if line.kind == _PIECE:
+            self._open.append(at)
+        elif line.replaces:
+            self._whole_at.update(dict.fromkeys(self._open, at))
+            self._open.clear()
+        elif line.kind in _AFTER_REPLY:
+            self._open.clear()
+
+    def _stop_at_open_reply(self) -> None:
+        """Pieces are no steps, unless nothing else shows that they were there: the session ended within a reply."""
+        if self._open and self._open[-1] > max(self._shown, default=-1):
+            self._add_step(self._open[-1])
 
     def _advance(self, time_ms: int) -> None:
         if not self.times:
@@ -246,16 +274,37 @@ class Recording:
                 data = file.read(self.lines[last - 1].end - base)
                 for at in range(first, last):
                     line = self.lines[at]
-                    if line.kind in _UNFOLDED or line.damaged:
+                    if line.kind in _UNFOLDED or line.damaged or self._is_replaced(at, stop):
                         continue
-                    event = self._event(at, data[line.offset - base : line.end - base])
-                    if event is not None:
+                    raw = data[line.offset - base : line.end - base]
+                    if line.kind == _PIECE:
+                        yield from self._pieces(at, raw)
+                    elif (event := self._event(at, raw)) is not None:
                         yield event
 
     def event(self, step: int) -> EventBase | None:
-        """The event that makes a step."""
+        """The event that makes a step; of pieces, the last ones."""
         at = self._shown[step]
-        return next(self.events(at, at + 1), None)
+        return max(self.events(at, at + 1), key=lambda event: event.seq, default=None)
+
+    def _is_replaced(self, at: int, stop: int) -> bool:
+        """Whether a line holds pieces of a reply that is whole before the line of an index."""
+        whole = self._whole_at.get(at, stop)
+        if whole >= stop:
+            return False
+        if whole not in self._readable:
+            with self.path.open("rb") as file:
+                self._readable[whole] = self._event(whole, _read(file, self.lines[whole])) is not None
+        return self._readable[whole]
+
+    def _pieces(self, at: int, raw: bytes) -> Iterator[EventBase]:
+        """Pieces in a row, those of one kind put together."""
+        events = (self._event(at, line) for line in raw.splitlines(keepends=True))
+        pieces = (event for event in events if isinstance(event, AssistantChunk))
+        for _, same in groupby(pieces, key=lambda piece: piece.kind):
+            first, *more = same
+            text = "".join(piece.content for piece in (first, *more))
+            yield first.model_copy(update={"content": text, "seq": more[-1].seq if more else first.seq})
 
     def _event(self, at: int, raw: bytes) -> EventBase | None:
         if b'"$file"' not in raw:
@@ -320,6 +369,8 @@ class Recording:
         with self.path.open("rb") as file:
             for step, at in enumerate(list(self._shown)):
                 line = self.lines[at]
+                if line.kind == _PIECE and any(needle in _said(piece) for piece in self.events(at, at + 1)):
+                    found.append(step)
                 if line.kind not in _SEARCHED or line.damaged:
                     continue
                 if stop():
@@ -328,6 +379,10 @@ class Recording:
                 if event is not None and any(needle in said.casefold() for _kind, said in docs_of(event)):
                     found.append(step)
         return found
+
+
+def _said(event: EventBase) -> str:
+    return event.content.casefold() if isinstance(event, AssistantChunk) else ""
 
 
 def _has_rest(path: Path, offset: int) -> bool:

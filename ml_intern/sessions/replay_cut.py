@@ -18,6 +18,7 @@ from ml_intern.core.protocol import (
     Interrupted,
     ToolStateChange,
 )
+from ml_intern.sessions.pieces import OpenReply
 from ml_intern.sessions.summary import string, whole
 
 
@@ -52,6 +53,7 @@ class _OpenTurn:
         working: Calls that were shown and whose output was not: names by id.
         outputs: What calls of the history have given, by id.
         asked: Calls that wait for an approval.
+        reply: What streams in.
     """
 
     time: str = ""
@@ -60,11 +62,13 @@ class _OpenTurn:
     working: dict[str, str] = field(default_factory=dict)
     outputs: dict[str, str] = field(default_factory=dict)
     asked: tuple[str, ...] = ()
+    reply: OpenReply = field(default_factory=OpenReply)
 
     def take(self, event: Mapping[str, Any]) -> None:
         """Follows the session by one event."""
         kind = event.get("type")
         self.time = string(event.get("time")) or self.time
+        self.reply.take(event)
         call_id = string(event.get("tool_call_id"))
         match kind:
             case "processing":
@@ -114,5 +118,6 @@ class _OpenTurn:
             yield ApprovalResolved(tool_call_ids=self.asked, how="withdrawn")
         for call_id, tool in self.working.items():
             yield ToolStateChange(tool=tool, tool_call_id=call_id, state="abandoned")
+        yield from self.reply.left()
         if self.running:
             yield Interrupted()

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ml_intern.sessions.log import parse_line
+from ml_intern.sessions.pieces import PIECE, is_piece, replaces_pieces
 from ml_intern.sessions.summary import milliseconds, number, string, whole
 from ml_intern.sessions.text import one_line
 
@@ -34,6 +35,7 @@ _FAILED = re.compile(rb'"success":\s?false')
 _SETTLED = re.compile(rb'"state":\s?"(?:completed|failed)"')
 _RESULTS = re.compile(rb'"messages":\s?\[\{"role":\s?"tool"')
 _STEERED = re.compile(rb'"steered":\s?true')
+_PIECE = PIECE.decode()
 _PARSED = frozenset({"llm_call", "expense", "session_meta", "session_started"})
 
 
@@ -48,7 +50,7 @@ class Mark(Enum):
 
 
 class LogLine(NamedTuple):
-    """One line of a log.
+    """One line of a log. Pieces of a reply that follow each other count as one line.
 
     Attributes:
         offset: Where it begins in the file, in bytes.
@@ -64,6 +66,7 @@ class LogLine(NamedTuple):
         usd: What it says was paid.
         title: A name it gives the session, or empty.
         model: The model it names as that of the session, or empty.
+        replaces: What streamed in before it is of no more use from here on.
     """
 
     offset: int
@@ -79,6 +82,7 @@ class LogLine(NamedTuple):
     usd: float = 0.0
     title: str = ""
     model: str = ""
+    replaces: bool = False
 
     @property
     def damaged(self) -> bool:
@@ -109,14 +113,25 @@ class LineReader:
             OSError: The log cannot be read.
         """
         found: list[LogLine] = []
+        begin, piece = offset, b""
         with self._path.open("rb") as file:
             file.seek(offset)
             for raw in file:
+                if is_piece(raw) and raw.endswith(b"}\n"):
+                    begin, piece, offset = begin if piece else offset, raw, offset + len(raw)
+                    continue
+                if piece:
+                    found.append(self._pieces(piece, begin, offset))
+                    piece = b""
                 line = self.line(raw, offset)
                 offset = line.end
                 if not line.damaged or (raw.endswith(b"\n") and raw.strip(b"\0 \t\r\n")):
                     found.append(line)
-        return found
+        return [*found, self._pieces(piece, begin, offset)] if piece else found
+
+    def _pieces(self, last: bytes, begin: int, end: int) -> LogLine:
+        """Pieces that stand together, with number and time of the last one."""
+        return self.line(last, begin)._replace(end=end, kind=_PIECE, leads=True)
 
     def line(self, raw: bytes, offset: int) -> LogLine:
         """What is known of a line from its head. One whose head looks different is parsed."""
@@ -146,6 +161,8 @@ class LineReader:
             return line._replace(leads=_RESULTS.search(raw, 0, 512) is None)
         if kind == "user_message":
             return self._prompt(line, raw)
+        if kind == "assistant_message" or kind == "assistant_stream_end":
+            return line._replace(shown=kind in SHOWN, replaces=replaces_pieces(kind.encode(), raw))
         if kind == "approval_required":
             return line._replace(shown=True, mark=Mark.APPROVAL)
         if kind == "error" or (kind == "tool_output" and _FAILED.search(raw)):
@@ -154,7 +171,7 @@ class LineReader:
             return self._job(line, raw)
         if kind == "tool_state_change":  # the result was told just before
             return line._replace(shown=_SETTLED.search(raw) is None)
-        return line._replace(shown=kind in SHOWN)
+        return line._replace(shown=kind in SHOWN, leads=kind == _PIECE)
 
     def _prompt(self, line: LogLine, raw: bytes) -> LogLine:
         title = ""

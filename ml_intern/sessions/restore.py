@@ -14,6 +14,7 @@ from ml_intern.core.ledger import Ledger
 from ml_intern.core.protocol import (
     EVENT,
     TURN_ENDS,
+    AssistantMessage,
     EventBase,
     Expense,
     HistoryRecord,
@@ -30,6 +31,7 @@ from ml_intern.core.protocol import (
 )
 from ml_intern.sessions.find import logs_in
 from ml_intern.sessions.log import read_session
+from ml_intern.sessions.pieces import OpenReply
 
 log = logging.getLogger(__name__)
 
@@ -66,6 +68,7 @@ class SavedSession:
         last_seq: Number of the last event.
         events: What a screen shows of it, oldest first. A turn that was cut off ends with `interrupted`.
         answers: What the person answered when the agent asked.
+        open_reply: The reply within which the run was killed. It is in `events`, and not in `records`.
         unreadable: Lines that make no sense to this version.
     """
 
@@ -80,6 +83,7 @@ class SavedSession:
     last_seq: int = 0
     events: list[EventBase] = field(default_factory=list)
     answers: list[QuestionResolved] = field(default_factory=list)
+    open_reply: OpenReply = field(default_factory=OpenReply)
     unreadable: int = 0
 
 
@@ -102,11 +106,15 @@ def restore(path: Path) -> SavedSession:
         if isinstance(event, HistoryRecord):
             changes.append(event)
         running = _is_running(event, running)
+        saved.open_reply.take(line)
         _take(saved, event)
     saved.records = fold(changes)
     saved.ledger.keep_promises()
     if running:
-        saved.events.append(Interrupted(seq=saved.last_seq, session_id=saved.id))
+        stamp = {"seq": saved.last_seq, "session_id": saved.id}
+        if said := saved.open_reply.text:
+            saved.events.append(AssistantMessage(content=said, partial=True, **stamp))
+        saved.events.append(Interrupted(**stamp))
     return saved
 
 

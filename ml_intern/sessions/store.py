@@ -127,7 +127,7 @@ class SessionStore:
             The log of the copy.
         """
         target = self.new_log(new_session_id(), utc_now())
-        events = read_session(path) if last_seq is None else cut(read_session(path), last_seq)
+        events = read_session(path) if last_seq is None else cut(read_session(path, last_seq=last_seq), last_seq)
         origin = {"type": "session_meta", "origin": f"fork of {path.stem}"}
         self.write(target, [*({**event, "session_id": target.stem} for event in events), origin])
         return target

@@ -1,7 +1,7 @@
 """The bridge between the agent and the screen: runs the one, feeds the other.
 
-The agent lives on the app's event loop. Its events become Textual messages for the main screen; pieces of a reply and
-log lines are gathered first, since a message for each of them would cost more than showing them.
+The agent lives on the app's event loop. Its events become Textual messages for the main screen; log lines are gathered
+first, since a message for each of them would cost more than showing them. Pieces of a reply come gathered.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 _AT_ONCE = frozenset(
     {
         "user_message",
+        "assistant_chunk",
         "approval_required",
         "approval_resolved",
         "question_asked",
@@ -47,7 +48,7 @@ RENTAL_PATIENCE_S = 12.0
 """How long it may take beyond that to give back what costs money by the hour."""
 
 GATHER_S = 0.033
-"""Pieces that come faster than this are shown together. The first one after a pause is shown at once."""
+"""Lines that come faster than this are shown together. The first one after a pause is shown at once."""
 
 
 Connect = Callable[["Options"], "Wired"]
@@ -164,9 +165,6 @@ class Bridge:
 
     def _on_event(self, event: Any) -> None:
         match event.type:
-            case "assistant_chunk":
-                kind, at = event.kind, event.time
-                self._gather(("reply", kind), lambda text: messages.ReplyText(text, kind, at), event.content)
             case "tool_log":
                 call_id, tool = event.tool_call_id, event.tool
                 self._gather(("log", call_id), lambda text: messages.ToolLogged(call_id, tool, text), log_lines(event))

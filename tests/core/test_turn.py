@@ -59,7 +59,7 @@ async def test_without_streaming_the_text_comes_once_and_whole(tmp_path: Path) -
 async def test_pieces_arrive_in_order_and_are_one_message_in_the_next_request(tmp_path: Path) -> None:
     async with ScriptedLLM(text("abcde", pieces=5), text("ok")) as server, Harness(server, tmp_path) as agent:
         await agent.prompt("one")
-        assert [event.content for event in agent.all(AssistantChunk)] == list("abcde")
+        assert "".join(event.content for event in agent.all(AssistantChunk)) == "abcde"
         assert [event.content for event in agent.all(AssistantMessage)] == ["abcde"]
         assert len(agent.all(AssistantStreamEnd)) == 1
         await agent.prompt("two")

@@ -15,8 +15,10 @@ from ml_intern.core.protocol import (
     EVENT,
     AssistantChunk,
     AssistantMessage,
+    AssistantStreamEnd,
     EventBase,
     HistoryRecord,
+    Interrupted,
     NewComplete,
     Notice,
     Ready,
@@ -129,11 +131,40 @@ def test_logged_events_come_back_equal(conversation: Conversation) -> None:
     assert [EVENT.validate_python(event) for event in read_session(path)][1:] == sent
 
 
-def test_streamed_pieces_are_left_out_and_whole_replies_kept(conversation: Conversation) -> None:
+def test_pieces_of_a_reply_are_kept_and_passed_over_once_it_is_whole(conversation: Conversation) -> None:
+    begun = ["session_started", "user_message"]
     conversation.events.emit(UserMessage(content="go"))
-    conversation.events.emit(AssistantChunk(content="he"))
+    for piece in ("he", "llo"):
+        conversation.events.emit(AssistantChunk(content=piece))
+    assert conversation.types() == [*begun, "assistant_chunk", "assistant_chunk"]
+    conversation.events.emit(AssistantStreamEnd())
+    conversation.events.emit(Notice(text="between"))
+    assert conversation.types()[2:] == ["assistant_chunk", "assistant_chunk", "assistant_stream_end", "notice"]
     conversation.events.emit(AssistantMessage(content="hello"))
-    assert conversation.types() == ["session_started", "user_message", "assistant_message"]
+    assert conversation.types() == [*begun, "assistant_stream_end", "notice", "assistant_message"]
+    (path,) = conversation.files()
+    kept = [event["type"] for event in read_session(path, pieces=True)]
+    assert kept == [*begun, *["assistant_chunk"] * 2, "assistant_stream_end", "notice", "assistant_message"]
+    assert [event["type"] for event in read_session(path, last_seq=3)] == [*begun, *["assistant_chunk"] * 2]
+
+
+@pytest.mark.parametrize(
+    ("end", "kept"),
+    [
+        ([AssistantStreamEnd(discarded=True), Notice(text="again")], 0),
+        ([AssistantStreamEnd(), AssistantMessage(content="he", partial=True), Interrupted()], 1),
+        ([AssistantStreamEnd(), Interrupted()], 1),
+        ([SessionResumed(messages=1, model="vllm/a"), UserMessage(content="go on"), AssistantMessage(content="x")], 1),
+    ],
+)
+def test_pieces_are_passed_over_only_where_something_else_says_the_same(
+    conversation: Conversation, end: list[EventBase], kept: int
+) -> None:
+    events = [UserMessage(content="go"), AssistantChunk(content="he"), *end, UserMessage(content="next")]
+    for event in events:
+        conversation.events.emit(event)
+    assert conversation.types().count("assistant_chunk") == kept
+    assert conversation.types()[-1] == "user_message"
 
 
 def test_secrets_never_reach_the_file(conversation: Conversation) -> None:

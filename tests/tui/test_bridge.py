@@ -52,26 +52,17 @@ async def served(
     return bridge, listener, agents[0], serving
 
 
-async def test_pieces_of_a_reply_are_gathered_and_nothing_is_lost_or_reordered(tmp_path: Path) -> None:
+async def test_pieces_of_a_reply_are_passed_on_at_once_and_in_their_place(tmp_path: Path) -> None:
     bridge, listener, agent, serving = await served(tmp_path)
-    pieces = [f"{number} " for number in range(3_000)]
-    for piece in pieces:
-        agent.events.play(AssistantChunk(content=piece))
-    agent.events.play(AssistantChunk(content="hm", kind="reasoning"), AssistantMessage(content="".join(pieces)))
+    start = len(listener.messages)
+    agent.events.play(ToolLog(tool="bash", log="one", tool_call_id="a"), AssistantChunk(content="hm", kind="reasoning"))
+    agent.events.play(AssistantChunk(content="he"), AssistantChunk(content="llo"))
+    told = listener.messages[start:]  # they come gathered; a second wait would be seen
+    assert isinstance(told[0], messages.ToolLogged)
+    replies = [message for message in told if isinstance(message, messages.ReplyText)]
+    assert [(reply.kind, reply.text) for reply in replies] == [("reasoning", "hm"), ("text", "he"), ("text", "llo")]
+    agent.events.play(AssistantMessage(content="hello"))
     await listener.until(messages.ReplyWhole)
-    replies = [message for message in listener.messages if isinstance(message, messages.ReplyText)]
-    assert "".join(reply.text for reply in replies if reply.kind == "text") == "".join(pieces)
-    assert [reply.kind for reply in replies] == ["text", "reasoning"]
-    assert isinstance(listener.messages[-1], messages.ReplyWhole)
-    await bridge.close()
-    await serving
-
-
-async def test_a_piece_after_a_pause_is_passed_on_without_waiting_for_more(tmp_path: Path) -> None:
-    bridge, listener, agent, serving = await served(tmp_path)
-    agent.events.play(AssistantChunk(content="hello"))
-    message = cast("messages.ReplyText", await listener.until(messages.ReplyText))
-    assert message.text == "hello"
     await bridge.close()
     await serving
 

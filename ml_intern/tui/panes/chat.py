@@ -173,11 +173,17 @@ class ChatPane(Vertical):
         self._transcript.stream_write(message.text)
 
     def _end_stream(self, discarded: bool) -> None:
-        self._transcript.stream_end(discard=discarded)
         if discarded:
-            if self._reply_blocks:
-                self._remove_from(self._reply_blocks[0])
-            self._forget_reply()
+            self.drop_reply()
+        else:
+            self._transcript.stream_end()
+
+    def drop_reply(self) -> None:
+        """Removes what has streamed in of a reply that is not whole."""
+        self._transcript.stream_end(discard=True)
+        for block_id in self._reply_blocks:
+            self._transcript.remove_block(block_id)
+        self._forget_reply()
 
     def _complete_reply(self, content: str, reasoning: str, moment: str, partial: bool) -> None:
         """The whole reply is known: it replaces what streamed in, or appears now."""
@@ -274,8 +280,13 @@ class ChatPane(Vertical):
 
     # ------------------------------------------------------------------------------------------ going back in time
 
+    @property
+    def within_reply(self) -> bool:
+        """Whether a reply has begun to stream in and is not whole."""
+        return bool(self._reply_blocks)
+
     def snapshot(self) -> ChatSnapshot:
-        """The conversation as it is, for `restore`. Only of whole replies: what streams in is in no log."""
+        """The conversation as it is, for `restore`. Not within a reply."""
         return ChatSnapshot(self._transcript.snapshot(), self._prompts.copy(), self._calls.copy(), self._began)
 
     def restore(self, kept: ChatSnapshot) -> None:

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from ml_intern.sessions.replay import Recording
+from ml_intern.tui import messages
 from ml_intern.tui.families import message_of
 from ml_intern.tui.panes.chat import ChatPane, ChatSnapshot
 from ml_intern.tui.panes.plan import PlanPane, Step
@@ -36,6 +37,12 @@ _OF_NO_PANE = frozenset({"ready", "context_usage", "llm_call", "expense", "artif
 
 class _Chat(ChatPane):
     HELP = ""
+
+    def take(self, message: messages.AgentMessage) -> None:
+        """A whole reply stands where it became whole, whether one has come past its pieces or straight to it."""
+        if isinstance(message, messages.ReplyWhole) and not message.event.partial:
+            self.drop_reply()
+        super().take(message)
 
 
 class _Tools(ToolCallsPane):
@@ -104,9 +111,10 @@ class Reel:
         every = max(EVERY, len(self.recording) // AT_MOST)
         while self.step < step:
             following = (self._steps[-1] if self._steps else -1) + every
-            target = min(step, self.step + SLICE, *([following] if following > self.step else []))
+            following = max(following, self.step + 1)  # where one was due there was half a reply
+            target = min(step, self.step + SLICE, following)
             self._fold(target)
-            if target == following:
+            if target == following and not self.chat.within_reply:
                 self._steps.append(target)
                 self._frames.append(self._frame())
             yield target

@@ -105,6 +105,10 @@ def _reply(event: protocol.AssistantMessage) -> str:
     return f"{kind}{', interrupted' if event.partial else ''}: {text[:400]}"
 
 
+def _pieces(event: protocol.AssistantChunk) -> str:
+    return f"{'answer' if event.kind == 'text' else 'thought'}, broken off: {event.content[:400]}"
+
+
 _WORDS: dict[str, Any] = {
     "ready": lambda event: f"the session was opened with {event.model or 'no model'}, mode {event.mode}",
     "session_resumed": lambda event: f"the session was resumed with {count(event.messages, 'message')}",
@@ -112,6 +116,7 @@ _WORDS: dict[str, Any] = {
     "mode_changed": lambda event: f"mode {event.mode}",
     "shutdown": lambda _event: "ml-intern was left",
     "user_message": lambda event: f"{'said meanwhile' if event.steered else 'prompt'}: {event.content[:400]}",
+    "assistant_chunk": _pieces,
     "assistant_message": _reply,
     "turn_complete": lambda event: f"{ENDS[event.reason]}, {money(event.cost_usd)}",
     "error": lambda event: f"error: {event.error}",

@@ -109,6 +109,12 @@ class Transcript(Reader[Block]):
         if at < len(self._slots) and self._slots[at].serial == block_id and self._slots[at].piece != block:
             self.replace(block_id, block)
 
+    def remove_block(self, block_id: BlockId) -> None:
+        """Removes a block, if it is still there."""
+        at = self.place_of(block_id)
+        if at < len(self._slots) and self._slots[at].serial == block_id:
+            self.take_out(block_id)
+
     def remove_from(self, block_id: BlockId) -> None:
         """Removes a block, if it is still there, and all after it."""
         index = self.place_of(block_id)

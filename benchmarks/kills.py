@@ -13,7 +13,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.sessions.busy import Death, deaths, kill_all, problems_of, resumption_problems, shown_in
+from tests.sessions.busy import Death, deaths, half_said_in, kill_all, problems_of, resumption_problems, shown_in
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -24,14 +24,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     choice = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory(prefix="benchmarks-") as directory:
         (alive,) = kill_all(Path(directory) / "alive", [Death(0, None)], 1)
-        events = len(shown_in(alive))
+        shown = [event["type"] for event in shown_in(alive)]
+        events, pieces = len(shown), shown.count("assistant_chunk")
         start = time.monotonic()
-        places = kill_all(Path(directory) / "killed", deaths(choice.count, events, choice.seed))
+        places = kill_all(Path(directory) / "killed", deaths(choice.count, events, pieces, choice.seed))
         lost = {place.name: found for place in places if (found := problems_of(place))}
+        halves = sum(bool(half_said_in(place)) for place in places)
         begun = [place for place in places if list((place / "home").rglob("*.jsonl"))]
         lost |= asyncio.run(_go_on(begun))
         took = time.monotonic() - start
-    print(f"{choice.count} kills of a session of {events} events, {len(begun)} with a log, in {took:.0f} s")
+    about = f"{choice.count} kills of a session of {events} events ({pieces} of them pieces of replies)"
+    print(f"{about}, {len(begun)} with a log, {halves} within a reply, in {took:.0f} s")
     for name, found in lost.items():
         print(f"{name}: {'; '.join(found)}")
     print(f"{len(lost)} of them lost something or could not be gone on with")

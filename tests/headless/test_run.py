@@ -113,10 +113,35 @@ def test_everything_on_stdout_is_in_the_session_log(server: ScriptedLLM, program
     server.then(bash("echo hi"), text("Done.", pieces=3))
     done = program.run(*MODEL, "--output", "stream-json", "go")
     (log,) = program.logs()
-    logged = {event["seq"]: event for event in read_session(log)}
-    shown = [event for event in done.events if event["type"] != "assistant_chunk"]
-    assert shown
-    assert all(logged[event["seq"]] == event for event in shown)
+    logged = {event["seq"]: event for event in read_session(log, pieces=True)}
+    assert "assistant_chunk" in {event["type"] for event in done.events}
+    assert all(logged[event["seq"]] == event for event in done.events)
+
+
+def test_what_was_printed_of_a_reply_survives_a_kill_and_is_gone_on_with(server: ScriptedLLM, program: Program) -> None:
+    words = [f"word {number} of it, " for number in range(200)]
+    server.then(text("".join(words), 200).paced(0.01))
+    printed = []
+    with program.started(*MODEL, "--output", "stream-json", "go") as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            printed.append(json.loads(line))
+            if sum(event["type"] == "assistant_chunk" for event in printed) == 4:
+                process.kill()
+                break
+        printed += [json.loads(line) for line in process.stdout.read().split(b"\n")[:-1]]
+    said = "".join(event["content"] for event in printed if event["type"] == "assistant_chunk")
+    (log,) = program.logs()
+    logged = {event["seq"]: event for event in read_session(log, pieces=True)}
+    assert all(logged[event["seq"]] == event for event in printed)
+    before = log.read_bytes()
+    server.then(text("I go on."))
+    assert program.run(*MODEL, "--resume", log.stem[:8], "go on").stdout == "I go on.\n"
+    *_, half, prompt = server.requests[1].messages
+    assert (half["role"], prompt["content"]) == ("assistant", "go on")
+    assert half["content"].startswith(said)
+    assert "".join(words).startswith(half["content"])
+    assert log.read_bytes().startswith(before)
 
 
 def test_secrets_reach_neither_disk_nor_stdout_nor_stderr(server: ScriptedLLM, program: Program) -> None:

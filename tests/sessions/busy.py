@@ -4,8 +4,9 @@
 
 reads a job from each line of its input, `DIRECTORY EVENT [MICROSECONDS]`, and answers each with a line once the session
 is dead. A session works in a process of its own. It notes each event in `DIRECTORY/shown.jsonl` when a screen would
-show it, after the log has had it. With the event of that number it is killed: by itself, or from outside so many
-microseconds later. With number 0 it lives to its end.
+show it, after the log has had it, and prints what a run prints into `DIRECTORY/stdout.jsonl`. With the event of that
+number it is killed: by itself, or from outside so many microseconds later. A negative number counts the pieces of
+replies only. With number 0 it lives to its end.
 """
 
 from __future__ import annotations
@@ -28,13 +29,17 @@ from ml_intern.core.places import find_places
 from ml_intern.core.protocol import (
     ApprovalDecision,
     ApprovalRequired,
+    AssistantChunk,
     Compact,
     Compacted,
     EventBase,
     Undo,
     UndoComplete,
 )
+from ml_intern.core.redact import Redactor
 from ml_intern.core.settings import LLMSettings, Settings
+from ml_intern.headless.output import StreamJSONOutput
+from ml_intern.headless.streams import Stream
 from ml_intern.sessions.index import SessionIndex
 from ml_intern.sessions.log import read_session
 from ml_intern.sessions.restore import restore
@@ -46,9 +51,8 @@ from tests.support.night import tools_of_the_night
 
 QUICK = LLMSettings(retry_base_s=0.001, retry_max_s=0.005, idle_timeout_s=2.0)
 TALK = "The loss falls as it did in the last run, and the gradient norm stays below one. " * 6
+PACE_S = 0.012
 LARGE = "print('loss 0.31')\n" * 4_000
-NOT_KEPT = frozenset({"assistant_chunk"})
-"""Pieces of a reply: the log keeps the whole of it once it is whole."""
 BEFORE_ALL = frozenset({"ready", "notice", "context_usage", "session_meta", "history", "mode_changed"})
 """What happens before anything was said; a session without a word leaves no log."""
 
@@ -57,19 +61,21 @@ def script() -> list[Step]:
     """What the model says."""
     item = {"id": "1", "content": "train it", "status": "completed"}
     return [
-        reasoning("What is there to train?", 4) + tools(call("plan_tool", {"todos": [item]}), content=TALK, pieces=30),
+        (reasoning("What is there to train?", 4) + text(TALK, 12) + tools(call("plan_tool", {"todos": [item]}))).paced(
+            PACE_S
+        ),
         tools(call("write", {"path": "train.py", "content": LARGE}), content="A script.", pieces=3),
         tools(call("bash", {"command": "seq 1 300; echo done"}), content=TALK, pieces=20),
         tools(*(call("small", {"value": str(number)}) for number in range(4))),
         tools(call("large", {"value": "7"}), call("huge", {"value": "8"})),
         tools(call("bash", {"command": "exit 3"}), call("raises", {"value": "x"})),
-        text(TALK, 40),
+        text(TALK, 12).paced(PACE_S),
         text("The script is written and the loss falls; nothing else was decided."),  # the summary
         error(503, "The model is overloaded."),
-        text(TALK, 10).cut_after(4),
+        text(TALK, 10).cut_after(4).paced(PACE_S),
         tools(call("edit", {"path": "train.py", "old_str": "0.31", "new_str": "0.30", "replace_all": True}), pieces=2),
         text("It is done.", 3),
-        text(TALK, 25),
+        text(TALK, 12).paced(PACE_S),
         text("Once more.", 3),
     ]
 
@@ -85,13 +91,17 @@ class _Session:
         self._die_at = die_at
         self._ring = ring
         self._shown = os.open(directory / "shown.jsonl", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-        self._count = 0
+        self._output = StreamJSONOutput(Stream((directory / "stdout.jsonl").open("a")), Redactor())
+        self._count = self._pieces = 0
         self._agent: Harness
 
     def _show(self, event: EventBase) -> None:
         os.write(self._shown, json.dumps(event.model_dump(mode="json")).encode() + b"\n")
+        self._output.event(event)
         self._count += 1
-        if self._count == self._die_at:
+        self._pieces += isinstance(event, AssistantChunk)
+        if self._die_at in {self._count, -self._pieces} and self._die_at:
+            self._die_at = 0
             if self._ring < 0:
                 os.kill(os.getpid(), signal.SIGKILL)
             os.write(self._ring, b"!")
@@ -150,19 +160,23 @@ def main() -> None:
 
 
 class Death(NamedTuple):
-    """When a session dies: with which event, and how many microseconds after it; None for at once."""
+    """When a session dies: with which event, and how many microseconds after it; None for at once.
+
+    A negative event is a piece of a reply, counted among those.
+    """
 
     event: int
     delay_us: int | None
 
 
-def deaths(count: int, events: int, seed: int) -> list[Death]:
-    """Moments spread over a session of so many events; every third one from outside."""
+def deaths(count: int, events: int, pieces: int, seed: int) -> list[Death]:
+    """Moments spread over a session of so many events; every third one from outside, every fourth within a reply."""
     chance = random.Random(seed)
     found = []
     for number in range(count):
         share = (number + chance.random()) / count
-        found.append(Death(1 + int(share * events), chance.randrange(6_000) if number % 3 == 2 else None))
+        moment = -1 - int(share * pieces) if number % 4 == 3 else 1 + int(share * events)
+        found.append(Death(moment, chance.randrange(6_000) if number % 3 == 2 else None))
     return found
 
 
@@ -193,17 +207,38 @@ def shown_in(place: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in lines]
 
 
+def printed_in(place: Path) -> list[dict[str, Any]]:
+    """The events that a session has printed."""
+    return [json.loads(line) for line in (place / "stdout.jsonl").read_bytes().split(b"\n")[:-1]]
+
+
+def half_said_in(place: Path) -> str:
+    """What a session had shown of the reply within which it was killed."""
+    said = ""
+    for event in shown_in(place):
+        if event["type"] == "assistant_chunk" and event["kind"] == "text":
+            said += event["content"]
+        elif event["type"] == "history" or event.get("discarded"):
+            said = ""
+    return said
+
+
 def problems_of(place: Path) -> list[str]:
     """What is wrong with the log that a killed session has left."""
-    shown = [event for event in shown_in(place) if event["type"] not in NOT_KEPT]
+    shown = shown_in(place)
     logs = list((place / "home" / "sessions").rglob("*.jsonl"))
     if not logs:
         return [f"{event['type']} was shown, and there is no log" for event in shown if event["type"] not in BEFORE_ALL]
     (log,) = logs
-    kept = {event.get("seq"): event for event in read_session(log)}
+    kept = {event.get("seq"): event for event in read_session(log, pieces=True)}
     found = [
         f"event {event['seq']} ({event['type']}) was shown and is not in the log"
         for event in shown
+        if kept.get(event["seq"]) != event
+    ]
+    found += [
+        f"event {event['seq']} ({event['type']}) was printed and is not in the log"
+        for event in printed_in(place)
         if kept.get(event["seq"]) != event
     ]
     saved = restore(log)
@@ -223,7 +258,8 @@ def problems_of(place: Path) -> list[str]:
 async def resumption_problems(place: Path) -> list[str]:
     """What goes wrong when a killed session is gone on with by a new agent."""
     (log,) = (place / "home" / "sessions").rglob("*.jsonl")
-    before = list(read_session(log))
+    before = list(read_session(log, pieces=True))
+    half_said = half_said_in(place)
     async with ScriptedLLM(text("I go on.")) as server:
         wired = assemble(
             Settings(model_name=MODEL, mode="yolo", llm=QUICK),
@@ -236,9 +272,12 @@ async def resumption_problems(place: Path) -> list[str]:
         async with Harness.around(wired, server) as agent:
             ended = (await agent.prompt("Go on."))[-1]
     found = [*server.violations]
+    sent = [message["content"] or "" for message in server.requests[0].messages if message["role"] == "assistant"]
+    if half_said and not (sent and sent[-1].startswith(half_said)):  # killed a moment later, it may have become whole
+        found.append(f"the model was not told that it had said {half_said[-40:]!r}")
     if ended.type != "turn_complete":  # type: ignore[attr-defined]  # every event has one
         found.append(f"the turn ended with {ended}")
-    after = list(read_session(log))
+    after = list(read_session(log, pieces=True))
     if after[: len(before)] != before:
         found.append("an earlier event has changed")
     if restore(log).records[-1].get("content") != "I go on.":

@@ -8,10 +8,10 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from tests.sessions.busy import Death, deaths, kill_all, problems_of, resumption_problems, shown_in
+from tests.sessions.busy import Death, deaths, half_said_in, kill_all, problems_of, resumption_problems, shown_in
 
-EVENTS = 230
-"""About as many as a session shows that nobody kills."""
+EVENTS, PIECES = 200, 26
+"""About as many events, and pieces of replies among them, as a session shows that nobody kills."""
 
 
 def test_a_session_that_lives_shows_all_that_killed_ones_die_of(tmp_path: Path) -> None:
@@ -20,13 +20,15 @@ def test_a_session_that_lives_shows_all_that_killed_ones_die_of(tmp_path: Path) 
     wanted = {"assistant_chunk", "tool_output", "approval_required", "compacted", "undo_complete", "shutdown", "notice"}
     assert wanted <= set(shown)
     assert EVENTS * 0.8 < len(shown) < EVENTS * 1.2
+    assert PIECES * 0.5 < shown.count("assistant_chunk") < PIECES * 2
     assert list(place.rglob("*.files/*.txt"))
     assert problems_of(place) == []
 
 
 def test_killed_sessions_keep_what_was_shown_and_go_on(tmp_path: Path) -> None:
-    places = kill_all(tmp_path, deaths(12, EVENTS, seed=7))
+    places = kill_all(tmp_path, deaths(12, EVENTS, PIECES, seed=7))
     assert {place.name: found for place in places if (found := problems_of(place))} == {}
+    assert any(map(half_said_in, places))
     begun = [place for place in places if list(place.rglob("*.jsonl")) and list((place / "home").rglob("*.jsonl"))]
     assert len(begun) >= 10
 

@@ -61,13 +61,20 @@ class Cut:
 
 
 @dataclass(frozen=True)
+class Pause:
+    """Says nothing for so many seconds: the pace of a model."""
+
+    seconds: float
+
+
+@dataclass(frozen=True)
 class Raw:
     """Bytes sent as they are, in place of an event."""
 
     data: bytes
 
 
-Item = Delta | Gate | Cut | Raw
+Item = Delta | Gate | Cut | Pause | Raw
 """One thing a streamed reply does: send a chunk (as a dict), wait, cut, or send raw bytes."""
 
 
@@ -143,6 +150,11 @@ class Step:
     def stall_after(self, chunks: int, gate: Gate | None = None) -> Step:
         """Falls silent after that many chunks until the gate is released (for ever without one)."""
         return self.insert(chunks, gate or Gate())
+
+    def paced(self, seconds: float) -> Step:
+        """Waits so long before each of its pieces, as a model does that thinks while it writes."""
+        pauses = tuple((position, Pause(seconds)) for position in range(len(self.deltas)))
+        return replace(self, inserts=(*pauses, *self.inserts))
 
     def cut_after(self, chunks: int | None = None, *, size: int | None = None, how: CutStyle = "close") -> Step:
         """Cuts the connection after that many chunks, or after `size` bytes of the body."""

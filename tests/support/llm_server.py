@@ -33,6 +33,7 @@ from tests.support.llm_script import (
     CutStyle,
     Gate,
     Item,
+    Pause,
     Raw,
     Step,
     call,
@@ -395,6 +396,10 @@ class _Connection:
             if isinstance(item, Gate):
                 await self._writer.drain()
                 await item.hold()
+                continue
+            if isinstance(item, Pause):
+                await self._writer.drain()
+                await asyncio.sleep(item.seconds)
                 continue
             if isinstance(item, Cut):
                 await self._cut(item.how)

@@ -242,9 +242,8 @@ class HeadlessRun:
         outcome.cost_usd = outcome.cost_usd or round(totals.spent_usd, 6)
         outcome.duration_ms = round((time.monotonic() - self._started) * 1000)
         self._outcome = outcome
-        was_open = not self._stdout.closed
         self._output.finish(outcome)
-        if was_open and self._stdout.closed:
+        if self._stdout.closed:  # where it was while the run worked, the turn may have been done before it could stop
             outcome.exit_code = outcome.exit_code or FAILURE
             outcome.error = outcome.error or "standard output was closed before the answer could be written."
         self._progress.finish(outcome)

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+from textual._context import visible_screen_stack
 from textual.events import Key
 from textual.pilot import Pilot
 
@@ -52,6 +53,7 @@ class Stage:
     @property
     def screen(self) -> str:
         """The top screen as text, one line per row."""
+        visible_screen_stack.set(self.app._background_screens)  # as the app does before it paints
         strips = self.app.screen._compositor.render_strips(self.app.size)
         return "\n".join(strip.text.rstrip() for strip in strips)
 

@@ -9,7 +9,6 @@ from types import TracebackType
 from typing import Self
 
 import httpx
-import uvicorn
 from mcp.server.auth.provider import (
     AccessToken,
     AuthorizationCode,
@@ -24,6 +23,8 @@ from mcp.server.mcpserver import MCPServer
 from mcp.shared.auth import OAuthClientInformationFull, OAuthToken
 from mcp_types import ToolAnnotations
 from pydantic import AnyHttpUrl
+
+from tests.support.serving import ServingThread
 
 
 class People:
@@ -128,8 +129,8 @@ class SignInServer:
 
     def __init__(self, *, registers: bool = True) -> None:
         self.people = People()
-        self._listener = uvicorn.Config("", host="127.0.0.1", port=0).bind_socket()
-        self.origin = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        self._thread = ServingThread(grace_s=0.0)
+        self.origin = self._thread.url
         auth = AuthSettings(
             issuer_url=AnyHttpUrl(self.origin),
             resource_server_url=AnyHttpUrl(self.url),
@@ -143,9 +144,7 @@ class SignInServer:
             return "the door is open"
 
         server.add_tool(secret, annotations=ToolAnnotations(read_only_hint=True))
-        config = uvicorn.Config(server.streamable_http_app(), log_level="critical", timeout_graceful_shutdown=0)
-        self._server = uvicorn.Server(config)
-        self._thread = threading.Thread(target=self._server.run, args=([self._listener],), daemon=True)
+        self._app = server.streamable_http_app()
 
     @property
     def url(self) -> str:
@@ -153,15 +152,13 @@ class SignInServer:
         return f"{self.origin}/mcp"
 
     def __enter__(self) -> Self:
-        self._thread.start()
+        self._thread.start(self._app, "server to sign in to", log_level="critical")
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._server.should_exit = True
-        self._thread.join(5)
-        self._listener.close()
+        self._thread.stop()
 
 
 class Browser:

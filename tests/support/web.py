@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
-import socket
-import threading
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
-import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
+
+from tests.support.serving import ServingThread
 
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -45,8 +43,7 @@ class WebServer:
     port: int = 0
     busiest: int = 0
     _busy: int = 0
-    _server: uvicorn.Server | None = None
-    _thread: threading.Thread | None = None
+    _thread: ServingThread | None = None
 
     @property
     def url(self) -> str:
@@ -58,37 +55,19 @@ class WebServer:
         return [item.path for item in self.asked]
 
     def __enter__(self) -> Self:
-        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)  # else answers wait 40 ms
-        listener.bind(("127.0.0.1", self.port))
-        self.port = listener.getsockname()[1]
         routes: list[BaseRoute] = [
             Route("/{path:path}", self._answer, methods=["GET", "POST", "PUT", "DELETE", "HEAD"])
         ]
-        config = uvicorn.Config(
-            Starlette(routes=routes), log_level="error", lifespan="off", timeout_graceful_shutdown=1
-        )
-        self._server = uvicorn.Server(config)
-        started = threading.Event()
-
-        async def serve() -> None:
-            assert self._server is not None
-            task = asyncio.ensure_future(self._server.serve(sockets=[listener]))
-            while not self._server.started and not task.done():
-                await asyncio.sleep(0.002)
-            started.set()
-            await task
-
-        self._thread = threading.Thread(target=lambda: asyncio.run(serve()), name="web server", daemon=True)
-        self._thread.start()
-        assert started.wait(10), "the web server did not start"
+        self._thread = ServingThread(self.port)
+        self.port = self._thread.port
+        self._thread.start(Starlette(routes=routes), "web server", log_level="error", lifespan="off")
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._server is not None and self._thread is not None:
-            self._server.should_exit = True
-            self._thread.join(10)
+        if self._thread is not None:
+            self._thread.stop()
 
     async def _answer(self, request: Request) -> Response:
         headers = dict(request.headers.items())

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import socket
-import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, cast
 
-import uvicorn
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from tests.support.serving import ServingThread
 
 if TYPE_CHECKING:
     from tests.support.hub.buckets import Buckets
@@ -92,8 +91,7 @@ class StandInHub:
     received: list[Received] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
     areas: dict[str, Any] = field(default_factory=dict)
-    _server: uvicorn.Server | None = None
-    _thread: threading.Thread | None = None
+    _thread: ServingThread | None = None
 
     def __enter__(self) -> Self:
         self.start()
@@ -208,36 +206,17 @@ class StandInHub:
     def start(self) -> None:
         """Serves until `stop`."""
         self.root.mkdir(parents=True, exist_ok=True)
-        # With the protocol named, asyncio turns Nagle's algorithm off, which would cost 40 ms an answer.
-        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(("127.0.0.1", self.port))
-        self.port = listener.getsockname()[1]
-        config = uvicorn.Config(self._application(), log_level="warning", lifespan="off", timeout_graceful_shutdown=1)
-        self._server = uvicorn.Server(config)
-        started = threading.Event()
-
-        async def serve() -> None:
-            assert self._server is not None
-            task = asyncio.ensure_future(self._server.serve(sockets=[listener]))
-            while not self._server.started and not task.done():
-                await asyncio.sleep(0.005)
-            started.set()
-            await task
-
-        self._thread = threading.Thread(target=lambda: asyncio.run(serve()), name="stand-in hub", daemon=True)
-        self._thread.start()
-        if not started.wait(10):
-            raise RuntimeError("the stand-in Hub did not start")
+        self._thread = ServingThread(self.port)
+        self.port = self._thread.port
+        self._thread.start(self._application(), "stand-in hub", log_level="warning", lifespan="off")
 
     def stop(self) -> None:
         """Ends the server and everything that its areas have running."""
         for area in self.areas.values():
             area.stop()
-        if self._server is not None and self._thread is not None:
-            self._server.should_exit = True
-            self._thread.join(10)
-            self._server = self._thread = None
+        if self._thread is not None:
+            self._thread.stop()
+            self._thread = None
 
     def _application(self) -> Starlette:
         from tests.support.hub import areas

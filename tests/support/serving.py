@@ -51,10 +51,16 @@ class ServingThread:
             raise RuntimeError(f"the {name} did not start")
 
     def stop(self) -> None:
-        """Ends it and waits for that. May be called again."""
+        """Ends it and waits for that. May be called again.
+
+        Raises:
+            RuntimeError: It does not end, and takes the time of everything that follows.
+        """
         if self._server is not None and self._thread is not None:
             self._server.end()
             self._thread.join(PATIENCE_S)
+            if self._thread.is_alive():
+                raise RuntimeError(f"the {self._thread.name} does not end")
             self._server = self._thread = None
 
 

@@ -129,7 +129,7 @@ class SignInServer:
 
     def __init__(self, *, registers: bool = True) -> None:
         self.people = People()
-        self._thread = ServingThread(grace_s=0.0)
+        self._thread = ServingThread()
         self.origin = self._thread.url
         auth = AuthSettings(
             issuer_url=AnyHttpUrl(self.origin),

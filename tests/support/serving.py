@@ -19,16 +19,14 @@ class ServingThread:
 
     Args:
         port: Port on loopback, 0 for any free one.
-        grace_s: Seconds that answers which are under way have to be finished at the end.
     """
 
-    def __init__(self, port: int = 0, *, grace_s: float = 1.0) -> None:
+    def __init__(self, port: int = 0) -> None:
         # With the protocol named, asyncio turns Nagle's algorithm off, which would cost 40 ms an answer.
         self._listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self._listener.bind(("127.0.0.1", port))
         self.port: int = self._listener.getsockname()[1]
-        self._grace_s = grace_s
         self._server: _Server | None = None
         self._thread: threading.Thread | None = None
 
@@ -43,7 +41,7 @@ class ServingThread:
         Raises:
             RuntimeError: It does not come up.
         """
-        self._server = _Server(uvicorn.Config(app, **options), self._grace_s)
+        self._server = _Server(uvicorn.Config(app, **options))
         run = self._server.serve(sockets=[self._listener])
         self._thread = threading.Thread(target=lambda: asyncio.run(run), name=name, daemon=True)
         self._thread.start()
@@ -51,7 +49,7 @@ class ServingThread:
             raise RuntimeError(f"the {name} did not start")
 
     def stop(self) -> None:
-        """Ends it and waits for that. May be called again.
+        """Ends it, answers that are under way included, and waits for that. May be called again.
 
         Raises:
             RuntimeError: It does not end, and takes the time of everything that follows.
@@ -67,10 +65,9 @@ class ServingThread:
 class _Server(uvicorn.Server):
     """Tells when it is up. The end is heard of at once, where uvicorn looks ten times a second and then waits more."""
 
-    def __init__(self, config: uvicorn.Config, grace_s: float) -> None:
+    def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
         self.up = threading.Event()
-        self._grace_s = grace_s
         self._loop: asyncio.AbstractEventLoop | None = None
         self._ending = asyncio.Event()
 
@@ -94,10 +91,8 @@ class _Server(uvicorn.Server):
         for server in self.servers:
             server.close()
         for connection in list(self.server_state.connections):
-            connection.shutdown()
-        if tasks := set(self.server_state.tasks):
-            _, late = await asyncio.wait(tasks, timeout=self._grace_s)
-            for task in late:
-                task.cancel()
-            await asyncio.gather(*late, return_exceptions=True)
+            connection.transport.abort()
+        for answer in (answers := set(self.server_state.tasks)):
+            answer.cancel()
+        await asyncio.gather(*answers, return_exceptions=True)
         await self.lifespan.shutdown()

@@ -9,8 +9,9 @@ from __future__ import annotations
 import logging
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -188,20 +189,26 @@ def _folders(place: Path) -> list[Path]:
         return []
 
 
-def _read(path: Path) -> tuple[dict[str, Any], str]:
+def _read(path: Path) -> tuple[Mapping[str, Any], str]:
     """The front matter and the body."""
-    import yaml
-
     match = _FRONT_MATTER.match(_text(path))
     if match is None:
         raise SkillError("it does not begin with front matter between two lines of `---`")
+    return _parse(match["head"]), match["body"].strip()
+
+
+@lru_cache(maxsize=256)
+def _parse(front_matter: str) -> Mapping[str, Any]:
+    # Skills are looked for anew again and again, and hardly ever have changed.
+    import yaml
+
     try:
-        head = yaml.safe_load(match["head"])
+        head = yaml.safe_load(front_matter)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         where = f" in line {mark.line + 2}" if mark is not None else ""
         raise SkillError(f"its front matter is no YAML{where}") from error
-    return (head if isinstance(head, dict) else {}), match["body"].strip()
+    return head if isinstance(head, dict) else {}
 
 
 def _text(path: Path) -> str:

@@ -157,7 +157,7 @@ class HttpService:
     def __init__(self, cache: Path, *, backoff_s: float = 1.0) -> None:
         self._cache = cache
         self._backoff_s = backoff_s
-        self._clients: dict[tuple[bool, bool], httpx.AsyncClient] = {}
+        self._clients: dict[tuple[bool, bool, bool], httpx.AsyncClient] = {}
         self._making = asyncio.Lock()
         self._slots: defaultdict[str, asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(PER_HOST))
 
@@ -267,7 +267,8 @@ class HttpService:
         return Answer(full_url, response.status_code, answered, bytes(chunks), cached)
 
     async def _client(self, url: str, *, cached: bool) -> httpx.AsyncClient:
-        kind = ((urlsplit(url).hostname or "") in _LOOPBACK, cached)
+        parts = urlsplit(url)
+        kind = (parts.scheme == "https", parts.hostname in _LOOPBACK, cached)
         if kind not in self._clients:
             async with self._making:
                 if kind not in self._clients:
@@ -275,13 +276,13 @@ class HttpService:
                     self._clients[kind] = await asyncio.to_thread(self._make, *kind)
         return self._clients[kind]
 
-    def _make(self, local: bool, cached: bool) -> httpx.AsyncClient:
+    def _make(self, secure: bool, local: bool, cached: bool) -> httpx.AsyncClient:
         import httpx
 
         from ml_intern import __version__
 
-        # A server on this machine is never reached through a proxy.
-        wire: httpx.AsyncBaseTransport = httpx.AsyncHTTPTransport(trust_env=not local)
+        # A server on this machine is never reached through a proxy; plain HTTP needs no certificates.
+        wire: httpx.AsyncBaseTransport = httpx.AsyncHTTPTransport(verify=secure, trust_env=not local)
         return httpx.AsyncClient(
             transport=self._with_cache(wire) if cached else wire,
             headers={"User-Agent": f"ml-intern/{__version__}"},

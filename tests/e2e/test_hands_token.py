@@ -104,7 +104,7 @@ def test_the_token_is_nowhere_but_with_the_program_and_its_hub(
         watching = {"PYTHONPATH": str(tmp_path / "watch"), "WATCH_FILE": str(addresses)}
         program = Program(tmp_path, **env, **watching)
         program.configure(mcpServers={"notes": mcp_program()})
-        with program.started(*MODEL, *flags, "go") as process:
+        with program.started_anew(*MODEL, *flags, "go") as process:
             seen, deadline = Sightings(token, process.pid), time.monotonic() + 25
             while process.poll() is None:
                 assert time.monotonic() < deadline

@@ -384,7 +384,7 @@ def test_end_comes_right_after_the_last_reply(server: ScriptedLLM, program: Prog
 def test_run_over_the_wire_never_imports_the_heavy_libraries(server: ScriptedLLM, program: Program) -> None:
     server.then(text("ok"))
     program.env["PYTHONPROFILEIMPORTTIME"] = "1"
-    lines = program.run(*MODEL, "go").stderr.splitlines()
+    lines = program.run_anew(*MODEL, "go").stderr.splitlines()
     imported = {line.rpartition("|")[2].strip() for line in lines if line.startswith("import time:")}
     assert "ml_intern.wiring" in imported
     assert not imported & {"litellm", "textual", "huggingface_hub", "mcp", "openai", "ml_intern.tui"}

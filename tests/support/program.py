@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from tests.support.nursery import Child
+
 MODEL = ("--model", "vllm/scripted")
 
 
@@ -35,15 +37,29 @@ class Program:
         return [sys.executable, "-m", "ml_intern", *arguments]
 
     def run(self, *arguments: str, stdin: bytes = b"") -> Finished:
-        """Starts it and waits for its end."""
-        done = subprocess.run(
-            self.command(*arguments), input=stdin, capture_output=True, env=self.env, cwd=self.workdir, timeout=30
-        )
-        return Finished(done.returncode, done.stdout, done.stderr)
+        """Starts it and waits for its end. `stdin` is short: it goes into the pipe whole."""
+        reading, writing = os.pipe()
+        with os.fdopen(writing, "wb") as pipe:
+            pipe.write(stdin)
+        with os.fdopen(reading, "rb") as given, self._child(*arguments, stdin=given.fileno()) as child:
+            stdout, stderr = child.communicate(30)
+        return Finished(child.wait(), stdout, stderr)
+
+    def run_anew(self, *arguments: str) -> Finished:
+        """The same, loaded by an interpreter of its own."""
+        with self.started_anew(*arguments) as process:
+            stdout, stderr = process.communicate(timeout=30)
+        return Finished(process.wait(), stdout, stderr)
 
     @contextmanager
-    def started(self, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
+    def started(self, *arguments: str) -> Iterator[Child]:
         """Starts it and goes on; it is killed at the end if it still runs."""
+        with Path(os.devnull).open("rb") as nothing, self._child(*arguments, stdin=nothing.fileno()) as child:
+            yield child
+
+    @contextmanager
+    def started_anew(self, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
+        """The same, loaded by an interpreter of its own."""
         process = subprocess.Popen(
             self.command(*arguments),
             stdin=subprocess.DEVNULL,
@@ -57,6 +73,14 @@ class Program:
                 yield process
             finally:
                 process.kill()
+
+    @contextmanager
+    def _child(self, *arguments: str, stdin: int) -> Iterator[Child]:
+        with Child(arguments, self.env, self.workdir, stdin) as child:
+            try:
+                yield child
+            finally:
+                child.kill()
 
     def configure(self, **settings: Any) -> None:
         """Writes the user's configuration file."""

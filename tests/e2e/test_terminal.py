@@ -56,8 +56,8 @@ def test_an_approved_call_runs_and_its_result_is_answered(tmp_path: Path, size: 
 def test_a_note_reaches_the_model_in_its_own_words(tmp_path: Path) -> None:
     with ScriptedLLM(DELETION, text("I leave it.")) as server, asked(tmp_path, server) as (program, terminal):
         terminal.send("n")
+        terminal.sees("what should be different?")
         terminal.send("Keep it: Needed for the [/Baseline]\r")
-        terminal.send("\r")
         terminal.sees("I leave it.")
         assert (program.workdir / "old").exists()
         assert "Keep it: Needed for the [/Baseline]" in server.requests[1].messages[-1]["content"]

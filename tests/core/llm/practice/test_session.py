@@ -122,7 +122,10 @@ async def test_an_edited_script_is_run_and_its_figure_is_reported_as_such(
         session.decide(edited)
         asked = await session.approval(session.events.index(asked) + 1)
         seen = len(session.events)
-        session.decide(ApprovalDecision(tool_call_id=asked.tools[0].tool_call_id, approved=True))
+        [item] = asked.tools
+        script = (session.workspace / "train.py").read_text().replace("EPOCHS = 40", "EPOCHS = 2")
+        edited = ApprovalDecision(tool_call_id=item.tool_call_id, approved=True, edited_arguments={"script": script})
+        session.decide(edited)
         end = await session.ended(seen, 60)
         assert isinstance(end, TurnComplete)
         assert "You edited a script" in end.final_response

@@ -119,10 +119,12 @@ def _bundled_directory() -> Path | None:
     return Path(spec.origin).parent / "litellm_core_utils" / "tokenizers"
 
 
+@cache
 def _read_encoding(path: Path) -> Encoding:
     """An encoding made from a vocabulary file: a token in base64 and its rank on each line.
 
-    It is built here because tiktoken's own look-up downloads whatever it does not find.
+    It is built here because tiktoken's own look-up downloads whatever it does not find, and kept since researchers and
+    new sessions count with the same one.
 
     Raises:
         OSError, ValueError, ImportError: It cannot be read or used.

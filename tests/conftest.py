@@ -1,9 +1,22 @@
-"""Settings of the Hub's client, which reads them once, at its import; the stand-in Hub has no Xet store."""
+"""What has to be settled before anything is imported."""
 
 from __future__ import annotations
 
 import os
+import sys
 
+from hypothesis import settings
+
+# The Hub's client reads these once, at its import; the stand-in Hub has no Xet store.
 os.environ["HF_HUB_DISABLE_XET"] = "1"
 os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
 os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
+
+# Images of systems often forbid Python to keep what it has compiled. Some hundred processes are started here, and each
+# would compile the program and its libraries once more.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+
+# The machine that runs the tests may be busy: how long an example takes says nothing here.
+settings.register_profile("unhurried", deadline=None)
+settings.load_profile("unhurried")

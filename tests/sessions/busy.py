@@ -20,6 +20,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -150,6 +151,8 @@ def _run(directory: Path, die_at: int, delay_us: int | None) -> str:
 
 def main() -> None:
     """Carries out jobs."""
+    import_module("httpx")
+    TokenCounter().load()  # once, and not in each session again
     for line in sys.stdin:
         directory, die_at, *delay = line.split()
         sys.stdout.write(_run(Path(directory), int(die_at), int(delay[0]) if delay else None) + "\n")

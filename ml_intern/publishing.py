@@ -85,6 +85,7 @@ class Publisher:
         settings: Whether and where to.
         tell: Takes a sentence, and whether it is bad news.
         delays_s: Waits between attempts.
+        leaving_s: How long the end of the program may wait.
     """
 
     def __init__(
@@ -95,6 +96,7 @@ class Publisher:
         settings: SharingSettings,
         tell: Tell,
         delays_s: tuple[float, ...] = DELAYS_S,
+        leaving_s: float = LEAVING_S,
     ) -> None:
         self._hub = hub
         self._places = places
@@ -102,6 +104,7 @@ class Publisher:
         self._settings = settings
         self._tell = tell
         self._delays_s = delays_s
+        self._leaving_s = leaving_s
         self._enabled = settings.enabled
         self._book = _Book(places.sessions / "published.json")
         self._working = asyncio.Lock()
@@ -127,7 +130,7 @@ class Publisher:
         if not self._enabled or session is None:
             return
         with contextlib.suppress(TimeoutError, HubError, ExportError, OSError):  # tried again at the next start
-            async with asyncio.timeout(LEAVING_S):
+            async with asyncio.timeout(self._leaving_s):
                 await self._publish(await asyncio.to_thread(_file, session))
 
     async def _publish_pending(self) -> None:

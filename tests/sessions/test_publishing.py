@@ -10,11 +10,14 @@ import pytest
 
 from ml_intern.core.places import find_places
 from ml_intern.core.protocol import Notice, ShareTraces, ToolOutput
+from ml_intern.core.redact import Redactor
 from ml_intern.core.settings import Settings, SharingSettings
+from ml_intern.publishing import Publisher
 from ml_intern.services.hub import HubClient
 from ml_intern.sessions.find import logs_in
 from ml_intern.sessions.restore import restore
 from ml_intern.wiring import assemble
+from tests.sessions.support import record, whole_session
 from tests.support.harness import FAST, MODEL, Harness
 from tests.support.hub import StandInHub
 from tests.support.hub_people import in_a_program
@@ -54,6 +57,17 @@ class Desk:
             look_for_leftovers=True,
         )
         return Harness.around(wired, server)
+
+    def publisher(self, **patience: float) -> tuple[Publisher, asyncio.Queue[str]]:
+        """What publishes, with little patience, and the sentences it says."""
+        said: asyncio.Queue[str] = asyncio.Queue()
+
+        def tell(text: str, bad: bool) -> None:
+            said.put_nowait(text)
+
+        client = HubClient(self.hub.env())
+        sharing = SharingSettings(enabled=True)
+        return Publisher(client, self.places, Redactor(), sharing, tell, delays_s=(0.01, 0.02), **patience), said
 
     @property
     def published(self) -> list[str]:
@@ -135,27 +149,32 @@ async def test_the_card_is_written_once_and_stays_as_the_person_changed_it(desk:
 
 
 async def test_what_could_not_be_published_is_published_at_the_next_start(desk: Desk, hub: StandInHub) -> None:
-    async with ScriptedLLM(text("one"), text("two")) as server:
-        hub.fail("/api/repos/create", 500, times=50)
-        async with desk.run(server) as agent:
-            await agent.prompt("first")
-        assert desk.published == []
-        hub.faults.clear()
-        async with desk.run(server) as agent:
-            assert "1 session of earlier runs" in await told(agent, "Publishing")
-            assert await told(agent, "published in") == f"1 session published in {REPO}."
-            assert len(desk.published) == 1
-    assert len(desk.published) == 1  # the second run has said nothing, so there is nothing of it to publish
+    publisher, _ = desk.publisher()
+    await publisher.carry_out("on")
+    log = record(desk.places.sessions, "aaaa1111", *whole_session())
+    hub.fail("/api/repos/create", 500, times=50)
+    await publisher.aclose(log)
+    assert desk.published == []
+    hub.faults.clear()
+    async with ScriptedLLM() as server, desk.run(server) as agent:
+        assert "1 session of earlier runs" in await told(agent, "Publishing")
+        assert await told(agent, "published in") == f"1 session published in {REPO}."
+        assert len(desk.published) == 1
+    assert len(desk.published) == 1  # this run has said nothing, so there is nothing of it to publish
 
 
 async def test_a_hub_that_stays_away_costs_one_sentence(desk: Desk, hub: StandInHub) -> None:
-    async with ScriptedLLM(text("one"), text("two")) as server:
-        hub.fail("/api/repos/create", 500, times=500)
-        async with desk.run(server) as agent:
-            await agent.prompt("first")
-        async with desk.run(server) as agent:
-            assert "tried again at the next start" in await told(agent, "could not be published")
-            await agent.prompt("second")
+    publisher, said = desk.publisher()
+    await publisher.carry_out("on")
+    for name in ("aaaa1111", "bbbb2222"):
+        record(desk.places.sessions, name, *whole_session())
+    hub.fail("/api/repos/create", 500, times=500)
+    publisher.start()
+    assert await asyncio.wait_for(said.get(), 10) == "Publishing 2 sessions of earlier runs in the background."
+    assert "tried again at the next start" in await asyncio.wait_for(said.get(), 10)
+    await publisher.aclose(None)
+    assert said.empty()
+    assert len(hub.requests("/api/repos/create")) == 3
 
 
 async def test_a_session_that_goes_on_later_replaces_what_was_published(desk: Desk) -> None:
@@ -201,12 +220,9 @@ async def test_without_an_account_it_cannot_be_switched_on(desk: Desk) -> None:
 
 
 async def test_a_silent_hub_does_not_keep_the_program_from_ending(desk: Desk, hub: StandInHub) -> None:
-    async with ScriptedLLM(text("one")) as server:
-        agent = desk.run(server)
-        async with agent:
-            await agent.prompt()
-            hub.fail("/api/", 500, times=1000, delay_s=60)
-            assert isinstance(agent.wired.services.hub, HubClient)
-            loop = asyncio.get_running_loop()
-            began = loop.time()
-        assert loop.time() - began < 15
+    publisher, _ = desk.publisher(leaving_s=0.3)
+    await publisher.carry_out("on")
+    log = record(desk.places.sessions, "aaaa1111", *whole_session())
+    hub.fail("/api/", 500, times=1000, delay_s=60)
+    await asyncio.wait_for(publisher.aclose(log), 10)
+    assert desk.published == []

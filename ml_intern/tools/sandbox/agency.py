@@ -7,7 +7,7 @@ import contextlib
 import difflib
 import logging
 import secrets
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 _LAST_LINES = 20
 _LOOK_AGAIN_S = 0.25
-_CANCEL_PAUSES_S = (0.3, 1.0)
+CANCEL_PAUSES_S = (0.3, 1.0)
 _FINAL = frozenset({"token", "no_token", "forbidden", "billing"})
 """Kinds of failure that another attempt does not change."""
 
@@ -73,6 +73,7 @@ class Agency:
         hub: The way to the Hub.
         settings: Image, time limits, who pays.
         flavors: Gives all hardware there is at the moment, without waiting.
+        pauses_s: Waits between attempts to end a sandbox.
     """
 
     def __init__(
@@ -80,10 +81,13 @@ class Agency:
         hub: HubClient,
         settings: SandboxSettings,
         flavors: Callable[[], tuple[Flavor, ...]],
+        *,
+        pauses_s: Sequence[float] = CANCEL_PAUSES_S,
     ) -> None:
         self.hub = hub
         self.settings = settings
         self.flavors = flavors
+        self._pauses_s = pauses_s
         self._going_on: set[asyncio.Task[None]] = set()
 
     def flavor(self, name: str) -> Flavor:
@@ -229,7 +233,9 @@ class Agency:
         from huggingface_hub import constants
 
         # Read once at the library's import, which another library may have brought about before us.
+        template = constants.HUGGINGFACE_CO_URL_TEMPLATE.removeprefix(constants.ENDPOINT)
         constants.ENDPOINT = self.hub.endpoint
+        constants.HUGGINGFACE_CO_URL_TEMPLATE = self.hub.endpoint + template  # without it, downloads go elsewhere
 
     def _create(self, wish: Wish, namespace: str) -> tuple[Sandbox, Rented]:
         self._aim()
@@ -304,7 +310,7 @@ class Agency:
             return []
 
     async def _cancel(self, job_id: str, namespace: str) -> None:
-        for pause in _CANCEL_PAUSES_S:
+        for pause in self._pauses_s:
             try:
                 await cancel_rented(self.hub, job_id, namespace)
             except HubError as error:

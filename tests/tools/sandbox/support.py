@@ -110,7 +110,7 @@ async def on_stage(
         hub = own
     assert hub is not None
     try:
-        agency = Agency(HubClient(hub.env()), SandboxSettings(**settings), hub_flavors)
+        agency = Agency(HubClient(hub.env()), SandboxSettings(**settings), hub_flavors, pauses_s=(0.01, 0.02))
         place = directory / f"bench-{time.monotonic_ns()}"
         place.mkdir(parents=True)
         stage = Stage(hub, Bench.at(place), Sandboxes(agency, resumed), Budget(cap))

@@ -99,6 +99,18 @@ async def test_a_sandbox_that_never_answers_is_given_up_and_ended(tmp_path: Path
         assert stage.running == []
 
 
+async def test_downloads_come_from_the_hub_that_sandboxes_are_rented_from(tmp_path: Path) -> None:
+    for number in range(2):  # the library keeps the address of the first Hub it has heard of
+        async with on_stage(tmp_path / str(number)) as stage:
+            assert (await stage.bash("true")).ok
+            stage.hub.repos.create("mia/notes", {"a.txt": f"note {number}"})
+            place = tmp_path / f"downloaded-{number}"
+            kept = await stage.sandboxes.agency.hub.call(
+                lambda api, place=place: api.hf_hub_download("mia/notes", "a.txt", local_dir=place)  # type: ignore[misc]
+            )
+            assert Path(kept).read_text() == f"note {number}"
+
+
 async def test_without_credit_the_reason_is_clear_and_no_further_start_is_tried(tmp_path: Path) -> None:
     async with on_stage(tmp_path) as stage:
         stage.hub.areas["jobs"].billing("mia")

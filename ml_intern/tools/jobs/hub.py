@@ -136,8 +136,8 @@ class HubBackend:
     async def _lost(self, key: str, namespace: str, error: UnreachableError) -> JobInfo:
         """The job that came of a submission without an answer, if there is one. It is never submitted twice."""
         deadline = time.monotonic() + self._look_for_s
-        pause, unanswered = 0.2, True
-        while unanswered or pause < 2.0:  # once more after the first answers, since a list may lag behind
+        pause, last, unanswered = self._look_for_s / 150, self._look_for_s / 15, True
+        while unanswered or pause < last:  # once more after the first answers, since a list may lag behind
             try:
                 found = await self._list(namespace, {labels.CALL: key})
                 unanswered = False

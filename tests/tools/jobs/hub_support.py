@@ -96,7 +96,7 @@ class HubBench:
 
 def make_backend(hub: StandInHub, settings: JobSettings | None = None) -> HubBackend:
     client = HubClient(hub.env())
-    return HubBackend(client, settings or JobSettings(), poll_s=0.03, patience_s=5.0, look_for_s=3.0)
+    return HubBackend(client, settings or JobSettings(), poll_s=0.03, patience_s=5.0, look_for_s=1.0)
 
 
 @contextmanager

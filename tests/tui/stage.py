@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import unicodedata
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 
 from textual._context import visible_screen_stack
 from textual.events import Key
+from textual.keys import REPLACED_KEYS, _character_to_key, _get_unicode_name_from_key
 from textual.pilot import Pilot
 
 from ml_intern.core.places import find_places
@@ -19,8 +21,6 @@ from ml_intern.options import Options
 from ml_intern.tui.app import MLInternApp
 from ml_intern.wiring import Wired, assemble
 from tests.support.llm_server import ScriptedLLM
-
-SPECIAL = {" ": "space", "/": "slash", ".": "full_stop", ",": "comma", "-": "minus", "?": "question_mark"}
 
 
 class WatchedApp(MLInternApp):
@@ -63,13 +63,15 @@ class Stage:
 
     async def press(self, *keys: str) -> None:
         """Presses keys, each by its name, and waits until the app has dealt with them."""
-        await self.pilot.press(*keys)
+        for key in keys:
+            self.app.post_message(_event(key))
+            await settled(self.pilot)
 
     async def type(self, text: str) -> None:
         """Types a text, character by character, as fast as a terminal delivers it."""
         for char in text:
-            self.app.post_message(Key(SPECIAL.get(char, char), char))
-        await self.pilot.pause()
+            self.app.post_message(_event(char))
+        await settled(self.pilot)
 
     async def enter(self, text: str) -> None:
         """Types a text and sends it."""
@@ -93,6 +95,28 @@ class Stage:
             self.app.painted.clear()
             with contextlib.suppress(TimeoutError):  # what ends the app, for one, is not painted
                 await asyncio.wait_for(self.app.painted.wait(), 0.1)
+
+
+async def settled(pilot: Pilot[None]) -> None:
+    """Waits until no widget has a message left to deal with, and the screen shows what came of them.
+
+    `Pilot.pause` without an argument would wait until this process is idle, which on a busy machine tells nothing.
+    """
+    quiet = 0
+    while quiet < 2:
+        await pilot.pause(0)
+        pumps = (pilot.app, *pilot.app.screen.walk_children(with_self=True))
+        quiet = 0 if any(pump.message_queue_size for pump in pumps) else quiet + 1
+
+
+def _event(key: str) -> Key:
+    """The press of a key, given by its name or by what it types."""
+    if len(key) == 1:
+        return Key(_character_to_key(key), key)
+    try:
+        return Key(key, unicodedata.lookup(_get_unicode_name_from_key(REPLACED_KEYS.get(key, key))))
+    except KeyError:
+        return Key(key, None)
 
 
 @asynccontextmanager

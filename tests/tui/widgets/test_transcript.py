@@ -6,7 +6,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from textual.events import MouseScrollUp
-from textual.pilot import Pilot
 
 from ml_intern.tui.widgets.blocks import (
     AnswerBlock,
@@ -22,6 +21,7 @@ from ml_intern.tui.widgets.lines import BLANK, Line
 from ml_intern.tui.widgets.pieces import RenderCache, Rendered
 from ml_intern.tui.widgets.transcript import Transcript
 from ml_intern.tui.widgets.virtual import KEPT_LINES
+from tests.tui.stage import settled
 from tests.tui.widgets.support import Host, seen, text_of, until
 
 ANSWER = "Paragraph {0} with **bold** words that go on for a while.\n\n- first\n- second\n\n```python\nx = {0}\n```"
@@ -43,11 +43,6 @@ def top_text(transcript: Transcript) -> str:
     return next(row.strip() for row in seen(transcript) if row.strip())
 
 
-async def settle(pilot: Pilot[None]) -> None:
-    await pilot.pause()
-    await pilot.pause()
-
-
 async def test_a_conversation_shows_speakers_times_and_how_the_turn_ended() -> None:
     transcript = Transcript()
     async with Host(transcript).run_test(size=(50, 24)) as pilot:
@@ -58,7 +53,7 @@ async def test_a_conversation_shows_speakers_times_and_how_the_turn_ended() -> N
         transcript.append(ToolLine("read", "x.py", "failed", 0.1))
         transcript.append(NoticeBlock("Trying again in 4 s.", level="warning"))
         transcript.append(EndBlock("done · 41 s"))
-        await settle(pilot)
+        await settled(pilot)
         assert [row for row in seen(transcript) if row] == [
             "you" + " " * 41 + "14:02",
             "  Is it [bold]better[/]?",
@@ -76,21 +71,21 @@ async def test_the_view_follows_the_end_until_the_reader_scrolls_up() -> None:
     transcript = Transcript()
     async with Host(transcript).run_test(size=(60, 20)) as pilot:
         transcript.extend(conversation(40))
-        await settle(pilot)
+        await settled(pilot)
         assert "x = 39" in text_of(transcript)
 
         await pilot.press("pageup")
         before = seen(transcript)
         transcript.append(PlainBlock("something new"))
         transcript.append(PlainBlock("and more"))
-        await settle(pilot)
+        await settled(pilot)
         assert not transcript.following
         assert transcript.new_below == 2
         assert seen(transcript)[:-1] == before[:-1]
         assert seen(transcript)[-1].endswith("▾ 2 new below")
 
         await pilot.press("end")
-        await settle(pilot)
+        await settled(pilot)
         assert transcript.following
         assert transcript.new_below == 0
         assert seen(transcript)[-1].strip() == "and more"
@@ -100,7 +95,7 @@ async def test_scrolling_back_down_attaches_again() -> None:
     transcript = Transcript()
     async with Host(transcript).run_test(size=(60, 20)) as pilot:
         transcript.extend(conversation(30))
-        await settle(pilot)
+        await settled(pilot)
         for _ in range(5):
             await pilot.press("up")
         assert not transcript.following
@@ -108,7 +103,7 @@ async def test_scrolling_back_down_attaches_again() -> None:
             await pilot.press("down")
         assert transcript.following
         transcript.append(PlainBlock("the end"))
-        await settle(pilot)
+        await settled(pilot)
         assert "the end" in text_of(transcript)
 
 
@@ -116,14 +111,14 @@ async def test_the_wheel_lets_go_and_the_mark_leads_back() -> None:
     transcript = Transcript()
     async with Host(transcript).run_test(size=(60, 20)) as pilot:
         transcript.extend(conversation(30))
-        await settle(pilot)
+        await settled(pilot)
         await pilot._post_mouse_events([MouseScrollUp], transcript, (5, 5))
-        await settle(pilot)
+        await settled(pilot)
         assert not transcript.following
         transcript.append(PlainBlock("the end"))
-        await settle(pilot)
+        await settled(pilot)
         await pilot.click(transcript, offset=(50, 19))
-        await settle(pilot)
+        await settled(pilot)
         assert transcript.following
         assert "the end" in text_of(transcript)
 
@@ -132,7 +127,7 @@ async def test_every_row_passes_once_when_reading_from_end_to_beginning() -> Non
     transcript = Transcript()
     async with Host(transcript).run_test(size=(60, 20)) as pilot:
         transcript.extend(conversation(12))
-        await settle(pilot)
+        await settled(pilot)
         rows = seen(transcript)
         while transcript.scroll_y > 0:
             before, top = seen(transcript), transcript.scroll_y
@@ -149,13 +144,13 @@ async def test_a_resize_keeps_the_first_visible_text_in_place() -> None:
     transcript = Transcript()
     async with Host(transcript).run_test(size=(80, 20)) as pilot:
         transcript.extend(AnswerBlock(" ".join(f"word{at}x{number}" for number in range(120))) for at in range(20))
-        await settle(pilot)
+        await settled(pilot)
         for _ in range(3):
             await pilot.press("pageup")
         first = top_text(transcript).split()[0]
         for width in (50, 120, 33, 80):
             await pilot.resize_terminal(width, 20)
-            await settle(pilot)
+            await settled(pilot)
             assert first in " ".join(seen(transcript)[:2]), width
         assert top_text(transcript).split()[0] == first
 
@@ -164,10 +159,10 @@ async def test_a_resize_at_the_end_stays_at_the_end() -> None:
     transcript = Transcript()
     async with Host(transcript).run_test(size=(80, 30)) as pilot:
         transcript.extend(conversation(30))
-        await settle(pilot)
+        await settled(pilot)
         for size in ((40, 10), (120, 40), (61, 12)):
             await pilot.resize_terminal(*size)
-            await settle(pilot)
+            await settled(pilot)
             assert transcript.following
             assert seen(transcript)[-1].strip() == "▎ x = 29"
 
@@ -176,7 +171,7 @@ async def test_a_streamed_answer_looks_like_the_finished_one() -> None:
     transcript = Transcript()
     async with Host(transcript).run_test(size=(60, 40)) as pilot:
         transcript.append(AnswerBlock(ANSWER, "14:03"))
-        await settle(pilot)
+        await settled(pilot)
         expected = seen(transcript)
         transcript.clear()
         transcript.stream_start("answer", "14:03")
@@ -184,12 +179,12 @@ async def test_a_streamed_answer_looks_like_the_finished_one() -> None:
             transcript.stream_write(ANSWER[at : at + 3])
             await asyncio.sleep(0)
         block_id = transcript.stream_end()
-        await settle(pilot)
+        await settled(pilot)
         assert seen(transcript) == expected
         assert transcript.blocks == [AnswerBlock(ANSWER, "14:03")]
         assert block_id is not None
         transcript.update(block_id, AnswerBlock("Something else."))
-        await settle(pilot)
+        await settled(pilot)
         assert "Something else." in text_of(transcript)
 
 
@@ -209,19 +204,19 @@ async def test_reasoning_shows_its_last_lines_and_then_folds_to_one() -> None:
         transcript.stream_start("reasoning", "14:03")
         transcript.stream_write("\n".join(f"thought {number}" for number in range(9)))
         clock.now += 6
-        await settle(pilot)
+        await settled(pilot)
         assert "thought 8" in text_of(transcript)
         assert "thought 1" not in text_of(transcript)
         transcript.stream_end()
-        await settle(pilot)
+        await settled(pilot)
         assert [row.strip() for row in seen(transcript) if row][1:] == ["▾ thought for 6.0 s"]
         transcript.focus()
         await pilot.press("t")
-        await settle(pilot)
+        await settled(pilot)
         assert "▴ thought for 6.0 s" in text_of(transcript)
         assert "thought 1" in text_of(transcript)
         await pilot.click(transcript, offset=(6, 1))
-        await settle(pilot)
+        await settled(pilot)
         assert "thought 1" not in text_of(transcript)
 
 
@@ -236,7 +231,7 @@ async def test_a_discarded_reply_leaves_nothing() -> None:
         transcript.update(first, AnswerBlock("late"))
         transcript.stream_write("The whole reply.")
         transcript.stream_end()
-        await settle(pilot)
+        await settled(pilot)
         assert [row.strip() for row in seen(transcript) if row] == [
             "you",
             "hi",
@@ -251,7 +246,7 @@ async def test_an_interrupted_reply_says_so() -> None:
     async with Host(transcript).run_test(size=(50, 20)) as pilot:
         transcript.stream_write("I will")
         transcript.stream_end(partial=True)
-        await settle(pilot)
+        await settled(pilot)
         assert [row.strip() for row in seen(transcript) if row][-2:] == ["I will", "(interrupted here)"]
 
 
@@ -265,7 +260,7 @@ async def test_removing_from_a_prompt_takes_it_and_all_after_it() -> None:
         transcript.stream_write("three")
         transcript.remove_from(second)
         transcript.remove_from(second)
-        await settle(pilot)
+        await settled(pilot)
         assert not transcript.streaming
         assert [block.plain for block in transcript.blocks] == ["first", "one"]
         assert [row.strip() for row in seen(transcript) if row] == ["you", "first", "ml-intern", "one"]
@@ -276,11 +271,11 @@ async def test_brackets_jump_from_prompt_to_prompt() -> None:
     async with Host(transcript).run_test(size=(60, 16)) as pilot:
         transcript.extend(conversation(30))
         transcript.focus()
-        await settle(pilot)
+        await settled(pilot)
         shown = []
         for key in ("[", "[", "[", "]"):
             await pilot.press({"[": "left_square_bracket", "]": "right_square_bracket"}[key])
-            await settle(pilot)
+            await settled(pilot)
             shown.append(seen(transcript)[1].strip())
         assert shown == ["question 26", "question 24", "question 22", "question 24"]
 
@@ -291,13 +286,13 @@ async def test_a_selection_by_mouse_copies_what_was_written() -> None:
         transcript.append(
             AnswerBlock("one two three four five six seven eight\n\n```\nif x:\n    y = '你好'\n```\n\nend")
         )
-        await settle(pilot)
+        await settled(pilot)
         rows = seen(transcript)
         start, end = rows.index("  one two three four five six"), rows.index("  end")
         await pilot.mouse_down(transcript, offset=(6, start))
         await pilot.hover(transcript, offset=(3, end))
         await pilot.mouse_up(transcript, offset=(3, end))
-        await settle(pilot)
+        await settled(pilot)
         selected = pilot.app.screen.get_selected_text()
         assert selected == "two three four five six seven eight\n\nif x:\n    y = '你好'\n\nen"
 
@@ -307,13 +302,13 @@ async def test_a_selection_stays_with_its_text_while_more_arrives() -> None:
     async with Host(transcript).run_test(size=(30, 10)) as pilot:
         transcript.extend(conversation(10))
         transcript.append(AnswerBlock("pick me please"))
-        await settle(pilot)
+        await settled(pilot)
         row = seen(transcript).index("  pick me please")
         await pilot.mouse_down(transcript, offset=(2, row))
         await pilot.hover(transcript, offset=(8, row))
         await pilot.mouse_up(transcript, offset=(8, row))
         transcript.extend(conversation(10))
-        await settle(pilot)
+        await settled(pilot)
         assert pilot.app.screen.get_selected_text() == "pick me"
 
 
@@ -321,7 +316,7 @@ async def test_two_clicks_select_a_word_and_three_the_block() -> None:
     transcript = Transcript()
     async with Host(transcript).run_test(size=(40, 10)) as pilot:
         transcript.append(AnswerBlock("hello wide world"))
-        await settle(pilot)
+        await settled(pilot)
         await pilot.click(transcript, offset=(9, 1), times=2)
         assert pilot.app.screen.get_selected_text() == "wide"
         await pilot.click(transcript, offset=(9, 1), times=3)
@@ -332,11 +327,11 @@ async def test_search_finds_all_goes_there_and_marks() -> None:
     transcript = Transcript()
     async with Host(transcript).run_test(size=(60, 16)) as pilot:
         transcript.extend(conversation(60))
-        await settle(pilot)
+        await settled(pilot)
         matches = transcript.find("QUESTION 2")
         assert len(matches) == 6  # 2, 20, 22, 24, 26, 28
         transcript.show_match(matches[0], "question 2")
-        await settle(pilot)
+        await settled(pilot)
         assert "question 2" in text_of(transcript)
         assert not transcript.following
         marked = [strip for strip in transcript.render_lines(transcript.size.region) if "question 2" in strip.text]
@@ -348,13 +343,13 @@ async def test_a_long_prompt_is_folded_and_opens() -> None:
     transcript = Transcript()
     async with Host(transcript).run_test(size=(40, 100)) as pilot:
         transcript.append(PromptBlock("\n".join(f"line {number}" for number in range(90))))
-        await settle(pilot)
+        await settled(pilot)
         assert "line 23" in text_of(transcript)
         assert "line 24" not in text_of(transcript)
         assert "▾ 66 more lines" in text_of(transcript)
         transcript.focus()
         await pilot.press("t")
-        await settle(pilot)
+        await settled(pilot)
         assert "line 89" in text_of(transcript)
 
 
@@ -363,10 +358,10 @@ async def test_changing_the_theme_repaints_in_its_colours() -> None:
     host = Host(transcript)
     async with host.run_test(size=(40, 10)) as pilot:
         transcript.append(AnswerBlock("# Title"))
-        await settle(pilot)
+        await settled(pilot)
         dark = transcript.render_lines(transcript.size.region)[1]
         host.theme = "ml-intern-light"
-        await settle(pilot)
+        await settled(pilot)
         light = transcript.render_lines(transcript.size.region)[1]
         assert dark.text == light.text
         assert [segment.style for segment in dark] != [segment.style for segment in light]
@@ -375,15 +370,15 @@ async def test_changing_the_theme_repaints_in_its_colours() -> None:
 async def test_out_of_sight_nothing_is_rendered_and_back_in_sight_all_is_there() -> None:
     transcript = Transcript()
     async with Host(transcript).run_test(size=(40, 10)) as pilot:
-        await settle(pilot)
+        await settled(pilot)
         transcript.display = False
-        await settle(pilot)
+        await settled(pilot)
         block = Counted()
         transcript.append(block)
-        await settle(pilot)
+        await settled(pilot)
         assert block.rendered == 0
         transcript.display = True
-        await settle(pilot)
+        await settled(pilot)
         assert "counted" in text_of(transcript)
 
 
@@ -409,9 +404,9 @@ async def test_ten_thousand_messages_render_only_what_comes_into_view() -> None:
     blocks = [Counted() for _ in range(10_000)]
     async with Host(transcript).run_test(size=(80, 24)) as pilot:
         transcript.extend(blocks)
-        await settle(pilot)
+        await settled(pilot)
         await pilot.press("pageup", "home", "end")
-        await settle(pilot)
+        await settled(pilot)
         assert 0 < sum(block.rendered for block in blocks) < 400
 
 
@@ -430,7 +425,7 @@ async def test_an_idle_transcript_has_no_timer() -> None:
     async with Host(transcript).run_test(size=(40, 10)) as pilot:
         transcript.stream_write("text")
         transcript.stream_end()
-        await settle(pilot)
+        await settled(pilot)
         assert not transcript._timers
 
 
@@ -458,7 +453,7 @@ async def test_hostile_text_is_shown_everywhere_without_harm(texts: list[str]) -
             )
             transcript.stream_write(text)
             transcript.stream_end()
-        await settle(pilot)
+        await settled(pilot)
         for _ in range(4):
             assert "\x1b" not in text_of(transcript)
             for strip in transcript.render_lines(transcript.size.region):
@@ -472,7 +467,7 @@ async def test_any_size_of_the_terminal_will_do(size: tuple[int, int]) -> None:
     async with Host(transcript).run_test(size=size) as pilot:
         transcript.extend(conversation(6))
         transcript.stream_write(ANSWER)
-        await settle(pilot)
+        await settled(pilot)
         await pilot.press("up", "home", "end")
         assert transcript.is_attached
 
@@ -481,12 +476,12 @@ async def test_dragging_the_scroll_bar_lets_go_of_the_end() -> None:
     transcript = Transcript()
     async with Host(transcript).run_test(size=(60, 20)) as pilot:
         transcript.extend(conversation(200))
-        await settle(pilot)
+        await settled(pilot)
         bar = transcript.vertical_scrollbar
         await pilot.mouse_down(bar, offset=(0, 19))
         await pilot.hover(bar, offset=(0, 5))
         await pilot.mouse_up(bar, offset=(0, 5))
-        await settle(pilot)
+        await settled(pilot)
         assert not transcript.following
         assert 0 < transcript.scroll_y < transcript.max_scroll_y
         assert "question" in text_of(transcript)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 
 from hypothesis import settings
@@ -16,6 +17,10 @@ os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
 # would compile the program and its libraries once more.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
+
+# A shell lets what it runs in the background ignore Ctrl+C, and whatever that starts as well.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # The machine that runs the tests may be busy: how long an example takes says nothing here.
 settings.register_profile("unhurried", deadline=None)

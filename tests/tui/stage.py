@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import unicodedata
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -80,7 +80,7 @@ class Stage:
 
     async def sees(self, *texts: str, timeout: float = 10.0) -> None:
         """Waits until all these texts are on the screen."""
-        await self.until(lambda: all(text in self.screen for text in texts), f"{texts} to show", timeout)
+        await self.until(lambda: _holds(self.screen, texts), f"{texts} to show", timeout)
 
     async def sees_no_more(self, text: str, timeout: float = 10.0) -> None:
         """Waits until a text is gone."""
@@ -107,6 +107,10 @@ async def settled(pilot: Pilot[None]) -> None:
         await pilot.pause(0)
         pumps = (pilot.app, *pilot.app.screen.walk_children(with_self=True))
         quiet = 0 if any(pump.message_queue_size for pump in pumps) else quiet + 1
+
+
+def _holds(screen: str, texts: Iterable[str]) -> bool:
+    return all(text in screen for text in texts)
 
 
 def _event(key: str) -> Key:

@@ -19,7 +19,7 @@ from starlette.routing import BaseRoute, Route
 from tests.support.hub import cuts
 from tests.support.hub.hardware import HardwareList
 from tests.support.hub.jobs_checks import body_of, check_job, check_labels, has_labels, owner
-from tests.support.hub.jobs_container import Container, Mount
+from tests.support.hub.jobs_container import UV_CACHE, Container, Mount, has_namespaces
 from tests.support.hub.jobs_log import END, follow, read_log, tail_offset
 from tests.support.hub.jobs_metrics import Gpu, measure
 from tests.support.hub.jobs_processes import base_environment, machine_environment
@@ -282,7 +282,8 @@ class Jobs:
         flavor = self.hardware.flavors[job.spec.get("flavor", "cpu-basic")]
         volumes = {f"VOLUME_{n}": str(mount.source) for n, mount in enumerate(job.container.mounts)}
         home = job.container.inside(job.container.root / "root")
-        asked = volumes | strings(job.spec.get("environment")) | strings(job.spec.get("secrets"))
+        cache = {"UV_CACHE_DIR": UV_CACHE} if has_namespaces() else {}
+        asked = volumes | cache | strings(job.spec.get("environment")) | strings(job.spec.get("secrets"))
         return base_environment(home, self._hub.url) | asked | machine_environment(job.id, flavor)
 
     # -------------------------------------------------------------------------------------------------- answering

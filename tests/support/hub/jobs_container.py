@@ -15,12 +15,17 @@ import posixpath
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 OWN = frozenset({"app", "data", "home", "media", "mnt", "opt", "root", "srv", "tmp", "workdir", "workspace"})
 """Directories of `/` that are never this machine's."""
+
+UV_CACHE = "/opt/uv-cache"
+"""Where jobs see what uv keeps on this machine: it would look the interpreter over in each of them anew."""
+_UV_CACHE_ON_DISK = Path(tempfile.gettempdir(), f"stand-in-hub-uv-{os.geteuid()}")
 
 _KERNEL = frozenset({"dev", "proc", "sys", "run"})
 _ENTER = (
@@ -67,7 +72,9 @@ class Container:
                 seen_at.symlink_to(entry.readlink())
             elif entry.is_dir():
                 lines.append(self._line(Mount(entry, str(entry), entry.name not in _KERNEL)))
+        _UV_CACHE_ON_DISK.mkdir(mode=0o700, exist_ok=True)
         programs = [Mount(path, str(path), read_only=True) for path in _programs()]
+        programs.append(Mount(_UV_CACHE_ON_DISK, UV_CACHE))
         shared = [Mount(path, str(path)) for path in self.shared]
         lines += [self._line(mount) for mount in (*programs, *shared, *self.mounts)]
         self._table.write_text("".join(lines))

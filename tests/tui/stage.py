@@ -67,6 +67,10 @@ class Stage:
             self.app.post_message(_event(key))
             await settled(self.pilot)
 
+    async def resize(self, columns: int, lines: int) -> None:
+        """Gives the terminal another size."""
+        await self.pilot.resize_terminal(columns, lines)
+
     async def type(self, text: str) -> None:
         """Types a text, character by character, as fast as a terminal delivers it."""
         for char in text:

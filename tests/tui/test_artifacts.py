@@ -6,8 +6,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from ml_intern.core.artifacts import ArtifactError
 from ml_intern.core.protocol import ArtifactEvent, NewComplete
 from ml_intern.tools.repos.artifacts import ArtifactRow
@@ -135,10 +133,11 @@ async def test_what_is_no_web_address_is_never_opened(tmp_path: Path) -> None:
         assert stage.app.opened == []
 
 
-@pytest.mark.parametrize("size", [(60, 20), (80, 24), (160, 50)])
-async def test_kind_name_and_state_are_seen_at_every_size(tmp_path: Path, size: tuple[int, int]) -> None:
-    async with shown(tmp_path, made("ada/a-rather-long-name-of-a-model"), size=size) as (stage, _):
-        await stage.sees("model", "ada/a-rather", "✓ created", "d delete")
+async def test_kind_name_and_state_are_seen_at_every_size(tmp_path: Path) -> None:
+    async with shown(tmp_path, made("ada/a-rather-long-name-of-a-model")) as (stage, _):
+        for size in ((60, 20), (80, 24), (160, 50)):
+            await stage.resize(*size)
+            await stage.sees("model", "ada/a-rather", "✓ created", "d delete")
 
 
 async def test_text_from_outside_is_no_markup(tmp_path: Path) -> None:

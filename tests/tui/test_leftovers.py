@@ -132,24 +132,27 @@ async def test_without_leftovers_the_command_says_so(tmp_path: Path) -> None:
         await stage.sees("Nothing of earlier sessions runs")
 
 
-@pytest.mark.parametrize(
-    ("item", "said"),
-    [
-        (left(usd_per_hour=0.0, cost_usd=0.0, backend="local"), "still runs: free of charge."),
-        (left(usd_per_hour=None, cost_usd=None), "still runs: at an unknown price."),
-        (left(since="soon", title="[bold]x[/bold]"), "[bold]x[/bold]"),
-    ],
-)
-async def test_odd_ones_are_told_as_they_are(tmp_path: Path, item: Leftover, said: str) -> None:
+async def test_odd_ones_are_told_as_they_are(tmp_path: Path) -> None:
+    odd = {
+        "still runs: free of charge.": left(usd_per_hour=0.0, cost_usd=0.0, backend="local"),
+        "still runs: at an unknown price.": left(usd_per_hour=None, cost_usd=None),
+        "[bold]x[/bold]": left(since="soon", title="[bold]x[/bold]"),
+    }
     async with started(tmp_path, Ending(), size=(120, 20)) as (stage, agent):
-        agent.events.play(LeftoversEvent(items=(item,)))
-        await stage.sees(said)
+        for number, (said, item) in enumerate(odd.items()):
+            agent.events.play(LeftoversEvent(items=(item,)))
+            if number:  # by itself the question is asked once
+                await stage.enter("/leftovers")
+            await stage.sees(said)
+            await stage.press("escape")
+            await stage.sees_no_more(said)
 
 
-@pytest.mark.parametrize("size", [(60, 20), (80, 24), (160, 45)])
-async def test_marks_names_prices_and_keys_are_seen_at_every_size(tmp_path: Path, size: tuple[int, int]) -> None:
-    async with started(tmp_path, Ending(), size) as (stage, agent):
+async def test_marks_names_prices_and_keys_are_seen_at_every_size(tmp_path: Path) -> None:
+    async with started(tmp_path, Ending()) as (stage, agent):
         agent.events.play(LeftoversEvent(items=(left(), BOX)))
-        await stage.sees(
-            "○ keep job 66f1 · a10g-small · $1.00/h", "○ keep sandbox box", "space keep or end", "esc later"
-        )
+        for size in ((60, 20), (80, 24), (160, 45)):
+            await stage.resize(*size)
+            await stage.sees(
+                "○ keep job 66f1 · a10g-small · $1.00/h", "○ keep sandbox box", "space keep or end", "esc later"
+            )

@@ -269,6 +269,20 @@ async def test_marked_jobs_are_compared(jobs: Jobs, tmp_path: Path) -> None:
         await stage.sees("account (2)")
 
 
+async def test_a_comparison_grows_with_jobs_that_were_looked_at_before(jobs: Jobs, tmp_path: Path) -> None:
+    gate = Gate(tmp_path)
+    await jobs.train("1.0", name="done")
+    await jobs.submit(f"print('step 1 loss=2.5', flush=True)\n{gate.python}\nprint('step 2 loss=0.5')", name="runs")
+    async with looking(jobs, tmp_path) as (stage, _):
+        await stage.sees("account (2)", "step 1 loss=2.5")
+        await stage.press("space", "down", "space")
+        await stage.until(lambda: stage.screen.count("● ") == 2, "both marks")
+        await stage.press("x")
+        await stage.sees("compare 2 jobs", "━━ A runs 2.5 @ 1")
+        await gate.open()
+        await stage.sees("━━ A runs 0.5 @ 2", "COMPLETED")
+
+
 # ----------------------------------------------------------------------------------------------- feeds and boards
 
 

@@ -148,7 +148,8 @@ class JobsBoard:
         if feed is None:
             known = self.book.jobs.get(key)
             arguments = known.arguments if known is not None else {}
-            feed = JobFeed(self.backend, info, self.changed, self.redact, arguments, self.trackio)
+            # Whoever looks changes, while the feed goes on.
+            feed = JobFeed(self.backend, info, lambda: self.changed(), self.redact, arguments, self.trackio)
         self.feeds[key] = feed
         for old in [name for name in self.feeds if name not in self.marks and name != key][:-FEEDS_AT_MOST]:
             self.feeds.pop(old).close()

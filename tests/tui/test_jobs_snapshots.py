@@ -98,6 +98,8 @@ def test_jobs_screen(snap_compare: Callable[..., bool], tmp_path: Path, size: tu
             await stage.press("enter")
         await stage.sees("126 lines", "util 94%", "$0.69")
         await stage.until(lambda: "1.0" in stage.row("━━ loss"))
+        if size[0] > 100:
+            await stage.sees("▇▅▄▃▃▂▂▂▁▁▁▁")  # the curve beside the price
         await pilot.pause()
 
     assert snap_compare(app, terminal_size=size, run_before=prepare)

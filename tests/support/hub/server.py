@@ -271,18 +271,22 @@ class _Recorder:
                     keep()
             return message
 
+        async def answering(message: Message) -> None:
+            keep()  # before the client can know of the answer
+            await send(message)
+
         fault = next(
             (item for item in self._hub.faults if item.times and item.matches(scope["method"], scope["path"])), None
         )
         try:
             if fault is None:
-                await self._app(scope, listening, send)
+                await self._app(scope, listening, answering)
             else:
                 fault.times -= 1
                 while (await listening()).get("more_body"):
                     pass
                 await asyncio.sleep(fault.delay_s)
-                await fault.answer()(scope, receive, send)
+                await fault.answer()(scope, receive, answering)
         finally:
             keep()
 

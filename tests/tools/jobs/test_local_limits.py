@@ -260,13 +260,16 @@ def test_what_uv_complains_about_is_told_apart_from_what_the_script_says(log: st
 
 
 async def test_submitting_takes_little_time(backend: LocalBackend, workspace: Path) -> None:
-    times = []
+    times, starts = [], []
     for _ in range(5):
         before = time.perf_counter()
         info = await backend.submit(JobSpec("command", command=("sleep", "0.01"), workdir=workspace))
         times.append(time.perf_counter() - before)
         await finish(backend, info)
-    assert min(times) < 0.2
+        before = time.perf_counter()
+        subprocess.run([sys.executable, "-I", "-S", "-c", ""], check=True)
+        starts.append(time.perf_counter() - before)
+    assert min(times) < 0.1 + 10 * min(starts)  # what starting a program takes on this machine, at this moment
 
 
 def test_the_watcher_loads_nothing_heavy() -> None:

@@ -27,8 +27,8 @@ def places(directory: Path) -> Places:
 
 
 def written(directory: Path) -> dict[str, Any]:
-    text = (places(directory).config / "cli_agent_config.json").read_text()
-    servers: dict[str, Any] = json.loads(text)["mcpServers"]
+    path = places(directory).config / "cli_agent_config.json"
+    servers: dict[str, Any] = json.loads(path.read_text())["mcpServers"] if path.exists() else {}
     return servers
 
 

@@ -103,11 +103,14 @@ async def test_what_cannot_be_ended_says_why(tmp_path: Path) -> None:
         await stage.sees("The job 66f1 could not be ended")
 
 
-@pytest.mark.parametrize("busy", ["typing", "turn"])
-async def test_nobody_is_disturbed_who_types_or_waits_for_a_turn(tmp_path: Path, busy: str) -> None:
+@pytest.mark.parametrize("busy", ["typing", "turn", "elsewhere"])
+async def test_nobody_is_disturbed_who_types_or_waits_for_a_turn_or_is_elsewhere(tmp_path: Path, busy: str) -> None:
     async with started(tmp_path, Ending()) as (stage, agent):
         if busy == "typing":
             await stage.type("train")
+        elif busy == "elsewhere":
+            await stage.press("f1")
+            await stage.sees("help")
         else:
             agent.events.play(Processing())
             await stage.sees("working")

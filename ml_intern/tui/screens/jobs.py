@@ -251,7 +251,8 @@ class JobsScreen(Backdrop[str | None]):
     def _read(self) -> None:
         """Begins to read the job under the cursor."""
         key = self._list.cursor
-        if not self.is_current or not key:
+        # A screen counts as current also right below another one, and a comparison reads by itself.
+        if self._comparing or not self.is_current or not key:
             return
         feed = self._board.feed(key)
         self._board.rest(but=(key,))

@@ -190,7 +190,7 @@ class MainScreen(Backdrop[None]):
 
     def _on_leftovers(self, message: messages.LeftoversFound) -> None:
         if self.state.ready:  # a resumed session tells of those of its own time too
-            busy = self.state.running or bool(self._composer.prompt.text) or not self.is_current
+            busy = self.state.running or bool(self._composer.prompt.text) or not self.is_active
             self._tidying.take(message.event.items, ask=not busy)
 
     def _on_undone(self, message: messages.Undone) -> None:

@@ -92,7 +92,12 @@ class Gate:
         return f"cat '{self.path}' > /dev/null"
 
     async def open(self) -> None:
-        await asyncio.wait_for(asyncio.to_thread(self.path.write_text, "go"), PATIENCE_S)
+        def reader() -> int:
+            with contextlib.suppress(OSError):  # nobody reads yet; waiting in a thread could be for ever
+                return os.open(self.path, os.O_WRONLY | os.O_NONBLOCK)
+            return 0
+
+        os.close(await until(reader))
 
 
 def is_running(pid: int) -> bool:

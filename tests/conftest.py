@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import sys
+from pathlib import Path
 
 from hypothesis import settings
 
@@ -17,6 +19,10 @@ os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
 # would compile the program and its libraries once more.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
+
+# Where uv was started by its path, it is not on the one that jobs and servers are started with.
+if shutil.which("uv") is None and "UV" in os.environ:
+    os.environ["PATH"] += os.pathsep + str(Path(os.environ["UV"]).parent)
 
 # A shell lets what it runs in the background ignore Ctrl+C, and whatever that starts as well.
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:

@@ -38,14 +38,14 @@ def node_servers(directory: Path) -> Path:
     """The directory of the programs written in JavaScript.
 
     Raises:
-        NotInstalledError: There is no npm, or the registry cannot be reached.
+        NotInstalledError: There is no Node.js, or the registry cannot be reached.
     """
+    npm = shutil.which("npm")
+    if npm is None or shutil.which("node") is None:
+        raise NotInstalledError("there is no Node.js with npm")
     programs = directory / "node" / "node_modules" / ".bin"
     if not all((programs / f"mcp-{name.rpartition('/')[2]}").exists() for name in NODE):
-        npm = shutil.which("npm")
-        if npm is None:
-            raise NotInstalledError("there is no npm")
-        options = ("--no-audit", "--no-fund", "--no-update-notifier", "--loglevel=error")
+        options = ("--no-audit", "--no-fund", "--no-update-notifier", "--loglevel=error", "--fetch-retries=0")
         _run(npm, "install", *options, "--prefix", str(directory / "node"), *NODE)
     return programs
 

@@ -21,7 +21,7 @@ from ml_intern.tools.mcp.server import Patience
 from tests.support.llm_server import ScriptedLLM, silent_before_headers
 from tests.support.mcp_bench import McpBench
 from tests.support.mcp_registry import NotInstalledError, node_servers, python_servers
-from tests.support.processes import alive, gone
+from tests.support.processes import alive, children, gone
 from tests.support.program import MODEL, Program
 from tests.support.web import WebServer, page
 
@@ -44,13 +44,6 @@ def node(pytestconfig: pytest.Config) -> Path:
         return node_servers(pytestconfig.cache.mkdir("mcp-servers"))
     except NotInstalledError as error:
         pytest.skip(f"the npm servers cannot be installed: {error}")
-
-
-def children(of: int) -> set[int]:
-    """The processes that a process has started, by their ids."""
-    done = subprocess.run(["ps", "-A", "-o", "ppid=,pid="], capture_output=True, text=True, check=True)
-    pairs = [line.split() for line in done.stdout.splitlines()]
-    return {int(pid) for parent, pid in pairs if parent == str(of)}
 
 
 class Helpful:

@@ -1,7 +1,6 @@
 """Inks: the names by which renderers ask for a style, and what they mean under the theme in use.
 
-Every ink is a component class `ink--NAME`; the style sheets give it colours from theme variables.
-No renderer names a colour.
+Every ink is a class `ink--NAME`; the style sheets give it colours from theme variables. No renderer names a colour.
 """
 
 from __future__ import annotations
@@ -11,12 +10,14 @@ from typing import TYPE_CHECKING
 
 from rich.segment import Segment
 from rich.style import Style
+from textual.dom import DOMNode
 from textual.strip import Strip
 
 from ml_intern.tui.widgets.lines import Line, Run
 from ml_intern.tui.widgets.text import cells
 
 if TYPE_CHECKING:
+    from textual.css.styles import RenderStyles
     from textual.widget import Widget
 
 NAMES = (
@@ -35,7 +36,7 @@ NAMES = (
     # what stands out for a moment
     *("cursor", "match"),
 )
-COMPONENTS = frozenset(f"ink--{name}" for name in NAMES)
+_KNOWN = frozenset(NAMES)
 
 
 class Inks:
@@ -65,7 +66,7 @@ class Inks:
 
     def _layer(self, name: str) -> Style:
         """What one ink says, and nothing where it leaves the choice to the inks before it."""
-        component = self._widget.get_component_styles(f"ink--{name}")
+        component = self._component(name)
         blended = component.rich_style
         coloured = component.has_rule("color") or component.has_rule("auto_color")
         attributes: Style = component.text_style
@@ -73,6 +74,22 @@ class Inks:
             color=blended.color if coloured else None,
             bgcolor=blended.bgcolor if component.has_rule("background") else None,
         )
+
+    def _component(self, name: str) -> RenderStyles:
+        """The styles of an ink below this widget.
+
+        Component classes of the widget would say the same, but Textual works out all of them whenever the widget's
+        styles may have changed, with every focus for one: some fifty inks, of which a list shows a few.
+
+        Raises:
+            KeyError: There is no such ink.
+        """
+        if name not in _KNOWN:
+            raise KeyError(name)
+        node = DOMNode(classes=f"ink--{name}")
+        node._attach(self._widget)
+        self._widget.app.stylesheet.apply(node)
+        return node.styles
 
     def _selection(self) -> Style:
         """The screen's style of selected text, over this widget's own background."""

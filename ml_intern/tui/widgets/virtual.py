@@ -8,7 +8,7 @@ rows that differ and nothing else, and never causes a layout: the scroll bar's c
 from __future__ import annotations
 
 from bisect import bisect_left
-from typing import Any, ClassVar, Generic, Unpack
+from typing import Any, Generic, Unpack
 
 from textual.geometry import Region, Size
 from textual.reactive import var
@@ -28,7 +28,6 @@ KEPT_LINES = 3_000
 class VirtualList(ScrollView, Generic[PieceT], can_focus=True):
     """Shows pieces one below the other. Give it no border and no padding: its container has those."""
 
-    COMPONENT_CLASSES: ClassVar[set[str]] = set(ink.COMPONENTS)
     DEFAULT_CSS = """
     VirtualList { overflow-x: hidden; overflow-y: scroll; scrollbar-size-vertical: 1; height: 1fr; width: 1fr; }
     """

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import logging
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
@@ -159,16 +159,18 @@ class Recording:
         before = len(self.stops)
         self.damage.torn = self.damage.torn and not found  # what was cut off has been written to its end, then
         for line in found:
+            kind = line.kind
             if line.damaged:
                 self.damage.lines += 1
-            self.metered = self.metered or line.kind == "context_usage"
-            if line.kind == "session_meta":
-                self._name = line.title or self._name
-            else:
+            elif kind == "context_usage":
+                self.metered = True
+            elif kind == "tool_call" and line.tool:
+                self.tools[line.tool] = self.tools.get(line.tool, 0) + 1
+            if line.title and kind == "session_meta":
+                self._name = line.title
+            elif line.title:
                 self._prompt = self._prompt or line.title
             self.model = self.model or line.model
-            if line.kind == "tool_call" and line.tool:
-                self.tools[line.tool] = self.tools.get(line.tool, 0) + 1
             self._place(line)
         self._mark_large_calls()
         return len(self.stops) - before
@@ -180,10 +182,9 @@ class Recording:
         if self._open or line.kind == _PIECE:
             self._follow_reply(line, number - 1)
         if line.shown:
-            step = len(self.stops)
-            self._add_step(number - 1)
             if line.mark is not None:
-                self.marks[line.mark].append(step)
+                self.marks[line.mark].append(len(self.stops))
+            self._add_step(number - 1)
         elif self.stops and not line.leads and self.stops[-1] == number - 1:
             self.stops[-1] = number
 
@@ -207,14 +208,15 @@ class Recording:
             self._add_step(self._open[-1])
 
     def _advance(self, time_ms: int) -> None:
-        if not self.times:
-            self.times.append(time_ms)
+        times = self.times
+        if not times:
+            times.append(time_ms)
             self.axis.append(0.0)
             return
-        time_ms = max(time_ms, self.times[-1])  # a clock may have been set back
-        pause = (time_ms - self.times[-1]) / 1000
+        time_ms = max(time_ms, times[-1])  # a clock may have been set back
+        pause = (time_ms - times[-1]) / 1000
         self.axis.append(self.axis[-1] + min(pause, IDLE_S) + STEP_S)
-        self.times.append(time_ms)
+        times.append(time_ms)
 
     def _mark_large_calls(self) -> None:
         """Model calls are many; those that took a good part of the money stand out beside jobs and sandboxes."""
@@ -281,6 +283,22 @@ class Recording:
                         yield from self._pieces(at, raw)
                     elif (event := self._event(at, raw)) is not None:
                         yield event
+
+    def events_of(self, kinds: Collection[str], last_of: Collection[str], stop: int) -> Iterator[EventBase]:
+        """All events of some kinds, and the last one of each of some others, before the line of an index.
+
+        Raises:
+            OSError: The log cannot be read any more.
+        """
+        left = set(last_of)
+        found: list[int] = []
+        for at in range(stop - 1, -1, -1):
+            kind = self.lines[at].kind
+            if kind in kinds or kind in left:
+                found.append(at)
+                left.discard(kind)
+        for at in reversed(found):
+            yield from self.events(at, at + 1)
 
     def event(self, step: int) -> EventBase | None:
         """The event that makes a step; of pieces, the last ones."""

@@ -31,12 +31,16 @@ _HEAD = re.compile(
     rb'(?:,\s?"tool":\s?"([^"\\]*)")?'
 )
 # Quotes inside a text are escaped, so none of these can match within one.
-_FAILED = re.compile(rb'"success":\s?false')
+_FAILED = (b'"success":false', b'"success": false')
+_USD = re.compile(rb'"cost_usd":\s?(-?[0-9][0-9.eE+-]*)')
 _SETTLED = re.compile(rb'"state":\s?"(?:completed|failed)"')
 _RESULTS = re.compile(rb'"messages":\s?\[\{"role":\s?"tool"')
 _STEERED = re.compile(rb'"steered":\s?true')
 _PIECE = PIECE.decode()
-_PARSED = frozenset({"llm_call", "expense", "session_meta", "session_started"})
+_PARSED = frozenset({"expense", "session_meta", "session_started"})
+_WHOLE = (b"}\n", b"}")
+_TIME = re.compile(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z\Z")
+_AT_ONCE = 1 << 20
 
 
 class Mark(Enum):
@@ -100,6 +104,7 @@ class LineReader:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._time_ms = 0
+        self._minute, self._minute_ms = b"", 0
         self._has_prompt = False
         self._stages: dict[str, str] = {}
 
@@ -114,7 +119,7 @@ class LineReader:
         """
         found: list[LogLine] = []
         begin, piece = offset, b""
-        with self._path.open("rb") as file:
+        with self._path.open("rb", buffering=_AT_ONCE) as file:
             file.seek(offset)
             for raw in file:
                 if is_piece(raw) and raw.endswith(b"}\n"):
@@ -137,12 +142,23 @@ class LineReader:
         """What is known of a line from its head. One whose head looks different is parsed."""
         end = offset + len(raw)
         head = _HEAD.match(raw)
-        if head is None or not raw.rstrip().endswith(b"}"):
+        if head is None or not (raw.endswith(_WHOLE) or raw.rstrip().endswith(b"}")):
             return self._parsed(raw, offset, end)
         seq, time, kind, tool = head.groups()
-        self._time_ms = milliseconds(time.decode("ascii", "replace")) or self._time_ms
-        base = LogLine(offset, end, int(seq), kind.decode(), self._time_ms, (tool or b"").decode("utf-8", "replace"))
-        return self._told(base, raw)
+        self._time_ms = self._milliseconds(time) or self._time_ms
+        name = kind.decode()
+        by = (tool or b"").decode("utf-8", "replace")
+        base = LogLine(offset, end, int(seq), name, self._time_ms, by, name in SHOWN)
+        return self._told(base, raw) if name in _TOLD else base
+
+    def _milliseconds(self, time: bytes) -> int:
+        """See `milliseconds`. Most events are of the same minute as the one before."""
+        if time[:17] != self._minute or _TIME.match(time) is None:
+            whole_ms = milliseconds(time.decode("ascii", "replace"))
+            if not whole_ms or _TIME.match(time) is None:
+                return whole_ms
+            self._minute, self._minute_ms = time[:17], whole_ms - _within_minute(time)
+        return self._minute_ms + _within_minute(time)
 
     def _parsed(self, raw: bytes, offset: int, end: int) -> LogLine:
         event = parse_line(raw, self._path, 0)
@@ -150,11 +166,15 @@ class LineReader:
         if event is None or not kind:
             return LogLine(offset, end, 0, "", self._time_ms)
         self._time_ms = milliseconds(event.get("time")) or self._time_ms
-        base = LogLine(offset, end, whole(event.get("seq")), kind, self._time_ms, string(event.get("tool")))
-        return self._told(base, raw)
+        seq, tool = whole(event.get("seq")), string(event.get("tool"))
+        return self._told(LogLine(offset, end, seq, kind, self._time_ms, tool, kind in SHOWN), raw)
 
     def _told(self, line: LogLine, raw: bytes) -> LogLine:
+        """What a line of one of the kinds in `_TOLD` tells beyond its head."""
         kind = line.kind
+        if kind == "llm_call":
+            usd = _USD.search(raw)
+            return line if usd is None else line._replace(usd=number(_float(usd[1])))
         if kind in _PARSED:
             return self._about_money_or_names(line, parse_line(raw, self._path, 0) or {})
         if kind == "history":
@@ -162,16 +182,16 @@ class LineReader:
         if kind == "user_message":
             return self._prompt(line, raw)
         if kind == "assistant_message" or kind == "assistant_stream_end":
-            return line._replace(shown=kind in SHOWN, replaces=replaces_pieces(kind.encode(), raw))
+            return line._replace(replaces=replaces_pieces(kind.encode(), raw))
         if kind == "approval_required":
-            return line._replace(shown=True, mark=Mark.APPROVAL)
-        if kind == "error" or (kind == "tool_output" and _FAILED.search(raw)):
-            return line._replace(shown=True, mark=Mark.ERROR)
+            return line._replace(mark=Mark.APPROVAL)
+        if kind == "error" or (kind == "tool_output" and any(failed in raw for failed in _FAILED)):
+            return line._replace(mark=Mark.ERROR)
         if kind in {"tool_state_change", "tool_output"} and b'"job_id"' in raw:
             return self._job(line, raw)
-        if kind == "tool_state_change":  # the result was told just before
-            return line._replace(shown=_SETTLED.search(raw) is None)
-        return line._replace(shown=kind in SHOWN, leads=kind == _PIECE)
+        if kind == "tool_state_change" and _SETTLED.search(raw):  # the result was told just before
+            return line._replace(shown=False)
+        return line._replace(leads=True) if kind == _PIECE else line
 
     def _prompt(self, line: LogLine, raw: bytes) -> LogLine:
         title = ""
@@ -180,7 +200,7 @@ class LineReader:
             event = parse_line(raw, self._path, 4 * TITLE_CHARS) or {}
             title = one_line(string(event.get("content"))[: 4 * TITLE_CHARS], TITLE_CHARS)
         steered = _STEERED.search(raw) is not None
-        return line._replace(shown=True, mark=Mark.PROMPT, title=title, steered=steered)
+        return line._replace(mark=Mark.PROMPT, title=title, steered=steered)
 
     def _job(self, line: LogLine, raw: bytes) -> LogLine:
         """A job stands out when it appears and when its stage changes, not each time its clock is told."""
@@ -192,18 +212,34 @@ class LineReader:
                 job, stage = string(block.get("job_id")), string(block.get("stage"))
                 news = news or self._stages.get(job) != stage
                 self._stages[job] = stage
-        return line._replace(shown=True, mark=Mark.JOB if news else None)
+        return line._replace(mark=Mark.JOB if news else None)
 
     @staticmethod
     def _about_money_or_names(line: LogLine, event: Mapping[str, Any]) -> LogLine:
         match line.kind:
-            case "llm_call":
-                return line._replace(shown=True, usd=number(event.get("cost_usd")))
             case "expense":
                 usd = number(event.get("cost_usd"))
                 paid = usd > 0 and event.get("state") != "released"
-                return line._replace(shown=True, usd=usd, mark=Mark.PAID if paid else None)
+                return line._replace(usd=usd, mark=Mark.PAID if paid else None)
             case "session_meta":
                 return line._replace(title=one_line(string(event.get("title")), TITLE_CHARS))
             case _:
                 return line._replace(model=string(event.get("model")), tool="")
+
+
+_TOLD = _PARSED | {
+    *("llm_call", "history", "user_message", "approval_required", "error", "tool_output", "tool_state_change"),
+    *("assistant_message", "assistant_stream_end", _PIECE),
+}
+"""Kinds whose lines tell more than their heads."""
+
+
+def _within_minute(time: bytes) -> int:
+    return int(time[17:19]) * 1000 + int(time[20:23])
+
+
+def _float(digits: bytes) -> float:
+    try:
+        return float(digits)
+    except ValueError:
+        return 0.0

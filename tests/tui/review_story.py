@@ -141,3 +141,21 @@ def story() -> list[tuple[float, EventBase]]:
         (3_631, ContextUsage(tokens=3_000, window=10_000, cost_usd=1.25)),
         (3_631, TurnComplete(reason="completed", final_response="", iterations=2, cost_usd=1.23, tokens=900)),
     ]
+
+
+def long_story(turns: int) -> list[tuple[float, EventBase]]:
+    """Turns of ten events each, a second apart; the plan is made in the first one and goes on in the second."""
+    told: list[EventBase] = [Ready(tool_count=20, model="vllm/qwen3", mode="guarded", workdir="/data/project")]
+    for turn in range(turns):
+        call_id = f"c{turn}"
+        told += [
+            *prompt(f"Prompt {turn}"),
+            paid(),
+            ContextUsage(tokens=turn, window=10_000, cost_usd=0.01 * (turn + 1)),
+        ]
+        told += [plan("completed" if turn else "in_progress", "pending")] if turn < 2 else []
+        told += [*call(call_id, "bash", command=f"python train.py {turn}"), moved(call_id, "bash", "running")]
+        told += [ToolLog(tool="bash", log=f"step {step}", tool_call_id=call_id) for step in range(3)]
+        told += [*gave(call_id, "bash", f"loss {turn}"), said("assistant", "Done."), AssistantMessage(content="Done.")]
+        told.append(TurnComplete(reason="completed", final_response="", iterations=2, cost_usd=0.01, tokens=9))
+    return [(float(second), event) for second, event in enumerate(told)]

@@ -3,22 +3,26 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from textual.app import App
 
 from ml_intern.core.config import ConfigError
-from ml_intern.core.protocol import AssistantMessage
+from ml_intern.core.protocol import AssistantChunk, AssistantMessage
 from ml_intern.options import Options
 from ml_intern.sessions.log import read_session
+from ml_intern.sessions.replay import Recording
 from ml_intern.sessions.restore import restore
 from ml_intern.tui.messages import ReviewSession
+from ml_intern.tui.screens.review_reel import Reel
 from ml_intern.tui.widgets.timeline import Timeline
 from ml_intern.wiring import Wired, build
 from tests.support.llm_script import Gate, text
 from tests.support.llm_server import ScriptedLLM
 from tests.tui.playback import played_app
-from tests.tui.review_story import PAST, prompt, story, write_log
+from tests.tui.review_story import PAST, long_story, prompt, story, write_log
 from tests.tui.stage import Stage, WatchedApp, on_stage
 
 LAST = "event 25 of 25"
@@ -50,6 +54,62 @@ async def test_a_session_opens_at_its_end_and_shows_what_was_seen(tmp_path: Path
         await stage.press("escape")
         await stage.sees("claude-opus")
         assert "review · " not in stage.screen
+
+
+async def test_a_long_session_shows_its_end_at_once_and_every_moment_soon(tmp_path: Path) -> None:
+    write_log(sessions_of(tmp_path), long_story(60))
+    async with on_stage(played_app(tmp_path)[0], (160, 45)) as stage:
+        await review(stage)
+        await stage.sees("event 603 of 603", "Prompt 59", "60 calls", "$0.60", "plan · 1 of 2")
+        picture = stage.screen
+        for key, seen in (("home", "event 1 of 603"), ("end", "event 603 of 603")):
+            await stage.press(key)
+            await stage.sees(seen)
+        assert stage.screen == picture
+        await stage.press("left_square_bracket", "left_square_bracket")
+        await stage.sees("prompt: Prompt 58", "58 calls", "$0.58")
+
+
+async def test_a_long_session_that_ended_within_a_reply_shows_the_half_of_it(tmp_path: Path) -> None:
+    told = [*long_story(60), *[(900.0, event) for event in prompt("And?")]]
+    told += [(901.0, AssistantChunk(content=piece)) for piece in ("Half of ", "a rep")]
+    write_log(sessions_of(tmp_path), told)
+    async with on_stage(played_app(tmp_path)[0], (160, 45)) as stage:
+        await review(stage)
+        await stage.sees("event 605 of 605", "Half of a rep", "60 calls")
+        await stage.press("home", "end")
+        await stage.sees("event 605 of 605", "Half of a rep", "60 calls")
+        await stage.press("left")
+        await stage.sees("event 604 of 605", "And?")
+        assert "Half of" not in stage.screen
+
+
+@pytest.mark.parametrize("step", [250, 411, 602])
+async def test_a_glance_at_a_moment_tells_what_all_events_up_to_it_tell(tmp_path: Path, step: int) -> None:
+    recording = Recording.open(write_log(tmp_path, long_story(60)))
+    async with App[None]().run_test():
+        glance, whole = Reel(recording), Reel(recording)
+        glance.glance(step)
+        whole.go(step)
+        assert replace(glance.state, title="") == replace(whole.state, title="")
+        assert glance.plan.snapshot() == whole.plan.snapshot()
+        assert glance.now.time == whole.now.time
+        tail = [block.plain for block in glance.chat.snapshot().blocks.pieces]
+        assert tail == [block.plain for block in whole.chat.snapshot().blocks.pieces][-len(tail) :]
+        whole.go(3)
+        whole.adopt(glance)
+        assert (whole.step, whole.state) == (step, glance.state)
+
+
+async def test_a_log_that_is_gone_closes_the_review_and_says_so(tmp_path: Path) -> None:
+    path = write_log(sessions_of(tmp_path), story())
+    async with on_stage(played_app(tmp_path)[0], (160, 45)) as stage:
+        await review(stage)
+        path.unlink()
+        await stage.pilot.resize_terminal(100, 30)
+        await stage.sees("an event that cannot be read")
+        await stage.press("home")
+        await stage.sees("The log cannot be read any more", "claude-opus")
 
 
 async def test_arrows_go_through_time_and_every_pane_follows(tmp_path: Path) -> None:

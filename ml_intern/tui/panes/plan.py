@@ -148,7 +148,7 @@ class PlanPane(VerticalScroll, can_focus=True):
         self._list = PlanList(clock)
         self._ticker: Timer | None = None
         self._running = False
-        self.border_title = "plan"
+        self._title = self.border_title = "plan"
 
     def compose(self) -> ComposeResult:
         """The list of steps."""
@@ -205,7 +205,9 @@ class PlanPane(VerticalScroll, can_focus=True):
     def _show(self, steps: tuple[Step, ...]) -> None:
         self._list.steps = steps
         if self.is_attached:  # it costs more than taking a plan in, and nobody sees it
-            self.border_title = f"plan · {self.summary}" if steps else "plan"
+            title = f"plan · {self.summary}" if steps else "plan"
+            if title != self._title:  # the same title again would have the whole frame painted anew
+                self._title = self.border_title = title
         self._tick(self._running)
 
     def _tick(self, running: bool) -> None:

@@ -37,7 +37,7 @@ class ToolCallsPane(Vertical):
         id: str | None = None,  # noqa: A002 - Textual's name
     ) -> None:
         super().__init__(id=id)
-        self.border_title = "tool calls"
+        self._title = self.border_title = "tool calls"
         self._list = ToolList(clock=clock, live=live, id="tool-list")
 
     def compose(self) -> ComposeResult:
@@ -126,7 +126,9 @@ class ToolCallsPane(Vertical):
     def _entitle(self) -> None:
         if not self.is_attached:  # it costs more than taking an event in, and nobody sees it
             return
-        self.border_title = f"tool calls · {self._list.summary}" if self._list.summary else "tool calls"
+        title = f"tool calls · {self._list.summary}" if self._list.summary else "tool calls"
+        if title != self._title:  # the same title again would have the whole frame painted anew
+            self._title = self.border_title = title
 
     @on(ToolList.Opened)
     def _open(self, event: ToolList.Opened) -> None:

@@ -19,22 +19,25 @@ from ml_intern.sessions.replay_lines import Mark
 from ml_intern.sessions.store import SessionStore
 from ml_intern.tui import messages
 from ml_intern.tui.keys.keymap import Keymap, bind, bind_number, keymap_of
-from ml_intern.tui.modals.pick import Choice, Pick
+from ml_intern.tui.modals.pick import Pick
 from ml_intern.tui.screens import review_text as words
 from ml_intern.tui.screens.review_deeds import ReviewDeeds
+from ml_intern.tui.screens.review_filter import filter_choices, filtered
 from ml_intern.tui.screens.review_player import Player
 from ml_intern.tui.screens.review_reel import Reel
 from ml_intern.tui.widgets.backdrop import Backdrop
 from ml_intern.tui.widgets.painted import PartsLine
 from ml_intern.tui.widgets.tabs import PaneTabs
-from ml_intern.tui.widgets.text import count, one_line
 from ml_intern.tui.widgets.timeline import Timeline
 
 TABS = {"chat": "#transcript", "tools": "#tool-list", "plan": "#plan"}
 LEGEND_FROM = 120
 """Columns from which on there is room to explain the signs."""
+AT_ONCE = 500
+"""So many steps are folded before a person would notice."""
 BREATH_S = 0.02
 """How long events are folded before keys are heard again."""
+PROGRESS_S = 0.2
 MARKS = {"error": Mark.ERROR, "approval": Mark.APPROVAL, "paid": Mark.PAID, "job": Mark.JOB}
 
 
@@ -48,7 +51,7 @@ class ReviewScreen(Backdrop[None]):
         current: Id of the session that runs in this app.
 
     Attributes:
-        ready: All events have been read, and the panes are shown.
+        ready: All events have been read, so that every moment is near.
     """
 
     AUTO_FOCUS = "#transcript"
@@ -93,6 +96,9 @@ class ReviewScreen(Backdrop[None]):
         self._store = store
         self._current = current
         self._reel = Reel(recording)
+        self._built = False
+        self._fault: OSError | None = None
+        self._read_share = 0.0
         self._player = Player(self, recording, self._go)
         self._begin_at = len(recording) - 1 if seq is None else recording.step_of_seq(seq)
         self.ready = False
@@ -104,28 +110,56 @@ class ReviewScreen(Backdrop[None]):
 
     def compose(self) -> ComposeResult:
         """The panes of the live session between a status line and the timeline."""
+        self._fill()
         yield PartsLine(id="review-status")
         yield Static(id="review-note", markup=False)
         yield PaneTabs(tuple(TABS), id="tabs")
-        yield Horizontal(id="panes")
-        yield Static("", id="review-reading", markup=False)
+        with Horizontal(id="panes"):
+            yield self._reel.chat
+            with Vertical(id="side"):
+                yield self._reel.plan
+                yield self._reel.tools
         yield Input(id="review-search", placeholder="search prompts, answers, commands, outputs", compact=True)
         yield Timeline(id="review-timeline")
         yield PartsLine(id="review-moment")
         yield PartsLine(id="review-keys")
 
+    def _fill(self) -> None:
+        """What is seen first. The panes are on no screen yet, so that they take events much faster."""
+        last = len(self.recording) - 1
+        try:
+            if last < AT_ONCE:
+                self._reel.go(last)
+                self._reel.go(self._begin_at)
+                self.ready = True
+            else:
+                self._reel.glance(self._begin_at)
+        except OSError as error:
+            self._fault = error
+
     def on_mount(self) -> None:
-        """Reads the events; the panes are shown when that is done."""
+        """Shows the moment at which the review begins; what led there is read afterwards."""
         self._timeline = self.query_one(Timeline)
         self._tabs = self.query_one(PaneTabs)
         self._search = self.query_one(Input)
         self._search.display = False
+        if self._fault is not None:
+            self.call_after_refresh(self._lose, self._fault)
+            return
+        self._built = True
         self._show_marks()
+        self.action_show_tab("chat")
+        self._reel.tell_time()
+        self._show_step()
+        if not self.ready:
+            self.call_after_refresh(self._begin_reading)
+
+    def _begin_reading(self) -> None:
         self.run_worker(self._read(), name="reading the session", group="reading", exit_on_error=False)
 
     def on_resize(self) -> None:
         """There is more or less room for words."""
-        if self.ready:
+        if self._built:
             self._show_lines()
 
     def take_keymap(self, _keymap: Keymap) -> None:
@@ -139,23 +173,22 @@ class ReviewScreen(Backdrop[None]):
 
     async def _read(self) -> None:
         """All events once, in short slices: from then on every step is near one that is remembered."""
-        self.add_class("-reading")
+        reel = Reel(self.recording, self._reel.now)
         last, began = len(self.recording) - 1, time.monotonic()
+        shown = began
         try:
-            for step in self._reel.approach(last):
+            for step in reel.approach(last):
                 if time.monotonic() - began > BREATH_S:
-                    self.query_one("#review-reading", Static).update(f"Reading the session … {step / max(1, last):.0%}")
+                    if time.monotonic() - shown > PROGRESS_S:
+                        self._read_share, shown = step / max(1, last), time.monotonic()
+                        self._show_lines()
                     await asyncio.sleep(0)
                     began = time.monotonic()
         except OSError as error:
             self._lose(error)
             return
-        # Only now, since a widget that is not there yet takes events much faster.
-        side = Vertical(self._reel.plan, self._reel.tools, id="side")
-        await self.query_one("#panes", Horizontal).mount(self._reel.chat, side)
+        self._reel.adopt(reel)
         self.ready = True
-        self.remove_class("-reading")
-        self.action_show_tab("chat")
         self._go(self._begin_at)
 
     def _lose(self, error: OSError) -> None:
@@ -171,6 +204,9 @@ class ReviewScreen(Backdrop[None]):
         except OSError as error:
             self._lose(error)
             return
+        self._show_step()
+
+    def _show_step(self) -> None:
         self._timeline.playhead = self._reel.step
         if not self._player.playing:  # while it plays, a reader who has scrolled up is left alone
             self._reel.chat.follow()
@@ -181,7 +217,8 @@ class ReviewScreen(Backdrop[None]):
         live = recording.path.stem == self._current
         self.query_one("#review-status", PartsLine).parts = words.status(recording, self._reel.state, live=live)
         note = self.query_one("#review-note", Static)
-        note.update(recording.damage.text)
+        if note.content != recording.damage.text:  # the same text again would have everything laid out anew
+            note.update(recording.damage.text)
         note.display = bool(recording.damage.text)
         self._tabs.note("tools", self._reel.tools.summary)
         self._tabs.note("plan", self._reel.plan.summary)
@@ -191,6 +228,7 @@ class ReviewScreen(Backdrop[None]):
         self.query_one("#review-moment", PartsLine).parts = (
             words.moment(recording, step, needle),
             (
+                *(() if self.ready else words.reading(self._read_share)),
                 *(words.pause(recording, step) if self._player.playing else ()),
                 *words.chosen(step, self._finds, self._only),
                 *(words.legend(self._timeline) if self.size.width >= LEGEND_FROM else ()),
@@ -330,7 +368,7 @@ class ReviewScreen(Backdrop[None]):
         self._player.stop()
         self._search.display = True
         self._search.value = self._finds.name if self._finds is not None else ""
-        self._search.focus()
+        self.set_focus(self._search)  # at once: the next key belongs to it
 
     @on(Input.Submitted)
     def _find(self, event: Input.Submitted) -> None:
@@ -378,29 +416,13 @@ class ReviewScreen(Backdrop[None]):
     def action_filter(self) -> None:
         """Lets the person choose what the arrows stop at."""
         self._player.stop()
-        marks = self.recording.marks
-        choices = [Choice("", "all events", help=f"{len(self.recording):,}", current=self._only is None)]
-        choices += [
-            Choice(mark.value, f"only {name}", help=f"{len(marks[mark]):,}", disabled=not marks[mark])
-            for mark, name in _FILTERS.items()
-        ]
-        tools = sorted(self.recording.tools.items(), key=lambda tool: (-tool[1], tool[0]))
-        choices += [
-            Choice(f"tool {name}", f"only {one_line(name, 40)}", help=count(calls, "call")) for name, calls in tools
-        ]
+        choices = filter_choices(self.recording, everything=self._only is None)
         self.app.push_screen(Pick("stop at", choices), self._use_filter)
 
     def _use_filter(self, chosen: str | None) -> None:
         if chosen is None:
             return
-        if not chosen:
-            self._only = None
-        elif chosen.startswith("tool "):
-            tool = chosen.removeprefix("tool ")
-            self._only = words.Chosen(tool, self.recording.only(lambda line: line.shown and line.tool == tool))
-        else:
-            mark = Mark(chosen)
-            self._only = words.Chosen(_FILTERS[mark], self.recording.marks[mark])
+        self._only = filtered(self.recording, chosen) if chosen else None
         self._show_marks()
         self._show_lines()
 
@@ -453,12 +475,3 @@ class ReviewScreen(Backdrop[None]):
         for node in self.focused.ancestors_with_self if self.focused is not None else ():
             if node.id in TABS:
                 self._tabs.active = node.id or ""
-
-
-_FILTERS = {
-    Mark.ERROR: "errors",
-    Mark.PAID: "payments",
-    Mark.APPROVAL: "approvals",
-    Mark.JOB: "jobs",
-    Mark.PROMPT: "prompts",
-}

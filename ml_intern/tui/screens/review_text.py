@@ -171,8 +171,17 @@ def status(recording: Recording, state: SessionState, *, live: bool) -> tuple[Pa
 def moment(recording: Recording, step: int, needle: str) -> Parts:
     """When a step was and what happened in it."""
     at = datetime.fromtimestamp(recording.times[step] / 1000)  # noqa: DTZ006 - as people read it
-    what = describe(recording.event(step), needle)
+    try:
+        event = recording.event(step)
+    except OSError:  # the log is gone; whoever moves on is told
+        event = None
+    what = describe(event, needle)
     return Part(at.strftime("%H:%M:%S")), Part(what, rank=7, flexible=True)
+
+
+def reading(share: float) -> Parts:
+    """Says how far the session has been read."""
+    return (Part(f"reading the session … {share:.0%}", "$warning", rank=1),)
 
 
 def pause(recording: Recording, step: int) -> Parts:

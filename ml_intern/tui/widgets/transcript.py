@@ -30,7 +30,7 @@ from ml_intern.tui.widgets.blocks import (
     toggled,
 )
 from ml_intern.tui.widgets.lines import BLANK, Line, Run, spread
-from ml_intern.tui.widgets.pieces import Names, Row, Slot
+from ml_intern.tui.widgets.pieces import Names, Row, Slot, Snapshot
 from ml_intern.tui.widgets.reader import Reader
 from ml_intern.tui.widgets.text import cells, one_line
 
@@ -128,6 +128,11 @@ class Transcript(Reader[Block]):
         self._drop_live()
         self.cut(0)
         self.follow()
+
+    def restore(self, kept: Snapshot[Block]) -> None:
+        """The blocks as they were. What streams in now is none of them."""
+        self._drop_live()
+        super().restore(kept)
 
     def _last_speaker(self) -> str:
         """Who spoke last. Looks back only over what nobody says: notices and ends of turns, which begin afresh."""

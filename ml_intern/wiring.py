@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -58,6 +58,8 @@ from ml_intern.sessions.find import sessions_by_prefix
 from ml_intern.sessions.lock import SessionInUseError
 from ml_intern.sessions.log import SessionLog
 from ml_intern.sessions.restore import SavedSession, latest_session, restore, title_of
+from ml_intern.sessions.retention import Retention
+from ml_intern.sessions.store import SessionStore
 from ml_intern.tools.jobs.choice import choose_backend
 from ml_intern.tools.jobs.local import LocalBackend
 from ml_intern.tools.mcp.admin import McpAdmin
@@ -303,6 +305,8 @@ def assemble(
             keeps_sandbox=services.sandboxes is not None,
         )
     publisher = Publisher(hub, places, redactor, settings.sharing, tell)
+    retention = Retention(SessionStore(places.sessions, redactor), settings.sessions.keep_days, tell)
+    keepers = (publisher, retention)
     desk = Desk(
         session,
         llm,
@@ -326,7 +330,7 @@ def assemble(
         questions=services.questions,
         uploader=session_uploader(services.hub, workspace),
         share=publisher.carry_out,
-        on_ready=partial(_begin, mcp, watch, publisher if look_for_leftovers and settings.save_sessions else None),
+        on_ready=partial(_begin, mcp, watch, keepers if look_for_leftovers and settings.save_sessions else ()),
         default_cap_usd=None if settings.max_cost_usd is None and cap_lifted else UNWATCHED_CAP_USD,
         tool_count=len(router.names),
         notes=warnings,
@@ -355,11 +359,11 @@ def assemble(
     )
 
 
-def _begin(mcp: McpHub, watch: LeftoverWatch | None, publisher: Publisher | None) -> None:
+def _begin(mcp: McpHub, watch: LeftoverWatch | None, keepers: Sequence[Publisher | Retention]) -> None:
     """What must not hold up the start."""
     mcp.start()
-    if publisher is not None:
-        publisher.start()
+    for keeper in keepers:
+        keeper.start()
     if watch is not None:
         watch.start()
 

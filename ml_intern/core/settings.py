@@ -114,6 +114,13 @@ class WebSettings(_Section):
     """How long to wait for a page."""
 
 
+class SessionSettings(_Section):
+    """Logs of earlier sessions."""
+
+    keep_days: Annotated[int, Field(ge=1, le=36_500)] | None = None
+    """A session that nobody has used for so many days goes to the trash at a start. `null`: none ever does."""
+
+
 class SharingSettings(_Section):
     """Sessions published as traces in a data set of the person's own."""
 
@@ -244,6 +251,7 @@ class Settings(_Section):
     web: WebSettings = WebSettings()
     research: ResearchSettings = ResearchSettings()
     messaging: MessagingSettings = MessagingSettings()
+    sessions: SessionSettings = SessionSettings()
     sharing: SharingSettings = SharingSettings()
     money: MoneySettings = MoneySettings()
     ui: UISettings = UISettings()

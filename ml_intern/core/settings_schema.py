@@ -14,7 +14,7 @@ from ml_intern.core.settings import Settings
 
 Kind = Literal["switch", "choice", "choices", "number", "text", "list", "elsewhere"]
 
-_UNITS = {"_s": "s", "_usd": "$", "_gb": "GB", "_minutes": "min", "_chars": "characters"}
+_UNITS = {"_s": "s", "_days": "days", "_usd": "$", "_gb": "GB", "_minutes": "min", "_chars": "characters"}
 _SPELLED = {"cpu": "CPU", "hf": "HF", "llm": "models", "hub": "Hub", "ui": "app", "mcpServers": "MCP servers"}
 _NAMES = {
     "model_name": "model",
@@ -25,6 +25,7 @@ _NAMES = {
     "tool_runtime": "where tools act",
     "confirm_cpu_jobs": "ask about CPU jobs too",
     "save_sessions": "keep sessions",
+    "sessions.keep_days": "into the trash when not used for",
     "approvals.allow": "never ask about",
     "approvals.ask": "always ask about",
     "approvals.deny": "always refuse",

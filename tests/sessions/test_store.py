@@ -3,18 +3,25 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from ml_intern.core.places import find_places
+from ml_intern.core.protocol import Notice
 from ml_intern.core.redact import Redactor
+from ml_intern.core.settings import SessionSettings, Settings
 from ml_intern.sessions.index import SessionIndex
 from ml_intern.sessions.lock import SessionInUseError, SessionLock, in_use
 from ml_intern.sessions.log import SessionLog, read_session
 from ml_intern.sessions.restore import restore
 from ml_intern.sessions.store import SessionError, SessionStore, summary_of
+from ml_intern.wiring import assemble
 from tests.sessions.support import CANARY, answer, output, prompt, record, whole_session
+from tests.support.harness import MODEL, Harness
+from tests.support.llm_server import ScriptedLLM, text
 
 
 @pytest.fixture
@@ -114,6 +121,31 @@ def test_old_sessions_are_those_nobody_has_used(store: SessionStore, log: Path) 
     (file,) = store.older_than(timedelta(days=90), in_trash=True)
     store.destroy(file.path)
     assert not list(store.trash.rglob("*.jsonl"))
+
+
+@pytest.mark.parametrize("keep_days", [90, None])
+async def test_a_start_throws_away_what_is_old_only_where_that_is_wanted(
+    store: SessionStore, tmp_path: Path, keep_days: int | None
+) -> None:
+    old, busy, young = (record(store.directory, name, *prompt("go")) for name in ("old", "busy", "young"))
+    for path in (old, busy):
+        os.utime(path, (1e9, 1e9))
+    lock = SessionLock.take(busy)
+    settings = Settings(model_name=MODEL, sessions=SessionSettings(keep_days=keep_days))
+    places = replace(find_places({"ML_INTERN_HOME": str(tmp_path / "home")}), sessions=store.directory)
+    env = {"HOME": str(tmp_path), "PATH": os.environ["PATH"]}
+    async with ScriptedLLM(text("hello")) as server:
+        env["LOCAL_LLM_BASE_URL"] = server.url
+        wired = assemble(settings, places=places, workspace=tmp_path, env=env, look_for_leftovers=True)
+        async with Harness.around(wired, server) as agent:
+            if keep_days:
+                told = await agent.until(lambda event: isinstance(event, Notice) and "trash" in event.text)
+                assert "Put 1 session that was not used for 90 days into the trash" in told.text
+            await agent.prompt("hello")
+    lock.release()
+    assert {path.exists() for path in (busy, young)} == {True}
+    assert old.exists() == (keep_days is None)
+    assert bool(list(store.trash.rglob("old.jsonl"))) == bool(keep_days)
 
 
 def test_secret_in_a_name_is_not_kept(store: SessionStore, log: Path) -> None:

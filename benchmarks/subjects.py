@@ -11,6 +11,10 @@ from pathlib import Path
 
 OURS = "ml-intern"
 PEERS_VARIABLE = "BENCH_PEER"
+TERMINAL = {"TERM": "xterm-256color", "COLORTERM": "truecolor", "SHELL": "/bin/bash"} | {
+    key: os.environ[key] for key in ("PATH", "LANG", "LC_ALL") if key in os.environ
+}
+"""What every program finds in its environment."""
 FLOOR = Path(__file__).with_name("floor.py")
 
 
@@ -98,7 +102,5 @@ def _subject(
     home, cwd = own / "home", own / "project"
     home.mkdir(parents=True)
     cwd.mkdir()
-    kept = {key: os.environ[key] for key in ("PATH", "LANG", "LC_ALL") if key in os.environ}
-    terminal = {"TERM": "xterm-256color", "COLORTERM": "truecolor", "SHELL": "/bin/bash"}
     places = {"HOME": str(home), "ML_INTERN_HOME": str(home / "ml-intern")}
-    return Subject(name, cwd, {**kept, **terminal, **places, **(env or {})}, app, headless, imports)
+    return Subject(name, cwd, {**TERMINAL, **places, **(env or {})}, app, headless, imports)

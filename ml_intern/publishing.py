@@ -323,7 +323,7 @@ def _upload(api: HfApi, repo: str, path: str, text: str, session_id: str) -> Non
 
 def _file(path: Path) -> SessionFile:
     about = path.stat()
-    return SessionFile(path, about.st_size, about.st_mtime_ns)
+    return SessionFile(str(path), about.st_size, about.st_mtime_ns)
 
 
 def _count(number: int) -> str:

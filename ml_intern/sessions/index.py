@@ -9,70 +9,29 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
-from ml_intern.sessions.find import SessionFile, logs_in
+from ml_intern.sessions.find import Lookout, SessionFile
 from ml_intern.sessions.lock import in_use
-from ml_intern.sessions.log import make_private_directories
 from ml_intern.sessions.query import marked, words_of
-from ml_intern.sessions.rows import ALL_COLUMNS, COLUMNS, forget, summary_of_row, take_in
-from ml_intern.sessions.search import find_places, scope_of
-from ml_intern.sessions.spend import SCHEMA as SPEND_SCHEMA
+from ml_intern.sessions.rows import ALL_COLUMNS, COLUMNS, StoppedError, forget, summary_of_row, take_in
+from ml_intern.sessions.schema import connect, discard
+from ml_intern.sessions.search import Place, find_places, scope_of
 from ml_intern.sessions.summary import Summary
 
 log = logging.getLogger(__name__)
 
-VERSION = 3
-_BATCH_BYTES = 4_000_000
+_FIRST_BATCH_BYTES, _MOST_BATCH_BYTES = 1_000_000, 8_000_000
+"""What is read before it can be asked for: little at first, since somebody waits; then more, which costs less."""
 _STEPS = 20_000
 """So many steps of the database, a fraction of a millisecond, lie between two looks whether a search is to stop."""
 _PASSING = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_INTERRUPT})
 _HOPELESS = frozenset({sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR})
-_SCHEMA = f"""
-BEGIN;
-CREATE TABLE sessions (
-    number INTEGER PRIMARY KEY AUTOINCREMENT,
-    path TEXT NOT NULL,
-    size INTEGER NOT NULL,
-    modified INTEGER NOT NULL,
-    read_to INTEGER NOT NULL,
-    before BLOB NOT NULL,
-    first_ms INTEGER NOT NULL,
-    last_ms INTEGER NOT NULL,
-    id TEXT NOT NULL UNIQUE,
-    name TEXT NOT NULL,
-    prompt TEXT NOT NULL,
-    directory TEXT NOT NULL,
-    model TEXT NOT NULL,
-    started TEXT NOT NULL,
-    ended TEXT NOT NULL,
-    turns INTEGER NOT NULL,
-    cost_usd REAL NOT NULL,
-    status TEXT NOT NULL,
-    tags TEXT NOT NULL,
-    origin TEXT NOT NULL,
-    errors INTEGER NOT NULL,
-    last_seq INTEGER NOT NULL,
-    answer TEXT NOT NULL,
-    tools TEXT NOT NULL,
-    jobs TEXT NOT NULL,
-    artifacts TEXT NOT NULL
-);
-CREATE INDEX by_time ON sessions (ended);
-CREATE INDEX by_directory ON sessions (directory, ended);
-CREATE VIRTUAL TABLE texts USING fts5 (text, kind UNINDEXED, seq UNINDEXED, tokenize = 'unicode61');
-CREATE VIRTUAL TABLE terms USING fts5vocab (texts, instance);
-INSERT INTO texts (texts, rank) VALUES ('hashsize', 16777216);
-{SPEND_SCHEMA}
-PRAGMA user_version = {VERSION};
-COMMIT;
-"""  # noqa: S608 - no input, a number of ours
 
 Result = TypeVar("Result")
 _Summaries = list[Summary]
@@ -112,8 +71,15 @@ class Details:
     size: int
 
 
-Tell = Callable[[Sequence[str], Sequence[str]], object]
-"""Takes ids of sessions that are new or changed, and of those that are gone."""
+class Hit(NamedTuple):
+    """A session that a search found, by its id, and where."""
+
+    id: str
+    place: Place
+
+
+Tell = Callable[[Sequence[str], Sequence[str], int], object]
+"""Takes ids of sessions that are new or changed, ids of those that are gone, and how many logs are left to read."""
 
 
 class IndexUnavailableError(Exception):
@@ -125,39 +91,39 @@ class SessionIndex:
 
     Args:
         directory: Where session logs live. The index is the file `index.sqlite` in it.
+        waits: A question that finds the index damaged waits until it has been made anew; else it is answered from an
+            empty one, which the next `refresh` fills.
     """
 
-    def __init__(self, directory: Path) -> None:
-        self._directory = directory
+    def __init__(self, directory: Path, *, waits: bool = True) -> None:
+        self._waits = waits
+        self._lookout = Lookout(directory)
         self.path = directory / "index.sqlite"
 
     # --------------------------------------------------------------------------------------------------- asking
 
-    def list(self, directory: Path | None = None, *, limit: int = 1_000_000, offset: int = 0) -> _Summaries:
+    def list(self, directory: Path | None = None, *, limit: int = 1_000_000) -> _Summaries:
         """Sessions as of the last `refresh`, the one used last first.
 
         Args:
             directory: Only those that worked there.
             limit: How many at most.
-            offset: How many to pass over.
 
         Raises:
             IndexUnavailableError: There is no index to ask, and none can be made.
         """
         query = f"SELECT path, {', '.join(COLUMNS)} FROM sessions"  # noqa: S608 - no input in it
         query += " WHERE directory = ?" if directory is not None else ""
-        query += " ORDER BY ended DESC, number DESC LIMIT ? OFFSET ?"
+        query += " ORDER BY ended DESC, number DESC LIMIT ?"
         where = [] if directory is None else [str(directory)]
-        return self._ask(lambda db: [self._summary(row) for row in db.execute(query, (*where, limit, offset))])
+        return self._ask(lambda db: [self._summary(row) for row in db.execute(query, (*where, limit))])
 
     def those(self, ids: Sequence[str]) -> _Summaries:
         """Those of these sessions that it knows, in no order."""
         query = f"SELECT path, {', '.join(COLUMNS)} FROM sessions WHERE id = ?"  # noqa: S608 - no input in it
         return self._ask(lambda db: [self._summary(row) for name in ids for row in db.execute(query, (name,))])
 
-    def search(
-        self, words: str, *, directory: Path | None = None, limit: int = 50, stop: Callable[[], bool] | None = None
-    ) -> Sequence[Found]:
+    def search(self, words: str, *, directory: Path | None = None, limit: int = 50) -> Sequence[Found]:
         """Sessions in which all these words were said or run, those with the newest such text first.
 
         The last word may be the beginning of one, if it is not found as it is. Texts that hold all words come before
@@ -167,14 +133,34 @@ class SessionIndex:
             words: What is looked for; what stands in double quotes belongs together.
             directory: Only sessions that worked there.
             limit: How many at most.
+
+        Raises:
+            IndexUnavailableError: There is no index to ask, and none can be made.
+        """
+        hits = self.hits(words, directory=directory, limit=limit)
+        return self._ask(lambda db: [found for hit in hits if (found := self._found(db, hit)) is not None])
+
+    def hits(
+        self, words: str, *, directory: Path | None = None, limit: int = 50, stop: Callable[[], bool] | None = None
+    ) -> Sequence[Hit]:
+        """What `search` finds, without the texts, most of which nobody will look at; `quote` has them.
+
+        Args:
+            words: What is looked for.
+            directory: Only sessions that worked there.
+            limit: How many at most.
             stop: Asked now and then; when it says so, the search ends without an answer.
 
         Raises:
             IndexUnavailableError: There is no index to ask, and none can be made; or the search was stopped.
         """
         asked = words_of(words)
-        ask = partial(self._search, words=asked, directory=directory, limit=limit, stop=stop)
+        ask = partial(self._hits, words=asked, directory=directory, limit=limit, stop=stop)
         return self._ask(ask) if asked else []
+
+    def quote(self, hit: Hit) -> Found | None:
+        """The text of a hit; None when it is not there any more."""
+        return self._ask(lambda db: self._found(db, hit))
 
     def count(self) -> int:
         """How many sessions it knows."""
@@ -188,7 +174,7 @@ class SessionIndex:
             row = db.execute(query, (session_id,)).fetchone()
             if row is None:
                 return None
-            summary = self._settled(summary_of_row(row[2:], ALL_COLUMNS), row[0])
+            summary = self._settled(summary_of_row(row[2:]), row[0])
             return Details(summary, Path(row[0]), row[1])
 
         return self._ask(read)
@@ -203,12 +189,19 @@ class SessionIndex:
 
     # ------------------------------------------------------------------------------------------------- updating
 
-    def refresh(self, *, stop: Callable[[], bool] = lambda: False, tell: Tell = lambda _new, _gone: None) -> int:
+    def refresh(
+        self,
+        *,
+        closely: bool = True,
+        stop: Callable[[], bool] = lambda: False,
+        tell: Tell = lambda _new, _gone, _left: None,
+    ) -> int:
         """Learns what has changed in the logs, the newest first; what is learnt can be asked for at once.
 
         Args:
-            stop: Asked now and then; when it says so, the rest is left for the next time.
-            tell: Hears of what was learnt, as soon as it can be asked for.
+            closely: Every log is looked at; see `Lookout`.
+            stop: Asked often; when it says so, the rest is left for the next time.
+            tell: Hears of what was learnt, as soon as it can be asked for, and once before how much there is to read.
 
         Returns:
             How many sessions were new, changed or gone.
@@ -216,28 +209,31 @@ class SessionIndex:
         Raises:
             IndexUnavailableError: The index cannot be written.
         """
-        return self._ask(lambda db: self._refresh(db, stop, tell))
+        return self._ask(lambda db: self._refresh(db, stop, tell, closely=closely))
 
-    def _refresh(self, db: sqlite3.Connection, stop: Callable[[], bool], tell: Tell) -> int:
+    def _refresh(self, db: sqlite3.Connection, stop: Callable[[], bool], tell: Tell, *, closely: bool = True) -> int:
         known = {row[0]: row[1:] for row in db.execute("SELECT id, path, size, modified FROM sessions")}
-        there = {file.path.stem: file for file in logs_in(self._directory)}
+        there = self._lookout.look(closely=closely)
         gone = [session_id for session_id in known if session_id not in there]
-        changed = [
-            file for name, file in there.items() if known.get(name) != (str(file.path), file.size, file.modified)
-        ]
+        changed = [file for name, file in there.items() if known.get(name) != file]
         if gone:
             with _transaction(db):
                 for session_id in gone:
                     forget(db, session_id)
-            tell((), gone)
+        left = len(changed)
+        tell((), gone, left)
         changed.sort(key=lambda file: file.modified, reverse=True)
         done = len(gone)
-        for batch in _batches(changed, lambda file: max(0, file.size - (known.get(file.path.stem) or (0, 0))[1])):
+        for batch in _batches(changed, lambda file: max(0, file.size - (known.get(file.id) or (0, 0))[1])):
             if stop():
                 break
-            with _transaction(db):
-                take_in(db, batch)
-            tell([file.path.stem for file in batch], ())
+            try:
+                with _transaction(db):
+                    take_in(db, batch, stop)
+            except StoppedError:
+                break
+            left -= len(batch)
+            tell([file.id for file in batch], (), left)
             done += len(batch)
         return done
 
@@ -256,43 +252,14 @@ class SessionIndex:
             log.warning("%s is damaged (%s) and is made anew", self.path, error)
         except OSError as error:
             raise IndexUnavailableError(f"The index of the sessions cannot be made ({error}).") from error
-        self._discard()
-        self._put(lambda db: self._refresh(db, lambda: False, lambda _new, _gone: None))
+        discard(self.path)
+        if self._waits:
+            self._put(lambda db: self._refresh(db, lambda: False, lambda _new, _gone, _left: None))
         return self._put(question)
 
     def _put(self, question: Callable[[sqlite3.Connection], Result]) -> Result:
-        with contextlib.closing(self._connect()) as db:
+        with contextlib.closing(connect(self.path)) as db:
             return question(db)
-
-    def _connect(self) -> sqlite3.Connection:
-        if not self.path.exists():
-            make_private_directories(self._directory)
-            os.close(os.open(self.path, os.O_WRONLY | os.O_CREAT, 0o600))
-        db = sqlite3.connect(self.path, timeout=5, isolation_level=None)
-        try:
-            # It can be made anew at any time, so no write needs to wait for the disk.
-            db.executescript("PRAGMA synchronous = OFF; PRAGMA cache_size = -32000; PRAGMA temp_store = MEMORY;")
-            version = db.execute("PRAGMA user_version").fetchone()[0]
-            if version not in {0, VERSION}:
-                raise sqlite3.DatabaseError(f"version {version}")
-            if version == 0:
-                self._create(db)
-        except BaseException:
-            db.close()
-            raise
-        return db
-
-    def _create(self, db: sqlite3.Connection) -> None:
-        try:
-            db.executescript(_SCHEMA)
-        except sqlite3.OperationalError:
-            db.rollback()
-            if db.execute("PRAGMA user_version").fetchone()[0] != VERSION:  # else another process was quicker
-                raise
-
-    def _discard(self) -> None:
-        for path in (self.path, self.path.with_name(f"{self.path.name}-journal")):
-            path.unlink(missing_ok=True)
 
     def _summary(self, row: Sequence[Any]) -> Summary:
         path, *values = row
@@ -304,26 +271,28 @@ class SessionIndex:
             summary.status = "interrupted"
         return summary
 
-    def _search(
-        self,
+    @staticmethod
+    def _hits(
         db: sqlite3.Connection,
         words: Sequence[str],
         directory: Path | None,
         limit: int,
         stop: Callable[[], bool] | None,
-    ) -> Sequence[Found]:
+    ) -> Sequence[Hit]:
         db.set_progress_handler(stop, _STEPS)
         scope = None if directory is None else scope_of(db, str(directory))
         places = find_places(db, words, scope, limit, complete=False)
         places = places or find_places(db, words, scope, limit, complete=True)
-        return [found for number, place in places.items() if (found := self._found(db, number, *place))]
+        ask = "SELECT id FROM sessions WHERE number = ?"
+        ids = ((db.execute(ask, (number,)).fetchone(), place) for number, place in places.items())
+        return [Hit(row[0], place) for row, place in ids if row is not None]
 
-    def _found(self, db: sqlite3.Connection, number: int, rowid: int, query: str) -> Found | None:
-        ask = f"SELECT path, {', '.join(COLUMNS)} FROM sessions WHERE number = ?"  # noqa: S608 - no input in it
-        row = db.execute(ask, (number,)).fetchone()
+    def _found(self, db: sqlite3.Connection, hit: Hit) -> Found | None:
+        ask = f"SELECT path, {', '.join(COLUMNS)} FROM sessions WHERE id = ?"  # noqa: S608 - no input in it
+        row = db.execute(ask, (hit.id,)).fetchone()
         ask = "SELECT snippet(texts, 0, char(2), char(3), '…', 24), kind, seq FROM texts"
         ask += " WHERE texts MATCH ? AND rowid = ?"
-        text = db.execute(ask, (query, rowid)).fetchone()
+        text = db.execute(ask, (hit.place.query, hit.place.rowid)).fetchone()
         if row is None or text is None:
             return None
         return Found(self._summary(row), *marked(text[0]), kind=text[1], seq=text[2])
@@ -345,12 +314,12 @@ def _transaction(db: sqlite3.Connection) -> Iterator[None]:
 
 def _batches(files: Iterable[SessionFile], new_bytes: Callable[[SessionFile], int]) -> Iterator[list[SessionFile]]:
     batch: list[SessionFile] = []
-    size = 0
+    size, most = 0, _FIRST_BATCH_BYTES
     for file in files:
         batch.append(file)
         size += new_bytes(file)
-        if size >= _BATCH_BYTES:
+        if size >= most:
             yield batch
-            batch, size = [], 0
+            batch, size, most = [], 0, min(2 * most, _MOST_BATCH_BYTES)
     if batch:
         yield batch

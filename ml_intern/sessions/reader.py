@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from ml_intern.sessions.find import SessionFile
@@ -55,13 +56,14 @@ def read_on(file: SessionFile, known: Portion | None) -> Portion:
     Raises:
         OSError: The log cannot be read.
     """
-    with file.path.open("rb") as opened:
+    path = file.path
+    with path.open("rb") as opened:
         portion = _begin(opened, known)
         if portion is None:
-            portion = Portion(Summary(file.path.stem), from_start=True)
+            portion = Portion(Summary(file.id), from_start=True)
             opened.seek(0)
         for line in opened:
-            if not _take(portion, line, file):
+            if not _take(portion, line, path, file.modified):
                 break
             portion.read_to += len(line)
             portion.before = (portion.before + line[-_PROOF_BYTES:])[-_PROOF_BYTES:]
@@ -76,19 +78,19 @@ def _begin(opened: Any, known: Portion | None) -> Portion | None:
     return replace(known, from_start=False, texts=[], spent=Spent()) if same else None
 
 
-def _take(portion: Portion, line: bytes, file: SessionFile) -> bool:
+def _take(portion: Portion, line: bytes, path: Path, modified: int) -> bool:
     """Takes a line in; False when it is the torn end of a log that may still become a whole line."""
     kind = _TYPE.search(line, 0, 256)
     if kind is not None and kind[1] in _SAYS_NOTHING and line.endswith(b"\n"):
         return True
-    event = parse_line(line, file.path)
+    event = parse_line(line, path)
     if event is None:
         return line.endswith(b"\n")
     portion.summary.take(event)
     portion.spent.take(event)
     for doc_kind, text in docs_of(event):
         if text.strip():
-            now = milliseconds(event.get("time")) or file.modified // 1_000_000
+            now = milliseconds(event.get("time")) or modified // 1_000_000
             portion.last_ms = max(now, portion.last_ms + 1)
             portion.first_ms = portion.first_ms or portion.last_ms
             portion.texts.append((portion.last_ms, doc_kind, whole(event.get("seq")), text))

@@ -34,9 +34,10 @@ class Place(NamedTuple):
 
 
 class Scope(NamedTuple):
-    """The sessions among which is searched, by number, and the rows that can be theirs."""
+    """The sessions of a directory, by number, among which is searched, and the rows that can be theirs."""
 
-    numbers: frozenset[int]
+    directory: str
+    numbers: tuple[int, ...]
     first: int
     last: int
 
@@ -47,7 +48,7 @@ def scope_of(db: sqlite3.Connection, directory: str) -> Scope:
     rows = db.execute(query, (directory,)).fetchall()
     first = min((row[1] for row in rows), default=0)
     last = max((row[2] for row in rows), default=0)
-    return Scope(frozenset(row[0] for row in rows), first << NUMBER_BITS, (last + 1) << NUMBER_BITS)
+    return Scope(directory, tuple(row[0] for row in rows), first << NUMBER_BITS, (last + 1) << NUMBER_BITS)
 
 
 def find_places(
@@ -84,6 +85,8 @@ def _completed(db: sqlite3.Connection, word: str) -> str:
         return ""
     head = word[: -len(letters[-1])]
     begins = _folded(letters[-1])
+    if len(begins) == SHORTEST_PREFIX:
+        return f"{phrase(word)} *"  # of these beginnings the full text keeps lists, as of words
     found: list[str] = []
     # From one word to the next with a new question each: the table of words would count all places of each word.
     after = begins
@@ -110,11 +113,14 @@ def _newest(db: sqlite3.Connection, query: str, scope: Scope | None, limit: int)
         yield from ((number, rowid) for rowid, number in found[:limit])
         return
     seen: set[int] = set()
-    first, last = (scope.first, scope.last) if scope is not None else (0, 2**63 - 1)
-    ask = "SELECT rowid FROM texts WHERE texts MATCH ? AND rowid BETWEEN ? AND ? ORDER BY rowid DESC LIMIT ?"
-    for (rowid,) in db.execute(ask, (query, first, last, _MOST_ROWS)):
+    ask = "SELECT rowid FROM texts WHERE texts MATCH ?"
+    values: list[int | str] = [query]
+    if scope is not None:  # looked at here, the many rows of other directories would take as long as all the rest
+        ask += " AND rowid BETWEEN ? AND ? AND rowid & ? IN (SELECT number FROM sessions WHERE directory = ?)"
+        values += [scope.first, scope.last, NUMBER_MASK, scope.directory]
+    for (rowid,) in db.execute(f"{ask} ORDER BY rowid DESC LIMIT ?", (*values, _MOST_ROWS)):
         number = rowid & NUMBER_MASK
-        if number in seen or (scope is not None and number not in scope.numbers):
+        if number in seen:
             continue
         if len(seen) == limit:
             return

@@ -161,6 +161,7 @@ class MLInternApp(ChosenApp):
         for event in early:
             self.post_message(event)
         self.call_after_refresh(self._start_agent)
+        self._past.prepare_soon()
 
     async def on_event(self, event: events.Event) -> None:
         """Keeps what is typed before the prompt has the focus, instead of losing it."""

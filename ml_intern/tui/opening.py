@@ -5,14 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from ml_intern.sessions.index import IndexUnavailableError, SessionIndex
 from ml_intern.sessions.lock import in_use
 from ml_intern.sessions.log import find_session, read_session
 from ml_intern.sessions.replay import Recording
 from ml_intern.sessions.store import SessionError, SessionStore
-from ml_intern.sessions.summary import Summary
 
-FIRST_SESSIONS = 200
 NO_STORE = "Sessions cannot be opened before the agent has started. Try again in a moment."
 
 
@@ -27,17 +24,6 @@ class Resumable:
 
     id: str
     practice: bool
-
-
-def first_sessions(store: SessionStore, workdir: str) -> list[Summary]:
-    """The newest sessions of a directory, as the index knows them. Reads a file, and imports the screen that is to
-    show them; call it in a thread."""
-    import ml_intern.tui.screens.sessions  # noqa: F401 - so that the event loop need not wait for it
-
-    try:
-        return SessionIndex(store.directory).list(Path(workdir), limit=FIRST_SESSIONS)
-    except IndexUnavailableError:
-        return []  # the screen tries again, and says why
 
 
 def resumable(store: SessionStore, session_id: str) -> Resumable:

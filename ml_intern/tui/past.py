@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import time
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
@@ -16,10 +18,18 @@ if TYPE_CHECKING:
     from ml_intern.tui import messages
     from ml_intern.tui.opening import Resumable
     from ml_intern.tui.screens.main import MainScreen
+    from ml_intern.tui.screens.sessions_archive import Archive
 
 GoOn = Callable[["Resumable"], Awaitable[None]]
 """Shuts the agent down and builds another one on an earlier session."""
 
+log = logging.getLogger(__name__)
+
+FIRST_SESSIONS = 200
+"""So many are shown while the others are read."""
+PREPARE_AFTER_S = 1.0
+START_PATIENCE_S = 5.0
+START_LOOK_S = 0.05
 RUNS = "A turn is running. Opening another session interrupts it and stops what it started."
 
 
@@ -48,6 +58,7 @@ class Past:
         self._go_on = go_on
         self._clock = clock
         self._sessions: Screen[None] | None = None
+        self._archive: Archive | None = None
 
     def review(self, message: messages.ReviewSession) -> None:
         """Opens a session to be stepped through."""
@@ -80,6 +91,7 @@ class Past:
             decide(True)
 
     async def _open_review(self, session: str, seq: int | None) -> None:
+        await asyncio.to_thread(_import_screens)
         from ml_intern.sessions.store import SessionError
         from ml_intern.tui.opening import open_recording
         from ml_intern.tui.screens.review import ReviewScreen
@@ -91,23 +103,64 @@ class Past:
         except SessionError as error:
             self._warn(str(error))
             return
-        await self._app.push_screen(ReviewScreen(recording, store, seq=seq, current=current))
+        await self._push(ReviewScreen(recording, store, seq=seq, current=current))
 
     async def _open_sessions(self) -> None:
         from ml_intern.sessions.store import SessionError
-        from ml_intern.tui.opening import first_sessions
 
         main = self._main()
         try:
-            store = self._store()
+            store = await self._store_soon()
         except SessionError as error:
             self._warn(str(error))
             return
-        first = await asyncio.to_thread(first_sessions, store, main.state.workdir)
+        archive = await self._opened_archive(store)
         from ml_intern.tui.screens.sessions import SessionsScreen
 
-        self._sessions = SessionsScreen(store, main.state, first, main.grace_s, self._clock)
-        await self._app.push_screen(self._sessions)
+        await archive.load(main.state.workdir, FIRST_SESSIONS)
+        self._sessions = SessionsScreen(store, archive, main.state, main.grace_s, self._clock)
+        await self._push(self._sessions)
+
+    async def _push(self, screen: Screen[None]) -> None:
+        """Opens a screen that knows from the beginning how wide it is, so that it is not laid out twice."""
+        for _, name in self._app.HORIZONTAL_BREAKPOINTS or ():
+            screen.set_class(self._app.screen.has_class(name), name, update=False)
+        await self._app.push_screen(screen)
+
+    # ---------------------------------------------------------------------------------------------------- beforehand
+
+    def prepare_soon(self) -> None:
+        """Gets ready, once the app has nothing else to do, for the moment when somebody looks."""
+        self._app.set_timer(PREPARE_AFTER_S, self._prepare_if_idle)
+
+    def _prepare_if_idle(self) -> None:
+        if not self._app.screen_stack:  # the app ends
+            return
+        main = self._main()
+        if main.store is None or main.state.running:
+            self.prepare_soon()
+        else:
+            self._app.run_worker(self._prepare(), name="reading the logs", exit_on_error=False)
+
+    async def _prepare(self) -> None:
+        """Imports the screens, so that a key need not wait for it, and brings the index up to date."""
+        store = self._store()
+        archive = await self._opened_archive(store)
+        from ml_intern.sessions.index import IndexUnavailableError
+
+        if not await asyncio.to_thread(store.directory.is_dir):
+            return  # nothing was ever said, and nothing need be written down
+        try:
+            await archive.refresh()
+        except IndexUnavailableError as error:
+            log.warning("%s", error)  # whoever opens the screen is told
+
+    async def _opened_archive(self, store: SessionStore) -> Archive:
+        """What the app knows of all sessions. The screens that show it are imported with it, off the event loop."""
+        archive_of = await asyncio.to_thread(_import_screens)
+        if self._archive is None:
+            self._archive = archive_of(store.directory)
+        return self._archive
 
     async def _resume(self, session_id: str) -> None:
         from ml_intern.sessions.store import SessionError
@@ -120,6 +173,18 @@ class Past:
             return
         await self._go_on(session)
 
+    async def _store_soon(self) -> SessionStore:
+        """The sessions, as soon as the agent is there; a key that was pressed while it starts is not lost.
+
+        Raises:
+            SessionError: It does not come.
+        """
+        deadline = time.monotonic() + START_PATIENCE_S
+        main = self._main()
+        while main.store is None and not main.state.lost and time.monotonic() < deadline:  # noqa: ASYNC110 - for a second
+            await asyncio.sleep(START_LOOK_S)
+        return self._store()
+
     def _store(self) -> SessionStore:
         from ml_intern.sessions.store import SessionError
         from ml_intern.tui.opening import NO_STORE
@@ -131,3 +196,11 @@ class Past:
 
     def _warn(self, text: str) -> None:
         self._app.notify(text, severity="warning", markup=False)
+
+
+def _import_screens() -> type[Archive]:
+    import ml_intern.tui.screens.review
+    import ml_intern.tui.screens.sessions  # noqa: F401 - with all that it needs
+    from ml_intern.tui.screens.sessions_archive import Archive
+
+    return Archive

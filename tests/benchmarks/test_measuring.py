@@ -12,6 +12,7 @@ import pytest
 from benchmarks.app import MeasurementError, percentile, turn_overheads
 from benchmarks.endpoint import Endpoint, Exchange
 from benchmarks.headless import measure_headless, measure_imports
+from benchmarks.keyed import Figure, KeyedApp, Span, Watch
 from benchmarks.procfs import cpu_seconds, kill_tree, memory_mb, tree
 from benchmarks.report import Results, notes, table
 from benchmarks.subjects import OURS, PEERS_VARIABLE, Subject, find_subjects
@@ -115,6 +116,35 @@ def test_cpu_holds_what_children_used_that_have_ended() -> None:
         process.stdout.readline()
         assert 0.15 <= cpu_seconds(process.pid) < 2
         process.kill()
+
+
+def test_time_of_one_process_is_told_finer_than_the_clock_ticks() -> None:
+    code = "print(flush=True); input(); sum(range(300_000)); print(flush=True); input()"
+    with subprocess.Popen([sys.executable, "-S", "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdout.readline()
+        before = Watch(process.pid)
+        process.stdin.write(b"\n")
+        process.stdin.flush()
+        process.stdout.readline()
+        assert 0.5 < before.span.cpu_ms < 500
+        process.kill()
+
+
+def test_a_key_counts_until_the_screen_shows_what_comes_of_it(tmp_path: Path) -> None:
+    code = "write(b'up'); key = os.read(0, 9); import time; time.sleep(0.1); write(b'<%s>' % key); os.read(0, 1)"
+    with KeyedApp(tmp_path, tmp_path, python(code)) as app:
+        app.see("up")
+        span = app.press("ab", lambda lines: "<ab>" in lines[0], "what was pressed")
+        assert 100 <= span.wall_ms < 5_000
+        assert span.cpu_ms < span.wall_ms
+        with pytest.raises(MeasurementError, match="a wonder does not show"):
+            app.press("", lambda lines: "wonder" in lines[0], "a wonder", 0.01)
+    assert (
+        Figure("a key", [Span(1.0, 0.5), Span(3.0, 0.5)], 50, p95=True).line()
+        == "| a key | 2 | 2.0 | 3.0 | 0.50 | 0.50 | p95 ≤ 50 |"
+    )
 
 
 def test_memory_grows_by_what_a_process_takes() -> None:

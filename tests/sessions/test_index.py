@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import sqlite3
 import stat
 import threading
@@ -8,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from ml_intern.core.protocol import ArtifactEvent, ErrorEvent, EventBase, SessionMeta, TurnComplete, UserMessage
-from ml_intern.sessions.index import SessionIndex
+from ml_intern.sessions.find import Lookout
+from ml_intern.sessions.index import IndexUnavailableError, SessionIndex
 from ml_intern.sessions.lock import SessionLock
 from ml_intern.sessions.log import read_session
 from tests.sessions.support import answer, output, prompt, record, whole_session
@@ -73,7 +75,6 @@ def test_newest_comes_first_and_directories_are_kept_apart(index: SessionIndex) 
     assert [session.ended for session in index.list()] == sorted((s.ended for s in index.list()), reverse=True)
     assert {session.id for session in index.list(Path("/x"))} == {"a", "c"}
     assert len(index.list(limit=2)) == 2
-    assert index.list(limit=2, offset=2)[0].id == index.list()[2].id
 
 
 def test_beginnings_of_words_are_found_and_marks_of_letters_do_not_matter(index: SessionIndex) -> None:
@@ -83,6 +84,43 @@ def test_beginnings_of_words_are_found_and_marks_of_letters_do_not_matter(index:
     for words in ("perp", "Perpl", "éval", "eval", "train.pyth", "perplexity eval"):
         assert [found.session.id for found in index.search(words)] == ["one"], words
     assert index.search("pe") == []
+
+
+@pytest.mark.parametrize("words", ["abc", "abcd", "abcde"])
+def test_beginnings_that_very_many_words_have_leave_none_out(index: SessionIndex, words: str) -> None:
+    for number in range(3):
+        said = " ".join(f"abcdef{number}{word:03}" for word in range(150))
+        write(index, f"s{number}", *prompt(said), directory="/x" if number else "/y")
+    index.refresh()
+    assert {found.session.id for found in index.search(words)} == {"s0", "s1", "s2"}
+    (found,) = index.search(words, directory=Path("/y"))
+    start, end = found.marks[0]
+    assert found.snippet[start:end].startswith("abcdef0")
+
+
+def test_hits_name_sessions_and_their_texts_can_be_asked_for(index: SessionIndex) -> None:
+    path = write(index, "one")
+    write(index, "two", *prompt("something else"))
+    index.refresh()
+    (hit,) = index.hits("classifier")
+    assert hit.id == "one"
+    quote = index.quote(hit)
+    assert quote is not None
+    assert (quote.kind, quote.snippet) == ("prompt", "Train a classifier")
+    path.unlink()
+    index.refresh()
+    assert index.quote(hit) is None
+    assert index.hits("") == []
+
+
+def test_a_search_that_nobody_wants_any_more_ends_without_an_answer(index: SessionIndex) -> None:
+    path = write(index, "one")
+    with path.open("a") as file:
+        file.writelines('{"type": "user_message", "content": "same"}\n' for _ in range(8_000))
+    index.refresh()
+    with pytest.raises(IndexUnavailableError):
+        index.hits("same", stop=lambda: True)
+    assert [hit.id for hit in index.hits("same", stop=lambda: False)] == ["one"]
 
 
 def test_all_about_a_session_is_known(index: SessionIndex) -> None:
@@ -100,13 +138,13 @@ def test_all_about_a_session_is_known(index: SessionIndex) -> None:
     assert index.list()[0].answer == ""
 
 
-def test_refresh_tells_what_it_has_learnt(index: SessionIndex) -> None:
-    told: list[tuple[list[str], list[str]]] = []
+def test_refresh_tells_what_it_has_learnt_and_what_is_left(index: SessionIndex) -> None:
+    told: list[tuple[list[str], list[str], int]] = []
     path = write(index, "one")
-    index.refresh(tell=lambda new, gone: told.append((list(new), list(gone))))
+    index.refresh(tell=lambda new, gone, left: told.append((list(new), list(gone), left)))
     path.unlink()
-    index.refresh(tell=lambda new, gone: told.append((list(new), list(gone))))
-    assert told == [(["one"], []), ([], ["one"])]
+    index.refresh(tell=lambda new, gone, left: told.append((list(new), list(gone), left)))
+    assert told == [([], [], 1), (["one"], [], 0), ([], ["one"], 0)]
     assert index.those(["one"]) == []
 
 
@@ -219,10 +257,52 @@ def test_index_belongs_to_the_user_alone(index: SessionIndex) -> None:
     assert stat.S_IMODE(index.path.stat().st_mode) == 0o600
 
 
-def test_refresh_can_be_stopped_and_goes_on_later(index: SessionIndex) -> None:
+@pytest.mark.parametrize("looks", [0, 1, 2, 5, 8])
+def test_refresh_can_be_stopped_anywhere_and_goes_on_later(index: SessionIndex, looks: int) -> None:
+    for number in range(5):
+        write(index, f"s{number}", *prompt("walrus"), *answer("done"))
+    left = [False] * looks
+    assert index.refresh(stop=lambda: not left or left.pop()) in {0, 5}
+    index.refresh()
+    assert index.refresh() == 0
+    assert [session.turns for session in index.list()] == [1] * 5
+    assert len(index.search("walrus")) == 5
+
+
+def test_a_damaged_index_that_is_not_waited_for_fills_with_the_next_refresh(index: SessionIndex) -> None:
     write(index, "one")
-    assert index.refresh(stop=lambda: True) == 0
-    assert index.refresh() == 1
+    index.refresh()
+    index.path.write_bytes(b"no database" * 999)
+    other = SessionIndex(index.path.parent, waits=False)
+    assert other.list() == []
+    assert other.refresh() == 1
+    assert [session.id for session in index.list()] == ["one"]
+
+
+def test_a_fleeting_look_sees_what_is_new_what_grew_lately_and_what_is_gone(index: SessionIndex) -> None:
+    gone, _ = (write(index, name, *prompt("first")) for name in ("gone", "grown"))
+    os.utime(gone.parent, (1e9, 1e9))  # so that the month says that nothing came or went since
+    index.refresh()
+    write(index, "grown", *prompt("again"))
+    assert index.refresh(closely=False) == 1
+    assert {session.id: session.turns for session in index.list()} == {"gone": 1, "grown": 2}
+    gone.unlink()
+    write(index, "new")
+    assert index.refresh(closely=False) == 2
+    assert {session.id: session.turns for session in index.list()} == {"grown": 2, "new": 1}
+
+
+def test_a_session_that_rested_for_long_is_seen_at_a_close_look(tmp_path: Path) -> None:
+    path = record(tmp_path, "old", *prompt("go"))
+    os.utime(path, (1e9, 1e9))
+    os.utime(path.parent, (1e9, 1e9))
+    lookout = Lookout(tmp_path)
+    size = lookout.look()["old"].size
+    with path.open("a") as file:
+        file.write("{}\n")
+    os.utime(path.parent, (1e9, 1e9))
+    assert lookout.look(closely=False)["old"].size == size
+    assert lookout.look()["old"].size == size + 3
 
 
 def test_two_threads_refresh_at_once_without_doubling(index: SessionIndex) -> None:

@@ -17,7 +17,7 @@ from tests.sessions.support import record, whole_session
 
 def known(path: Path) -> SessionFile:
     about = path.stat()
-    return SessionFile(path, about.st_size, about.st_mtime_ns)
+    return SessionFile(str(path), about.st_size, about.st_mtime_ns)
 
 
 @pytest.fixture

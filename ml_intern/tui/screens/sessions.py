@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable
 from datetime import date, datetime
-from functools import partial
-from pathlib import Path
 from typing import ClassVar
 
 from textual import events, on
@@ -15,18 +13,18 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
-from textual.timer import Timer
 from textual.widgets._input import Input
 from textual.widgets._static import Static
+from textual.worker import WorkType
 
-from ml_intern.sessions.index import Details, Found, IndexUnavailableError, SessionIndex
+from ml_intern.sessions.index import Details, Found, Hit, IndexUnavailableError
 from ml_intern.sessions.store import SessionStore
 from ml_intern.sessions.summary import Summary
 from ml_intern.tui import messages
 from ml_intern.tui.keys.keymap import bind, keymap_of
 from ml_intern.tui.screens import sessions_text as words_of
+from ml_intern.tui.screens.sessions_archive import Archive, to_nobody
 from ml_intern.tui.screens.sessions_deeds import Deeds
-from ml_intern.tui.screens.sessions_shelf import Shelf
 from ml_intern.tui.state import SessionState
 from ml_intern.tui.widgets.backdrop import Backdrop
 from ml_intern.tui.widgets.detail import LineView
@@ -34,17 +32,22 @@ from ml_intern.tui.widgets.key_bar import KeyBar
 from ml_intern.tui.widgets.lines import Line
 from ml_intern.tui.widgets.row_list import RowList
 
-ROWS_AT_ONCE = 1_000
 BREATH_S = 0.1
-"""Reading waits for the first frame, and gives way to what is typed."""
+"""Reading waits for the first frame,"""
+QUIET_S = 1.0
+"""and for a pause of this length in what is typed."""
 LOOK_S = 2.0
 """So long after a look at the logs comes the next, or longer where a look takes long."""
 LOOK_SHARE = 10
-GATHER_S = 0.25
-PAUSE_S = 0.1
-"""The full text is searched once nothing was typed for so long."""
+PATIENCE_S = 0.012
+"""So long the list waits for the full text before it shows what fits without it."""
+WATCHING = "listing sessions"
 SHORTEST_SEARCH = 2
 MOST_FOUND = 200
+FEW = 20
+"""So few logs are read before anybody could read that they are."""
+SHORT_BELOW = 80
+"""Columns below which there is no room for whole words beside the filter."""
 DEEDS = ("resume", "fork", "export", "tag", "rename", "delete")
 REVIEW, SCOPE = ("{list.open}", "review"), ("{sessions.scope}", "here or all")
 FILTER, UNDO, BACK = ("{find}", "filter"), ("{sessions.undo}", "undo delete"), ("{back}", "back")
@@ -64,8 +67,8 @@ class SessionsScreen(Backdrop[None]):
 
     Args:
         store: The sessions.
+        archive: What is known of them.
         state: The session that runs here.
-        first: The newest sessions of its directory.
         grace_s: How long the last question before a deletion ignores keys.
         clock: Seconds since the epoch.
     """
@@ -81,7 +84,7 @@ class SessionsScreen(Backdrop[None]):
     BINDINGS: ClassVar[list[BindingType]] = [
         bind("back", "back"),
         bind("leave", "leave"),
-        bind("find", "filter"),
+        bind("find", "filter", above=True),  # before the next letter finds its way to the list
         bind("sessions.scope", "scope"),
         bind("sessions.scope_typing", "scope"),
         bind("sessions.to_list", "to_list"),
@@ -92,29 +95,29 @@ class SessionsScreen(Backdrop[None]):
     def __init__(
         self,
         store: SessionStore,
+        archive: Archive,
         state: SessionState,
-        first: Sequence[Summary] = (),
         grace_s: float = 0.0,
         clock: Callable[[], float] = time.time,
     ) -> None:
         super().__init__()
-        self._index = SessionIndex(store.directory)
+        self._archive = archive
         self._state = state
         self._clock = clock
         self._deeds = Deeds(self, store, grace_s, self._on_deed)
-        self._shelf = Shelf()
-        self._shelf.put(first)
         self._rows: list[Summary] = []
+        self._today = date.min
         self._chosen = ""
         self._everywhere = False
         self._words = ""
-        self._found: dict[str, Found] = {}
+        self._found: dict[str, Hit] = {}
+        self._asked = 0
+        self._typed_at = 0.0
         self._details: Details | None = None
-        self._problem = ""
-        self._reading = True
-        self._loaded = False
+        self._hit: Hit | None = None
+        self._quote: Found | None = None
         self._wake = asyncio.Event()
-        self._pause: Timer | None = None
+        self._said: dict[str, str] = {}
         self._built = False
         self._left = False
 
@@ -133,91 +136,58 @@ class SessionsScreen(Backdrop[None]):
         yield KeyBar(id="sessions-keys")
 
     def on_mount(self) -> None:
-        """Looks into the index."""
+        """Shows what is known already."""
         self._list = self.query_one(RowList)
+        self._panes = self.query_one("#sessions-panes")
         self._filter = self.query_one(Input)
         self._preview = self.query_one("#sessions-preview", LineView)
         self._preview.can_focus = False
         self._built = True
+        self._archive.news = self._take_news
         self._show()
 
     def on_screen_resume(self) -> None:
         """Somebody looks."""
-        self.run_worker(self._watch(), name="listing sessions", group="watch", exclusive=True, exit_on_error=False)
+        self._soon(self._watch, name=WATCHING)
 
     def on_screen_suspend(self) -> None:
         """Nobody looks any more."""
-        self.workers.cancel_group(self, "watch")
+        self.workers.cancel_group(self, WATCHING)
 
     def on_unmount(self) -> None:
-        """The index need not be brought up to date any further."""
+        """What is still being searched for is not wanted any more, and what changes neither."""
         self._left = True
+        if self._archive.news == self._take_news:
+            self._archive.news = to_nobody
 
     # ------------------------------------------------------------------------------------------------------ reading
 
     async def _watch(self) -> None:
-        """Shows what the index knows, then follows the logs as long as somebody looks."""
+        """Follows the logs as long as somebody looks."""
         while not self._left:
-            await asyncio.sleep(BREATH_S)
+            await asyncio.sleep(max(BREATH_S, self._typed_at + QUIET_S - time.monotonic()))
             started = time.monotonic()
+            if started < self._typed_at + QUIET_S:
+                continue
             self._wake.clear()
-            try:
-                if not self._loaded:
-                    await self._load()
-                await self._follow()
-                self._problem = ""
-            except IndexUnavailableError as error:
-                self._problem = str(error)
-            self._reading = False
-            self._show_nothing()
-            self._show_note()
+            await self._archive.look()
             try:
                 await asyncio.wait_for(self._wake.wait(), max(LOOK_S, LOOK_SHARE * (time.monotonic() - started)))
             except TimeoutError:
                 continue
 
-    async def _load(self) -> None:
-        offset = 0
-        while sessions := await asyncio.to_thread(self._index.list, limit=ROWS_AT_ONCE, offset=offset):
-            self._shelf.put(sessions)
-            if not offset:
-                self._show()
-            offset += len(sessions)
-            await asyncio.sleep(BREATH_S)
-        self._loaded = True
-        self._show()
-
-    async def _follow(self) -> None:
-        """Brings the index up to date; what it learns is shown while it goes on learning."""
-        changed: list[str] = []
-        gone: list[str] = []
-
-        def tell(new: object, old: object) -> None:
-            changed.extend(new if isinstance(new, list) else ())
-            gone.extend(old if isinstance(old, list) else ())
-
-        refreshing = asyncio.ensure_future(asyncio.to_thread(self._index.refresh, stop=lambda: self._left, tell=tell))
-        try:
-            while not refreshing.done():
-                await asyncio.wait({refreshing}, timeout=GATHER_S)
-                new, old = changed[:], gone[:]
-                del changed[: len(new)], gone[: len(old)]
-                if new or old:
-                    self._take(await asyncio.to_thread(self._index.those, new), old)
-        finally:
-            refreshing.add_done_callback(lambda done: done.cancelled() or done.exception())
-        await refreshing
-
-    def _take(self, sessions: list[Summary], gone: tuple[str, ...] | list[str]) -> None:
-        self._shelf.drop(gone)
-        self._shelf.put(sessions)
-        if self._details is not None and any(each.id == self._details.session.id for each in sessions):
+    def _take_news(self, changed: frozenset[str]) -> None:
+        if self._chosen in changed:
             self._details = None
-        self._show()
+        if changed and self._words:
+            self._fit()
+        else:
+            self._show()
 
     def _on_deed(self, session_id: str) -> None:
         """Something was done with a session: the list follows at once."""
         self._chosen = session_id or self._chosen
+        self._archive.expect()
         self._wake.set()
 
     # ------------------------------------------------------------------------------------------------------ showing
@@ -227,30 +197,32 @@ class SessionsScreen(Backdrop[None]):
         return self._state.workdir
 
     @property
-    def _today(self) -> date:
-        return datetime.fromtimestamp(self._clock()).astimezone().date()
-
-    @property
     def _session(self) -> Summary | None:
         return self._rows[self._list.cursor] if self._list.cursor < len(self._rows) else None
 
     def on_resize(self, _event: events.Resize) -> None:
-        """What fits beside the list depends on the width."""
-        if self.is_mounted:
-            self.call_after_refresh(self._show_keys)
+        """What fits depends on the width."""
+        if self._built:
+            self.call_after_refresh(self._show_width)
+
+    def _show_width(self) -> None:
+        self._show_keys()
+        self._show_scope()
 
     def _show(self) -> None:
         """The list as it is now; the cursor stays on its session, or where it was when that is gone."""
         if self._left or not self._built:
             return
-        place = self._list.cursor
-        self._rows = self._shelf.select(None if self._everywhere else self._directory, self._words, self._found)
+        shelf, place = self._archive.shelf, self._list.cursor
+        self._rows = shelf.select(None if self._everywhere else self._directory, self._words, self._found)
         if self._chosen:
             place = next((at for at, each in enumerate(self._rows) if each.id == self._chosen), place)
+        self._today = datetime.fromtimestamp(self._clock()).astimezone().date()
         self._list.show_rows(len(self._rows), self._draw, place)
-        self._list.display = self.query_one("#sessions-panes").display = bool(self._rows)
+        self._panes.display = bool(self._rows)
         self._show_nothing()
         self._show_scope()
+        self._show_note()
         self._show_chosen()
 
     def _draw(self, number: int, width: int) -> Line:
@@ -258,32 +230,42 @@ class SessionsScreen(Backdrop[None]):
         current = session.id == self._state.session_id
         return words_of.session_line(session, width, self._today, everywhere=self._everywhere, current=current)
 
+    def _say(self, selector: str, text: str | Content) -> Static:
+        """Says something in one of the lines, unless it says so already: that would lay out the whole screen again."""
+        part = self.query_one(selector, Static)
+        said = text if isinstance(text, str) else text.markup
+        if self._said.get(selector) != said:
+            self._said[selector] = said
+            part.update(text)
+        return part
+
     def _show_nothing(self) -> None:
-        none = self.query_one("#sessions-none", Static)
-        none.display = not self._rows
+        texts: tuple[str, ...] = ()
         if not self._rows:
-            here, total = self._shelf.count(self._directory), len(self._shelf)
-            waiting = self._reading and not total
-            texts = words_of.nothing(self._words, everywhere=self._everywhere, here=here, total=total, reading=waiting)
-            none.update("\n\n".join(map(keymap_of(self).tell, texts)))
+            shelf, reading = self._archive.shelf, self._archive.reading
+            here, total = shelf.count(self._directory), len(shelf)
+            what, *more = words_of.nothing(
+                self._words,
+                everywhere=self._everywhere,
+                here=here,
+                total=total,
+                left=self._archive.left,
+                reading=reading,
+            )
+            texts = (what, *map(keymap_of(self).tell, more))  # the first one may hold what was typed
+        self._say("#sessions-none", "\n\n".join(texts)).display = not self._rows
 
     def _show_scope(self) -> None:
-        here, total = self._shelf.count(self._directory), len(self._shelf)
-        on, off = "$accent bold underline", "$foreground-muted"
-        self.query_one("#sessions-scope", Static).update(
-            Content.assemble(
-                (f"this directory ({here:,})", off if self._everywhere else on),
-                (" · ", off),
-                (f"all ({total:,})", on if self._everywhere else off),
-            )
-        )
-        self._show_note()
+        shelf = self._archive.shelf
+        fit = len(self._rows) if self._words else None
+        counts = shelf.count(self._directory), len(shelf)
+        short = self.size.width < SHORT_BELOW
+        self._say("#sessions-scope", words_of.scope(*counts, fit, everywhere=self._everywhere, short=short))
 
     def _show_note(self) -> None:
-        note = self.query_one("#sessions-note", Static)
-        text = self._problem or ("reading the logs …" if self._reading and len(self._shelf) else "")
-        note.update(text)
-        note.display = bool(text)
+        archive = self._archive
+        text = archive.problem or (words_of.progress(archive.left) if archive.left > FEW and self._rows else "")
+        self._say("#sessions-note", text).display = bool(text)
 
     def _show_keys(self) -> None:
         if self.focused is self._filter:
@@ -303,20 +285,29 @@ class SessionsScreen(Backdrop[None]):
         session = self._session
         self._chosen = session.id if session is not None else ""
         self._show_keys()
-        if self._details is None or self._details.session.id != self._chosen:
-            self._details = None
-            if session is not None:
-                reading = self._read_details(session.id)
-                self.run_worker(reading, name="reading a session", group="details", exclusive=True, exit_on_error=False)
+        known = self._details is not None and self._details.session.id == self._chosen
+        if session is not None and not (known and self._found.get(session.id) == self._hit):
+            self._details = self._details if known else None
+            self._hit, self._quote = self._found.get(session.id), None
+            self._soon(self._read_details, session.id, self._hit, name="reading a session")
         self._show_preview()
 
-    async def _read_details(self, session_id: str) -> None:
+    def _soon(self, work: Callable[..., Awaitable[None]], *arguments: object, name: str) -> None:
+        """Does something in the background, instead of what of its name has not been done yet."""
+
+        async def do() -> None:
+            await work(*arguments)
+
+        begin: WorkType[None] = do  # a coroutine that is replaced before it begins would complain
+        self.run_worker(begin, name=name, group=name, exclusive=True, exit_on_error=False)
+
+    async def _read_details(self, session_id: str, hit: Hit | None) -> None:
         try:
-            details = await asyncio.to_thread(self._index.get, session_id)
+            details, quote = await self._archive.details(session_id, hit)
         except IndexUnavailableError:
             return  # the list says why
-        if details is not None and session_id == self._chosen:
-            self._details = details
+        if session_id == self._chosen:
+            self._details, self._quote = details, quote
             self._show_preview()
 
     def _show_preview(self) -> None:
@@ -324,8 +315,8 @@ class SessionsScreen(Backdrop[None]):
         if session is None:
             self._preview.show_pieces([])
             return
-        found, current = self._found.get(session.id), session.id == self._state.session_id
-        pieces = words_of.preview_pieces(session, self._details, found, self._today, current=current)
+        current = session.id == self._state.session_id
+        pieces = words_of.preview_pieces(session, self._details, self._quote, self._today, current=current)
         self._preview.show_pieces(pieces)
 
     # ---------------------------------------------------------------------------------------------------- filtering
@@ -333,38 +324,34 @@ class SessionsScreen(Backdrop[None]):
     @on(Input.Changed)
     def _narrow_down(self, event: Input.Changed) -> None:
         event.stop()
-        self._words = event.value.strip()
+        self._words, self._typed_at = event.value.strip(), time.monotonic()
         self._chosen, self._list.cursor = "", 0
+        self._fit()
+
+    def _fit(self) -> None:
+        """Finds out anew which sessions fit; what was asked before is not wanted any more."""
+        self._asked += 1
         if len(self._words) < SHORTEST_SEARCH:
             self._found = {}
-        self._show()
-        self._search_soon()
+            self._show()
+        else:
+            self._soon(self._fit_and_search, self._asked, name="searching sessions")
 
-    def _search_soon(self) -> None:
-        """Looks into the full text when nothing more is typed; a search that still runs ends."""
-        if self._pause is not None:
-            self._pause.stop()
-        if len(self._words) >= SHORTEST_SEARCH:
-            self._pause = self.set_timer(PAUSE_S, self._begin_search)
-
-    def _begin_search(self) -> None:
-        searching = self._search(self._words, self._everywhere)
-        self.run_worker(searching, name="searching sessions", group="search", exclusive=True, exit_on_error=False)
-
-    async def _search(self, words: str, everywhere: bool) -> None:
-        def stale() -> bool:
-            return self._left or words != self._words or everywhere != self._everywhere
-
-        search = partial(self._index.search, words, limit=MOST_FOUND, stop=stale)
+    async def _fit_and_search(self, asked: int) -> None:
+        """Shows what fits, with what the full text finds if that comes at once, else before that and with it."""
+        where = None if self._everywhere else self._directory
+        search = self._archive.hits(self._words, where, MOST_FOUND, lambda: self._left or asked != self._asked)
+        searching = asyncio.ensure_future(search)
+        if not (await asyncio.wait({searching}, timeout=PATIENCE_S))[0]:
+            self._found = {}
+            self._show()
         try:
-            found = await asyncio.to_thread(search, directory=None if everywhere else Path(self._directory))
+            found = await searching
         except IndexUnavailableError as error:
-            if not stale():
-                self._problem = str(error)
-                self._show_note()
-            return
-        if not stale():
-            self._found = {each.session.id: each for each in found}
+            self._archive.problem = str(error)
+            found = {}
+        if found is not None:
+            self._found = found
             self._show()
 
     @on(Input.Submitted)
@@ -396,7 +383,7 @@ class SessionsScreen(Backdrop[None]):
 
     def action_filter(self) -> None:
         """To the filter."""
-        self._filter.focus()
+        self.set_focus(self._filter)
 
     def action_to_list(self) -> None:
         """From the filter into the list."""
@@ -410,13 +397,17 @@ class SessionsScreen(Backdrop[None]):
     def action_scope(self) -> None:
         """This directory, or all."""
         self._everywhere = not self._everywhere
-        self._show()
-        self._search_soon()
+        self._fit()
 
     def on_key(self, event: events.Key) -> None:
         """Without rows nothing has the focus, and typing goes to the filter only after `/`."""
         if event.key == "enter" and self.focused is None:
             event.stop()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """In the filter a slash is text."""
+        del parameters
+        return action != "filter" or self.focused is not self._filter
 
     def action_deed(self, name: str) -> None:
         """Does something with the session under the cursor."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
+from typing import NamedTuple
 
 from ml_intern.sessions.summary import Summary
 
@@ -17,15 +19,34 @@ STATUS_WORDS = {
 PROMPT_CHARS = 400
 """So much of a first prompt is filtered by; the full text finds the rest."""
 
-_Entry = tuple[Summary, str]
+
+class Entry(NamedTuple):
+    """A session, and the text it is filtered by."""
+
+    session: Summary
+    text: str
+
+
+def entries_of(sessions: Iterable[Summary]) -> list[Entry]:
+    """What a shelf takes. Thousands of them take a while; make them in a thread."""
+    return [_entry(session) for session in sessions]
+
+
+def _entry(session: Summary) -> Entry:
+    session.directory, session.model = sys.intern(session.directory), sys.intern(session.model)
+    session.prompt = session.prompt[:PROMPT_CHARS]
+    tags = " ".join([f"#{tag}" for tag in session.tags])
+    parts = (session.name, session.prompt, tags, session.model, session.directory, STATUS_WORDS[session.status])
+    return Entry(session, "\n".join(parts).casefold())
 
 
 class Shelf:
     """Sessions by id, listed newest first."""
 
     def __init__(self) -> None:
-        self._entries: dict[str, _Entry] = {}
-        self._ordered: list[_Entry] | None = None
+        self._entries: dict[str, Entry] = {}
+        self._counts: Counter[str] = Counter()
+        self._ordered: list[Entry] | None = None
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -33,27 +54,29 @@ class Shelf:
     def get(self, session_id: str) -> Summary | None:
         """A session."""
         entry = self._entries.get(session_id)
-        return entry[0] if entry is not None else None
+        return entry.session if entry is not None else None
 
-    def put(self, sessions: Iterable[Summary]) -> None:
+    def put(self, entries: Iterable[Entry]) -> None:
         """Takes sessions in; a known one takes the place of what was known of it."""
-        for session in sessions:
-            session.directory, session.model = sys.intern(session.directory), sys.intern(session.model)
-            session.prompt = session.prompt[:PROMPT_CHARS]
-            self._entries[session.id] = (session, _text_of(session))
+        for entry in entries:
+            if known := self._entries.get(entry.session.id):
+                self._counts[known.session.directory] -= 1
+            self._entries[entry.session.id] = entry
+            self._counts[entry.session.directory] += 1
         self._ordered = None
 
     def drop(self, ids: Iterable[str]) -> None:
         """Forgets sessions."""
         for session_id in ids:
-            self._entries.pop(session_id, None)
+            if known := self._entries.pop(session_id, None):
+                self._counts[known.session.directory] -= 1
         self._ordered = None
 
     def count(self, directory: str) -> int:
         """How many there are of a directory."""
-        return sum([entry[0].directory == directory for entry in self._entries.values()])
+        return self._counts[directory]
 
-    def select(self, directory: str | None, words: str, also: Mapping[str, object] | None = None) -> list[Summary]:
+    def select(self, directory: str | None, words: str, also: Collection[str] = ()) -> list[Summary]:
         """The sessions that fit.
 
         Args:
@@ -61,24 +84,27 @@ class Shelf:
             words: Only those with all these words in title, prompt, tags, model, directory or status, in any case.
             also: Ids of sessions that fit whatever their words are.
         """
-        entries: Sequence[_Entry] = self._in_order()
+        entries: Sequence[Entry] = self._in_order()
         if directory is not None:
             entries = [entry for entry in entries if entry[0].directory == directory]
         fitting = entries
         for word in words.casefold().split():
             fitting = [entry for entry in fitting if word in entry[1]]
-        if also and fitting is not entries:
-            ids = {entry[0].id for entry in fitting}
-            fitting = [entry for entry in entries if entry[0].id in ids or entry[0].id in also]
+        if also and len(fitting) < len(entries):
+            fitting = self._with(fitting, also, directory)
         return [entry[0] for entry in fitting]
 
-    def _in_order(self) -> list[_Entry]:
+    def _with(self, fitting: Sequence[Entry], also: Collection[str], directory: str | None) -> Sequence[Entry]:
+        known = {entry[0].id for entry in fitting}
+        found = (self._entries.get(session_id) for session_id in also if session_id not in known)
+        more = [entry for entry in found if entry and directory in (None, entry.session.directory)]
+        return sorted([*fitting, *more], key=_ended, reverse=True) if more else fitting
+
+    def _in_order(self) -> list[Entry]:
         if self._ordered is None:
-            self._ordered = sorted(self._entries.values(), key=lambda entry: entry[0].ended, reverse=True)
+            self._ordered = sorted(self._entries.values(), key=_ended, reverse=True)
         return self._ordered
 
 
-def _text_of(session: Summary) -> str:
-    tags = " ".join(f"#{tag}" for tag in session.tags)
-    parts = (session.name, session.prompt, tags, session.model, session.directory, STATUS_WORDS[session.status])
-    return "\n".join(parts).casefold()
+def _ended(entry: Entry) -> str:
+    return entry.session.ended

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from datetime import date, datetime
 from pathlib import Path
 
+from textual.content import Content
+
 from ml_intern.sessions.index import Details, Found
 from ml_intern.sessions.summary import Summary, milliseconds
 from ml_intern.tui.screens.artifacts import size_text
@@ -174,7 +176,7 @@ def _numbers(details: Details) -> list[Piece]:
 # -------------------------------------------------------------------------------------------------- nothing to list
 
 
-def nothing(words: str, *, everywhere: bool, here: int, total: int, reading: bool) -> tuple[str, ...]:
+def nothing(words: str, *, everywhere: bool, here: int, total: int, left: int, reading: bool) -> tuple[str, ...]:
     """What is said instead of rows.
 
     Args:
@@ -182,20 +184,49 @@ def nothing(words: str, *, everywhere: bool, here: int, total: int, reading: boo
         everywhere: Whether all directories are listed.
         here: How many sessions this directory has.
         total: How many there are.
+        left: How many logs are still to be read, if that is known.
         reading: Whether logs are still being read.
     """
-    if reading:
-        return ("Reading the logs …",)
+    if reading and not total:
+        return (progress(left),)
     if not total:
         return (
             "No sessions yet.",
             "What you say to the agent is kept here from the first prompt on. {back} goes back to it.",
         )
+    meanwhile = (progress(left),) if left else ()
     if not here and not everywhere:
-        return ("No sessions in this directory yet.", f"Press a for all {count(total, 'session')} of this machine.")
+        return (
+            "No sessions in this directory yet.",
+            f"Press {{sessions.scope}} for all {count(total, 'session')} of this machine.",
+            *meanwhile,
+        )
     if everywhere:
-        return (f"Nothing fits {words!r}.", "{back} takes the filter back.")
-    return (
-        f"Nothing in this directory fits {words!r}.",
-        "Press {sessions.scope_typing} to look everywhere, {back} to take the filter back.",
-    )
+        return (f"Nothing fits {words!r}.", "{back} takes the filter back.", *meanwhile)
+    text = "Press {sessions.scope_typing} to look everywhere, {back} to take the filter back."
+    return (f"Nothing in this directory fits {words!r}.", text, *meanwhile)
+
+
+def progress(left: int) -> str:
+    """How far the reading of logs is."""
+    return f"Reading the logs … {left:,} to go" if left else "Reading the logs …"
+
+
+def scope(here: int, total: int, fit: int | None, *, everywhere: bool, short: bool) -> Content:
+    """Where is looked: this directory, or everywhere.
+
+    Args:
+        here: How many sessions this directory has.
+        total: How many there are.
+        fit: How many of those that are looked at fit the filter; None without one.
+        everywhere: Whether all are looked at.
+        short: Whether there is little room.
+    """
+    on, off = "$accent bold underline", "$foreground-muted"
+
+    def part(name: str, number: int, chosen: bool) -> tuple[str, str]:
+        some = f"{fit:,} of " if chosen and fit is not None else ""
+        return f"{name} ({some}{number:,})", on if chosen else off
+
+    name = "here" if short else "this directory"
+    return Content.assemble(part(name, here, not everywhere), (" · ", off), part("all", total, everywhere))

@@ -16,8 +16,8 @@ from ml_intern.tui.widgets.lines import Line, Run
 from ml_intern.tui.widgets.pieces import BELOW, JumpRow
 from ml_intern.tui.widgets.virtual import VirtualList
 
-CHUNK = 64
-"""Rows of one piece."""
+CHUNK = 16
+"""Rows of one piece. They are drawn together, so a few more than are seen."""
 
 Draw = Callable[[int, int], Line]
 """Makes the row of a number for a width."""
@@ -27,16 +27,16 @@ class RowChunk:
     """Some successive rows.
 
     Args:
-        draw: Makes them.
+        owner: The list, which makes them.
         start: Number of the first.
         end: Number after the last.
     """
 
-    __slots__ = ("draw", "end", "start")
+    __slots__ = ("end", "owner", "start")
     plain = ""
 
-    def __init__(self, draw: Draw, start: int, end: int) -> None:
-        self.draw = draw
+    def __init__(self, owner: RowList, start: int, end: int) -> None:
+        self.owner = owner
         self.start = start
         self.end = end
 
@@ -46,11 +46,15 @@ class RowChunk:
 
     def render(self, width: int) -> list[Line]:
         """The rows."""
-        return [self.draw(number, width) for number in range(self.start, self.end)]
+        return [self.owner.draw(number, width) for number in range(self.start, self.end)]
 
 
 class RowList(VirtualList[RowChunk]):
-    """Shows rows, one of them under the cursor."""
+    """Shows rows, one of them under the cursor.
+
+    Attributes:
+        draw: Makes the row of a number for a width.
+    """
 
     DEFAULT_CSS = ""
     HELP = "A list. {list.up} and {list.down} move, {list.open} opens what is marked."
@@ -66,6 +70,8 @@ class RowList(VirtualList[RowChunk]):
 
     cursor: var[int] = var(0)
     """Number of the row under the cursor."""
+
+    draw: Draw
 
     class Moved(Message):
         """Another row is under the cursor."""
@@ -86,12 +92,19 @@ class RowList(VirtualList[RowChunk]):
             draw: Makes the row of a number for a width.
             cursor: Number of the row that is under the cursor.
         """
-        self.cut(0)
-        for start in range(0, count, CHUNK):
-            self.add(RowChunk(draw, start, min(count, start + CHUNK)))
-        self.following = False
+        self.draw = draw
+        whole = min(count, self.count) // CHUNK
+        self.cut(whole)
+        for start in range(whole * CHUNK, count, CHUNK):
+            self.add(RowChunk(self, start, min(count, start + CHUNK)))
+        for serial in self._cache.serials:
+            self.rerender(serial)
         self.cursor = max(0, min(cursor, count - 1))
         self._show_cursor()
+
+    def _measure(self) -> int:
+        # Each row is one line high, so none needs to be drawn to know where the others are.
+        return max(0, min(round(self.scroll_y), self._heights.total - self.view.height))
 
     def dress(self, row: Line, serial: int, number: int) -> Line:
         """The row under the cursor stands out."""
@@ -125,7 +138,6 @@ class RowList(VirtualList[RowChunk]):
         # Rows that were just added have no place yet; after settling they have.
         self.settle()
         self.scroll_to(y=top, animate=False)
-        self.following = False
 
     def action_open(self) -> None:
         """Asks for what the row stands for."""

@@ -1,24 +1,20 @@
-"""How long a long session takes to open for review, and to be at another of its moments.
+"""How long a long session takes to open for review, and to be at another of its moments, in the app until painted.
 
-python -m benchmarks.review [--events N] [--megabytes MB] [--jumps N]
+python -m benchmarks.review [--events N] [--megabytes MB] [--jumps N] [--rounds N]
 """
 
 from __future__ import annotations
 
 import argparse
-import asyncio
-import gc
 import random
-import statistics
+import re
 import sys
 import tempfile
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
-from textual.app import App
-
+from benchmarks.keyed import F2, HEADINGS, Figure, KeyedApp, Shown, Span
 from benchmarks.transcript import PARAGRAPHS
 from ml_intern.core.events import EventStream
 from ml_intern.core.protocol import (
@@ -39,17 +35,14 @@ from ml_intern.core.protocol import (
     UserMessage,
 )
 from ml_intern.core.redact import Redactor
-from ml_intern.resources import styles_path
 from ml_intern.sessions.log import SessionLog
-from ml_intern.sessions.replay import Recording
-from ml_intern.sessions.store import SessionStore
-from ml_intern.tui.app import MLInternApp
-from ml_intern.tui.screens.review import ReviewScreen
-from ml_intern.tui.themes import OWN_THEMES
-from ml_intern.tui.widgets.timeline import Timeline
 
 CALLS_A_TURN = 12
-SIZE = (120, 40)
+AGAIN = 3
+FAR = 5
+"""Cells of the timeline between a click and the next, so that another event is shown for certain."""
+LEFT, RIGHT = "\x1b[D", "\x1b[C"
+_AT = re.compile(r"event ([\d,]+) of ([\d,]+)")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -58,33 +51,34 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--events", type=int, default=10_000, metavar="N", help="events of the session (default 10000)")
     parser.add_argument("--megabytes", type=int, default=20, metavar="MB", help="size of its log (default 20)")
     parser.add_argument("--jumps", type=int, default=60, metavar="N", help="how many jumps (default 60)")
+    parser.add_argument("--rounds", type=int, default=3, metavar="N", help="starts of the app (default 3)")
     choice = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory(prefix="benchmarks-") as directory:
-        path = make_session(Path(directory), choice.events, choice.megabytes)
-        figures = asyncio.run(_measure(path, choice.jumps))
-        size = path.stat().st_size / 1e6
-    print(f"| a session of {choice.events:,} events, {size:.0f} MB | ms | CPU ms |\n| --- | ---: | ---: |")
-    for name, (wall, cpu) in figures:
-        print(f"| {name} | {wall:.1f} | {cpu:.1f} |")
+        home, cwd = Path(directory) / "home", Path(directory) / "project"
+        cwd.mkdir()
+        path = make_session(home, str(cwd), choice.events, choice.megabytes)
+        print(f"a session of {choice.events:,} events, {path.stat().st_size / 1e6:.0f} MB\n\n{HEADINGS}")
+        for figure in _measure(home, cwd, choice.rounds, choice.jumps):
+            print(figure.line(), flush=True)
     return 0
 
 
-def make_session(directory: Path, events: int, megabytes: int) -> Path:
+def make_session(home: Path, workdir: str, events: int, megabytes: int) -> Path:
     """Writes the log of a session of about this many events and this size, as a run writes it."""
     stream = EventStream("b0a710ad-0000-4000-8000-000000000000")
-    log = SessionLog(directory / "sessions", Redactor(), "0", print)
+    log = SessionLog(home / "sessions", Redactor(), "0", print)
     stream.subscribe(log)
     output = "".join(PARAGRAPHS) * 60
     share = max(200, int(4.6e6 * megabytes / events))  # one output in eleven events, and once more in the history
-    for _, event in zip(range(events - 1), _told(output, share), strict=False):
+    for _, event in zip(range(events - 1), _told(workdir, output, share), strict=False):
         stream.emit(event)
     log.close()
     assert log.path is not None
     return log.path
 
 
-def _told(output: str, chars: int) -> Iterator[EventBase]:
-    yield Ready(tool_count=20, model="vllm/bench", workdir="/data/project")
+def _told(workdir: str, output: str, chars: int) -> Iterator[EventBase]:
+    yield Ready(tool_count=20, model="vllm/bench", workdir=workdir)
     turn = 0
     while True:
         turn += 1
@@ -136,87 +130,77 @@ def _call(turn: int, number: int, output: str) -> Iterator[EventBase]:
 # ------------------------------------------------------------------------------------------------------ measuring
 
 
-class _Bench(App[None]):
-    """The app's look without an agent; tells when it has painted."""
-
-    CSS_PATH: ClassVar = sorted(styles_path().glob("*.tcss"))
-    HORIZONTAL_BREAKPOINTS = MLInternApp.HORIZONTAL_BREAKPOINTS
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.painted = asyncio.Event()
-        for theme in OWN_THEMES:
-            self.register_theme(theme)
-        self.theme = OWN_THEMES[0].name
-
-    def post_display_hook(self) -> None:
-        self.painted.set()
-
-    async def rest(self) -> None:
-        """Waits until it has painted and nothing more comes."""
-        await self.painted.wait()
-        while self.painted.is_set():
-            self.painted.clear()
-            for _ in range(10):
-                await asyncio.sleep(0)
-
-
-class _Watch:
-    """Milliseconds since it was made: by the clock, and of the processor."""
-
-    def __init__(self) -> None:
-        self._wall, self._cpu = time.perf_counter(), time.process_time()
-
-    @property
-    def ms(self) -> tuple[float, float]:
-        return 1000 * (time.perf_counter() - self._wall), 1000 * (time.process_time() - self._cpu)
-
-
-Figure = tuple[str, tuple[float, float]]
+def _measure(home: Path, cwd: Path, rounds: int, jumps: int) -> Iterator[Figure]:
+    """Opens the session and goes to and fro in it."""
+    first: list[Span] = []
+    again: list[Span] = []
+    near: list[Span] = []
+    jumped: list[Span] = []
+    stepped: list[Span] = []
+    searched: list[Span] = []
+    chance = random.Random(7)
+    for _ in range(rounds):
+        with KeyedApp(home, cwd) as app:
+            app.see("vllm/bench")
+            app.idle()
+            app.press(F2, lambda lines: "Try learning rate" in lines[2], "the session")
+            app.idle()
+            first.append(_open(app))
+            near.append(app.press("", lambda lines: "reading the session" not in "".join(lines), "the whole session"))
+            for _ in range(AGAIN):
+                app.idle()
+                app.press("\x1b", lambda lines: "sessions  ⌕" in lines[0], "the list")
+                app.idle()
+                again.append(_open(app))
+            app.idle()
+            jumped += _jump(app, jumps // rounds, chance)
+            stepped += [_step(app, key) for key in (LEFT, RIGHT, RIGHT) * (jumps // rounds // 3)]
+            app.press("/", lambda lines: "search prompts" in "".join(lines), "the search field")
+            searched.append(app.press("rate 7e-5\r", lambda lines: "'rate 7e-5' 1 of" in "".join(lines), "a find"))
+    yield Figure("Enter to the end of the session, first time", first, 500)
+    yield Figure("the same, again", again, 500)
+    yield Figure("from then on until every moment is near", near)
+    yield Figure("a click on the timeline", jumped, 100)
+    yield Figure("an arrow key", stepped, 100)
+    yield Figure("a search through all texts", searched)
 
 
-async def _measure(path: Path, jumps: int) -> list[Figure]:
-    """Opens the session twice and goes to and fro in it; each time ends when the screen has been painted."""
-    app, figures = _Bench(), []
-    async with app.run_test(size=SIZE) as pilot:
-        await pilot.pause(0.3)
-        gc.collect()
-        gc.freeze()  # as the app does when it is up
-        for name in ("opened for the first time: all read, the end painted", "opened again"):
-            watch = _Watch()
-            recording = await asyncio.to_thread(Recording.open, path)
-            screen = ReviewScreen(recording, SessionStore(path.parent, Redactor()))
-            await app.push_screen(screen)
-            while not screen.ready:
-                await asyncio.sleep(0)
-            await app.rest()
-            figures.append((name, watch.ms))
-        timeline, chance, last = screen.query_one(Timeline), random.Random(7), len(recording) - 1
-        spans = []
-        for _ in range(jumps):
-            app.painted.clear()
-            watch = _Watch()
-            timeline.post_message(Timeline.Sought(chance.randint(0, last)))
-            await app.rest()
-            spans.append(watch.ms)
-        figures += _middle_and_most("a jump anywhere", spans)
-        spans = []
-        for key in ("left", "right", "right") * (jumps // 3):
-            app.painted.clear()
-            watch = _Watch()
-            await app.action_simulate_key(key)
-            await app.rest()
-            spans.append(watch.ms)
-        figures += _middle_and_most("an arrow key", spans)
-    watch = _Watch()
-    recording.search("learning rate 7")
-    return [*figures, ("a search through all texts, in a thread", watch.ms)]
+def _open(app: KeyedApp) -> Span:
+    """Opens the session in the list."""
+    return app.press("\r", lambda lines: (at := _at(lines)) is not None and at[0] == at[1], "the end of the session")
 
 
-def _middle_and_most(name: str, spans: list[tuple[float, float]]) -> list[Figure]:
-    walls, cpus = zip(*spans, strict=True)
-    middle = statistics.median(walls), statistics.median(cpus)
-    return [(f"{name}, median", middle), (f"{name}, slowest", (max(walls), max(cpus)))]
+def _at(lines: Sequence[str]) -> tuple[int, int] | None:
+    """The event that is shown, and how many there are."""
+    found = _AT.search("\n".join(lines))
+    return None if found is None else (int(found[1].replace(",", "")), int(found[2].replace(",", "")))
+
+
+def _elsewhere(before: tuple[int, int] | None) -> Shown:
+    return lambda lines: _at(lines) not in (None, before)
+
+
+def _jump(app: KeyedApp, times: int, chance: random.Random) -> Iterator[Span]:
+    """Clicks somewhere on the timeline, and somewhere else."""
+    row = next(number for number, line in enumerate(app.lines) if "├" in line)
+    left, right = app.lines[row].index("├") + 2, app.lines[row].index("┤")
+    column = right
+    for _ in range(times):
+        before = _at(app.lines)
+        column = chance.choice([at for at in range(left, right) if abs(at - column) >= FAR])
+        place = f"\x1b[<0;{column + 1};{row + 1}"
+        yield app.press(f"{place}M{place}m", _elsewhere(before), "another event")
+        app.rest(0.1)
+
+
+def _step(app: KeyedApp, key: str) -> Span:
+    """One event on or back."""
+    at = _at(app.lines)
+    assert at is not None
+    wanted = at[0] + (1 if key == RIGHT else -1)
+    span = app.press(key, lambda lines: _at(lines) == (wanted, at[1]), f"event {wanted}")
+    app.rest(0.1)
+    return span
 
 
 if __name__ == "__main__":

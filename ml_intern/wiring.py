@@ -26,6 +26,7 @@ from ml_intern.core.context.manager import ContextManager
 from ml_intern.core.context.tokens import TokenCounter
 from ml_intern.core.env import load_env
 from ml_intern.core.events import EventStream
+from ml_intern.core.image_store import ImageStore
 from ml_intern.core.jobs import JobsBackend
 from ml_intern.core.llm.catalog import Catalog
 from ml_intern.core.llm.client import LLMClient
@@ -67,6 +68,7 @@ from ml_intern.tools.mcp.config import parse_servers
 from ml_intern.tools.mcp.desk import Desk
 from ml_intern.tools.mcp.hub import McpHub
 from ml_intern.tools.mcp.vault import Vault
+from ml_intern.tools.mentions import MentionReader
 from ml_intern.tools.registry import Services, create_builtin_tools
 from ml_intern.tools.repos.desk import ArtifactDesk
 from ml_intern.tools.repos.found import ArtifactWatch
@@ -107,6 +109,7 @@ class Wired:
         suggestion: A prompt to begin with, in the practice session.
         earlier: What a resumed session has told before, for a screen to show.
         leftovers: Looks for what earlier sessions have left running, and ends it; None where nobody looks.
+        images: The images of sessions.
     """
 
     agent: Agent
@@ -124,6 +127,7 @@ class Wired:
     mcp_admin: McpAdmin
     skills: Skills
     config: ConfigDesk
+    images: ImageStore
     warnings: tuple[str, ...] = ()
     model_problem: str = ""
     suggestion: str = ""
@@ -283,14 +287,18 @@ def assemble(
     notifier = Notifier(Slack(services.http, Endpoints(env)), services.messaging, redactor.text)
     events.subscribe(notifier)
     pending = PendingApprovals()
+    outputs = places.cache / "outputs"
+    images = ImageStore(session_log.files_of if settings.save_sessions else lambda session_id: outputs / session_id)
     host = ToolHost(
         router,
         settings,
         child_env,
-        lambda session_id: places.cache / "outputs" / session_id,
+        lambda session_id: outputs / session_id,
+        images,
         lambda: briefing.instructions,
     )
-    runner = TurnRunner(session, llm, catalog, host, events, pending, settings, redactor)
+    mentions = MentionReader(Path(env.get("HOME") or Path.home()), redactor.text)
+    runner = TurnRunner(session, llm, catalog, host, events, pending, settings, redactor, mentions=mentions)
     if saved is not None and (reply := saved.open_reply):
         runner.take_up(reply.text, reply.heard, saved.model, paid=reply.paid)
     model_problem = _problem_with(llm, settings.model_name)
@@ -351,6 +359,7 @@ def assemble(
         mcp_admin=McpAdmin(mcp, places, env, user_file),
         skills=skills,
         config=config_desk or ConfigDesk(places, env, user_file),
+        images=images,
         warnings=warnings,
         model_problem=model_problem,
         suggestion=suggestion,

@@ -52,6 +52,8 @@ from ml_intern.core.uploads import Uploader, carry_out
 
 log = logging.getLogger(__name__)
 
+WITH_ANSWER = "(with the answer)"
+"""Stands for the words where only images or texts are left to be told: the words have answered a question."""
 _TRIAL_TOKENS = 16
 """Length of the prompt that tries a model, and not less."""
 
@@ -139,10 +141,13 @@ class Agent:
             case AnswerQuestion():
                 if not self._questions.answer(operation):
                     self._complain("No question is open that this would answer.")
-            case UserInput() if self._pending.abandon(operation.text) or self._questions.say(operation.text):
+            case UserInput() if self._pending.abandon(operation):
                 pass
+            case UserInput() if self._questions.say(operation.text):
+                if operation.images or operation.attached:
+                    self._runner.steering.append(operation.model_copy(update={"text": WITH_ANSWER}))
             case Steer() if self.busy:
-                self._runner.steering.append(operation.text)
+                self._runner.steering.append(operation)
             case SetMode():
                 self._set_mode(operation.mode)
             case SetCap():
@@ -260,8 +265,8 @@ class Agent:
     async def _carry_out(self, operation: Operation) -> None:
         try:
             match operation:
-                case UserInput(text=text) | Steer(text=text):
-                    await self._runner.run(text)
+                case UserInput() | Steer():
+                    await self._runner.run(operation)
                 case Compact():
                     await self._runner.compact(operation.instructions)
                 case Undo():
@@ -293,6 +298,7 @@ class Agent:
         context, snapshots = self.session.context, self.session.state.get(FileSnapshots)
         # Counted from the end: a compaction takes prompts out between the first and the last ones.
         back = len(context.prompts) - index if index > 0 else -index
+        images = context.images_of(index)
         removed, prompt = context.rewind(index)
         restored: list[str] = []
         kept: list[str] = []
@@ -301,7 +307,11 @@ class Agent:
             restored, kept = await asyncio.to_thread(snapshots.put_back, number)
         self.events.emit(
             UndoComplete(
-                removed_messages=removed, prompt=prompt, restored_files=tuple(restored), kept_files=tuple(kept)
+                removed_messages=removed,
+                prompt=prompt,
+                images=images,
+                restored_files=tuple(restored),
+                kept_files=tuple(kept),
             )
         )
         self._runner.tell_usage()

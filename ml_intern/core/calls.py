@@ -19,10 +19,12 @@ from typing import TYPE_CHECKING, Any
 from ml_intern.core.approvals.asking import Asked, Asker
 from ml_intern.core.approvals.edits import is_dearer, printable, with_note
 from ml_intern.core.approvals.effects import READS_ONLY, Assessment
-from ml_intern.core.approvals.pending import Answer, PendingApprovals
+from ml_intern.core.approvals.pending import NOTHING_SAID, Answer, PendingApprovals
 from ml_intern.core.approvals.policy import Verdict
 from ml_intern.core.context.messages import Message
 from ml_intern.core.events import EventSink
+from ml_intern.core.image_store import ImageStore
+from ml_intern.core.images import ImageRef
 from ml_intern.core.llm.types import RawToolCall
 from ml_intern.core.origins.memory import FEEDBACK
 from ml_intern.core.origins.watch import refusal, tell, trace, weigh
@@ -31,6 +33,7 @@ from ml_intern.core.protocol import (
     ApprovalRequired,
     ApprovalResolved,
     Origin,
+    Spoken,
     ToolCallEvent,
     ToolLog,
     ToolOutput,
@@ -61,6 +64,7 @@ class ToolHost:
         settings: Configuration.
         env: Environment of child processes.
         spill_dir: Directory for long outputs of a session, by its id.
+        images: Where images of a session are kept.
         instructions: What the project's own instructions say, if the person trusts them; else an empty text.
     """
 
@@ -68,6 +72,7 @@ class ToolHost:
     settings: Settings
     env: Mapping[str, str]
     spill_dir: Callable[[str], Path]
+    images: ImageStore
     instructions: Callable[[], str] = lambda: ""
 
 
@@ -112,7 +117,7 @@ class CallBatch:
     delegate: Delegate | None = None
     asker: Asker | None = None
     outcomes: dict[str, Outcome] = field(default_factory=dict)
-    new_prompt: str | None = None
+    new_prompt: Spoken | None = None
     _arguments: dict[str, dict[str, Any]] = field(default_factory=dict)
     _recorded: int = 0
     _running: dict[str, asyncio.Task[None]] = field(default_factory=dict)
@@ -235,7 +240,7 @@ class CallBatch:
         pause = self.asker.pause if self.asker is not None else nullcontext
         with pause():
             async with self.pending.turn() as wanted:
-                return await self._put_to_person(asked) if wanted else Answer({}, "")
+                return await self._put_to_person(asked) if wanted else Answer({}, NOTHING_SAID)
 
     async def _put_to_person(self, asked: list[Asked]) -> Answer:
         ids = [item.prepared.call_id for item in asked]
@@ -374,10 +379,14 @@ class CallBatch:
             pay_later=self.spending.pay_later,
             measure=self.spending.measure,
             rent=partial(self.spending.rent, item.call_id),
+            keep_image=self._keep_image,
         )
         if self.delegate is not None:
             context.delegate = partial(self.delegate, context)
         return context
+
+    async def _keep_image(self, name: str, data: bytes) -> ImageRef:
+        return await asyncio.to_thread(self.host.images.keep, self.session.id, name, data)
 
     # ------------------------------------------------------------------------------------------------- ending
 
@@ -402,6 +411,7 @@ class CallBatch:
                 success=result.ok,
                 duration_s=round(seconds, 3),
                 display=result.display,
+                images=result.images,
             )
         )
         self._state(call_id, call.name, state)
@@ -410,6 +420,6 @@ class CallBatch:
     def _record(self) -> None:
         while self._recorded < len(self.calls) and (done := self.outcomes.get(self.calls[self._recorded].id)):
             self._recorded += 1
-            self.on_result(
-                Message("tool", done.result.text or "(no output)", tool_call_id=done.call.id, name=done.call.name)
-            )
+            result, call = done.result, done.call
+            text = result.text or "(no output)"
+            self.on_result(Message("tool", text, tool_call_id=call.id, name=call.name, images=result.images))

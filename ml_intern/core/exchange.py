@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from ml_intern.core.context.compaction import ContextLimitReached, compact
 from ml_intern.core.context.manager import ContextManager
 from ml_intern.core.context.messages import Message
 from ml_intern.core.events import EventSink
+from ml_intern.core.image_store import ImageStore
+from ml_intern.core.images import within_limits
 from ml_intern.core.llm.errors import LLMError
 from ml_intern.core.llm.types import LLM, CallKind, Delta, Reply, Request, Usage
 from ml_intern.core.protocol import (
@@ -86,6 +89,7 @@ class Exchange:
         spending: The bill and its cap.
         settings: Configuration.
         redactor: Takes secrets out of what is told of replies.
+        images: Where the bytes of the conversation's images are.
         kind: What its calls are for; goes into the ledger.
 
     Attributes:
@@ -103,6 +107,7 @@ class Exchange:
         spending: Spending,
         settings: Settings,
         redactor: Redactor,
+        images: ImageStore,
         kind: CallKind = "main",
     ) -> None:
         self.tokens = 0
@@ -117,6 +122,7 @@ class Exchange:
         self._settings = settings
         self._redactor = redactor
         self._text = StreamText(redactor, self._tell_piece)
+        self._images = images
         self._asked = ""  # the model whose reply streams in
         self._partial: list[str] = []  # its text so far
         self._heard: list[str] = []  # everything it has said, reasoning too
@@ -136,7 +142,7 @@ class Exchange:
             with_tools: False offers the model no tools, so that it can only write.
         """
         while True:
-            began, request = time.monotonic(), self._request(with_tools=with_tools)
+            began, request = time.monotonic(), await self._request(with_tools=with_tools)
             self._first_piece_at, self._asked = None, request.model
             if log.isEnabledFor(logging.DEBUG):
                 log.debug("request: %s", json.dumps([message.record() for message in request.messages]))
@@ -183,17 +189,27 @@ class Exchange:
         self.bill(request.model, reply.usage, request.kind, reply.latency_ms, reply.finish_reason)
         return reply
 
-    def _request(self, *, with_tools: bool) -> Request:
+    async def _request(self, *, with_tools: bool) -> Request:
         session = self._session
+        messages = session.context.request_messages()
+        images = await self._shown(session.model, messages)
         return Request(
             model=session.model,
-            messages=session.context.request_messages(),
+            messages=messages,
             tools=self._router.wire() if with_tools else (),
             stream=session.stream,
             effort="" if session.effort == "off" else session.effort,
             kind=self._kind,
             session_id=session.id,
+            images=images,
         )
+
+    async def _shown(self, model: str, messages: Sequence[Message]) -> Mapping[str, str]:
+        """The images that go out with these messages, read and encoded only now."""
+        images = within_limits([image for message in messages for image in message.images])
+        if not images or self._llm.takes_images(model) is False:
+            return {}
+        return await asyncio.to_thread(self._images.encode, self._session.id, images)
 
     async def _after_overflow(self, error: LLMError) -> None:
         self._facts.learn_window(self._session.model, error.detail)

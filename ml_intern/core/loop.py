@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import replace
 
 from ml_intern.core.calls import STOP_GRACE_S, CallBatch
@@ -17,7 +17,7 @@ from ml_intern.core.exchange import Conversation, Exchange
 from ml_intern.core.guards import GuardNotice, Guards
 from ml_intern.core.llm.errors import LLMError
 from ml_intern.core.llm.types import RawToolCall, Reply
-from ml_intern.core.protocol import AssistantMessage, Notice, PlanItem
+from ml_intern.core.protocol import AssistantMessage, Notice, PlanItem, Spoken
 
 BatchOf = Callable[[tuple[RawToolCall, ...]], CallBatch]
 """Makes the batch that runs the calls of one reply."""
@@ -77,7 +77,7 @@ class Loop:
         ids: CallIds,
         *,
         batch_of: BatchOf,
-        on_prompt: Callable[[str], None],
+        on_prompt: Callable[[Spoken], Awaitable[None]],
         plan: Callable[[], Sequence[PlanItem]] = lambda: (),
     ) -> None:
         self.answer: list[str] = []
@@ -193,7 +193,7 @@ class Loop:
         await batch.run()
         self.batch = None
         if batch.new_prompt is not None:
-            self._on_prompt(batch.new_prompt)
+            await self._on_prompt(batch.new_prompt)
         for notice in self._guards.after_calls(batch.ordered()):
             self._apply(notice)
 

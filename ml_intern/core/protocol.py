@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, field_serializer
 
 from ml_intern.core.approvals.effects import Compute
 from ml_intern.core.display import DisplayBlock
+from ml_intern.core.images import ImageRef
 
 Mode = Literal["guarded", "ask", "plan", "yolo"]
 PlanStatus = Literal["pending", "in_progress", "completed"]
@@ -37,11 +38,52 @@ class _Operation(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class UserInput(_Operation):
+class Attachment(BaseModel):
+    """A text that goes with a prompt without being a part of it: what a command of the person's own put out, a file.
+
+    Attributes:
+        label: What it is, for a person, in a line.
+        text: What the model gets.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+
+    label: str
+    text: str
+
+
+class ImageFile(BaseModel):
+    """An image that goes with a prompt: a file of this machine.
+
+    Attributes:
+        path: Where it is. It is read when the prompt is taken in, and not needed after that.
+        name: What people call it; empty: as the file.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+
+    path: str
+    name: str = ""
+
+
+class Spoken(_Operation):
+    """Base of what a person says to the agent.
+
+    Attributes:
+        text: The words. A file or folder that they name as `@path` goes with them, where there is one.
+        images: Images that go with it, beside those that the words name.
+        attached: Texts that go with it.
+    """
+
+    text: str
+    images: tuple[ImageFile, ...] = ()
+    attached: tuple[Attachment, ...] = ()
+
+
+class UserInput(Spoken):
     """Run a turn with this prompt. Calls that wait for approval are abandoned, and the turn goes on with the text."""
 
     type: Literal["user_input"] = "user_input"
-    text: str
 
 
 class ApprovalDecision(_Operation):
@@ -167,11 +209,10 @@ class SetCap(_Operation):
     cap_usd: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
 
 
-class Steer(_Operation):
+class Steer(Spoken):
     """Hand the running turn a message at its next model call; starts a turn when none runs."""
 
     type: Literal["steer"] = "steer"
-    text: str
 
 
 class AnswerQuestion(_Operation):
@@ -261,11 +302,19 @@ class Processing(EventBase):
 
 
 class UserMessage(EventBase):
-    """A prompt entered the conversation (`steered`: while a turn was running)."""
+    """A prompt entered the conversation (`steered`: while a turn was running).
+
+    Attributes:
+        content: What the person wrote.
+        images: Images that went with it.
+        attached: Texts that went with it.
+    """
 
     type: Literal["user_message"] = "user_message"
     content: str
     steered: bool = False
+    images: tuple[ImageRef, ...] = ()
+    attached: tuple[Attachment, ...] = ()
 
 
 class AssistantChunk(EventBase):
@@ -302,7 +351,11 @@ class ToolCallEvent(EventBase):
 
 
 class ToolOutput(EventBase):
-    """A tool's result: what the model gets, whether it succeeded, and what to show a person."""
+    """A tool's result: what the model gets, whether it succeeded, and what to show a person.
+
+    Attributes:
+        images: What the model is shown beside the text, if it takes images.
+    """
 
     type: Literal["tool_output"] = "tool_output"
     tool: str
@@ -311,6 +364,7 @@ class ToolOutput(EventBase):
     success: bool
     duration_s: float = 0.0
     display: tuple[DisplayBlock, ...] = ()
+    images: tuple[ImageRef, ...] = ()
 
 
 class ToolLog(EventBase):
@@ -515,6 +569,7 @@ class UndoComplete(EventBase):
 
     Attributes:
         prompt: The removed prompt's text, to be edited and sent again.
+        images: The images that went with it.
         restored_files: Files that are again as they were before that prompt.
         kept_files: Files that were left alone, each with the reason.
     """
@@ -522,6 +577,7 @@ class UndoComplete(EventBase):
     type: Literal["undo_complete"] = "undo_complete"
     removed_messages: int
     prompt: str = ""
+    images: tuple[ImageRef, ...] = ()
     restored_files: tuple[str, ...] = ()
     kept_files: tuple[str, ...] = ()
 

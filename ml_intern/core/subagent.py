@@ -14,7 +14,7 @@ from typing import Literal
 
 from ml_intern.core.approvals.asking import Asker
 from ml_intern.core.approvals.effects import Assessment, Effect
-from ml_intern.core.approvals.pending import PendingApprovals
+from ml_intern.core.approvals.pending import NOTHING_SAID, PendingApprovals
 from ml_intern.core.approvals.policy import Verdict
 from ml_intern.core.calls import STOP_GRACE_S, CallBatch, ToolHost
 from ml_intern.core.context.digest import record_of
@@ -25,7 +25,7 @@ from ml_intern.core.exchange import Exchange, TurnEnd
 from ml_intern.core.llm.errors import LLMError
 from ml_intern.core.llm.types import LLM, RawToolCall
 from ml_intern.core.loop import CallIds, Loop, Stuck
-from ml_intern.core.protocol import SubagentState
+from ml_intern.core.protocol import Spoken, SubagentState
 from ml_intern.core.redact import Redactor
 from ml_intern.core.session import Session
 from ml_intern.core.spending import ModelFacts, Spending
@@ -113,7 +113,7 @@ class Subagents:
     spending: Spending
     redactor: Redactor
     ids: CallIds
-    on_prompt: Callable[[str], None]
+    on_prompt: Callable[[Spoken], None]
 
     async def run(self, context: ToolContext, assignment: Assignment) -> ToolResult:
         """Works on an assignment for the call of this context. An interrupted call salvages what was found."""
@@ -141,6 +141,7 @@ class _Subagent:
             parts.spending,
             parts.host.settings,
             parts.redactor,
+            parts.host.images,
             kind="research",
         )
         self._loop = Loop(
@@ -269,9 +270,9 @@ class _Subagent:
             return replace(verdict, action="deny", reason=reason)
         return verdict
 
-    def _on_prompt(self, prompt: str) -> None:
+    async def _on_prompt(self, prompt: Spoken) -> None:
         """The person went on with something else: that is for the main agent, and this work ends."""
-        if prompt:
+        if prompt is not NOTHING_SAID:
             self._parts.on_prompt(prompt)
         raise Stuck("abandoned", "the user went on with a new message instead of deciding")
 

@@ -18,6 +18,7 @@ from ml_intern.core.calls import CallBatch, ToolHost
 from ml_intern.core.context.messages import Message
 from ml_intern.core.events import EventStream
 from ml_intern.core.exchange import Exchange, TurnEnd
+from ml_intern.core.hearing import Heard, Hearing, Mentions, no_mentions
 from ml_intern.core.ledger import Totals
 from ml_intern.core.llm.errors import LLMError
 from ml_intern.core.llm.types import LLM, RawToolCall
@@ -29,8 +30,8 @@ from ml_intern.core.protocol import (
     Interrupted,
     Notice,
     Processing,
+    Spoken,
     TurnComplete,
-    UserMessage,
 )
 from ml_intern.core.redact import Redactor
 from ml_intern.core.session import Session
@@ -70,6 +71,7 @@ class TurnRunner:
         settings: Configuration.
         redactor: Takes secrets out of what is told of replies.
         today: The person's date.
+        mentions: Finds what a prompt names as `@path`.
     """
 
     def __init__(
@@ -83,11 +85,16 @@ class TurnRunner:
         settings: Settings,
         redactor: Redactor,
         today: Callable[[], date] = date.today,
+        mentions: Mentions = no_mentions,
     ) -> None:
         self.session = session
-        self.steering: deque[str] = deque()
+        self.steering: deque[Spoken] = deque()
         self.spending = Spending(session, facts, events, settings.money)
-        self.exchange = Exchange(session, llm, facts, host.router, events, self.spending, settings, redactor)
+        self.exchange = Exchange(
+            session, llm, facts, host.router, events, self.spending, settings, redactor, host.images
+        )
+        self._llm = llm
+        self._hearing = Hearing(session, host.images, mentions)
         self._host = host
         self._events = events
         self._pending = pending
@@ -109,14 +116,14 @@ class TurnRunner:
         self._today = today
         self._told_day = today()
 
-    async def run(self, prompt: str) -> None:
+    async def run(self, prompt: Spoken) -> None:
         """Runs one turn from a person's prompt to its end event. Cancelling it interrupts the turn."""
         self._now = _Progress(self.session.budget.totals, self.spending.tokens)
         self._loop.begin()
-        self._deliver_steering()  # left over from a turn that ended before it could hear it
-        self._hear(prompt)
-        self._events.emit(Processing())
         try:
+            await self._deliver_steering()  # left over from a turn that ended before it could hear it
+            await self._hear(prompt)
+            self._events.emit(Processing())
             reason = await self._go_round()
         except asyncio.CancelledError:
             await self._loop.stop()
@@ -178,7 +185,7 @@ class TurnRunner:
 
     async def _go_round(self) -> EndReason:
         while self._now.iterations < self._settings.max_iterations:
-            self._deliver_steering()
+            await self._deliver_steering()
             self._tell_of_a_new_day()
             self._deliver_notes()
             await self.exchange.make_room()
@@ -211,14 +218,28 @@ class TurnRunner:
 
     # --------------------------------------------------------------------------------------------- the history
 
-    def _hear(self, text: str, *, steered: bool = False) -> None:
-        self.session.state.get(FileSnapshots).begin_prompt()
-        self.session.context.append(Message("user", text))
-        self._events.emit(UserMessage(content=text, steered=steered))
+    async def _hear(self, spoken: Spoken, *, steered: bool = False) -> None:
+        try:
+            heard = await self._hearing.take(spoken)
+        except asyncio.CancelledError:
+            self._take_in(Heard(spoken.text, attached=spoken.attached), steered)  # what was said is not to be lost
+            raise
+        self._take_in(heard, steered)
 
-    def _deliver_steering(self) -> None:
+    def _take_in(self, heard: Heard, steered: bool) -> None:
+        self.session.state.get(FileSnapshots).begin_prompt()
+        for message in heard.messages():
+            self.session.context.append(message)
+        self._events.emit(heard.event(steered=steered))
+        problems = list(heard.problems)
+        if heard.images and self._llm.takes_images(self.session.model) is False:
+            problems.append(f"{self.session.model} takes no images: it is told their names only.")
+        for problem in problems:
+            self._events.emit(Notice(text=problem, level="warning"))
+
+    async def _deliver_steering(self) -> None:
         while self.steering:
-            self._hear(self.steering.popleft(), steered=True)
+            await self._hear(self.steering.popleft(), steered=True)
 
     def _tell_of_a_new_day(self) -> None:
         """The system prompt names the day the session began, and stays as it is; a later day is told when it comes."""

@@ -13,6 +13,9 @@ from ml_intern.sessions.log import read_session
 from ml_intern.sessions.pieces import OpenReply
 from ml_intern.sessions.summary import Summary, string, whole
 
+_GLIMPSED = 100
+"""Characters of the beginning that a compaction leaves at least."""
+
 
 @dataclass(slots=True)
 class Entry:
@@ -136,15 +139,15 @@ class _Teller:
             same = next((entry for entry in known if entry.message == message), None)
             if same is not None:
                 known.remove(same)
-            elif message.role == "tool" and (cut := self._shortened(known, message)):
+            elif cut := self._shortened(known, message):
                 known.remove(cut)
                 same = cut
             self._current.append(same or self._add(message, event))
 
     @staticmethod
     def _shortened(known: Iterable[Entry], message: Message) -> Entry | None:
-        """The result of the same call, which a compaction has cut."""
-        return next((entry for entry in known if entry.message.tool_call_id == message.tool_call_id), None)
+        """The same message as it was before a compaction has cut it, if that is what happened."""
+        return next((entry for entry in known if _is_cut_from(message, entry.message)), None)
 
     def _add(self, message: Message, event: Mapping[str, Any]) -> Entry:
         entry = Entry(message, string(event.get("time")), whole(event.get("seq")))
@@ -155,3 +158,15 @@ class _Teller:
             entry.model = string(entry.usage.get("model")) or self._conversation.summary.model
         self._conversation.entries.append(entry)
         return entry
+
+
+def _is_cut_from(message: Message, whole: Message) -> bool:
+    """Whether a message is what a compaction has left of another: the result of the same call, a prompt without its
+    images, a glimpse of what was attached to one."""
+    if (message.role, message.kind) != (whole.role, whole.kind):
+        return False
+    if message.role == "tool":
+        return message.tool_call_id == whole.tool_call_id
+    if message.kind == "attached":
+        return whole.content[:_GLIMPSED] in message.content
+    return bool(whole.images) and not message.images and message.content.startswith(whole.content)

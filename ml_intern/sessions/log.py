@@ -121,6 +121,17 @@ class SessionLog:
         if path is not None:
             self._lock = SessionLock.take(path)
 
+    def files_of(self, session_id: str) -> Path:
+        """Where what belongs to a session lies beside its log, whether that has begun or not. Can be asked in threads.
+
+        Raises:
+            ValueError: The id holds characters that no session id has.
+        """
+        running = session_id == self._session_id
+        path = (self.path if running else None) or find_session(self._directory, session_id)
+        started = self._first_time if running and self._first_time else utc_now()
+        return files_of(path or self._place(started, session_id))
+
     def close(self) -> None:
         """Gives the file back. Later events open it again."""
         if self._handle is not None:
@@ -165,7 +176,7 @@ class SessionLog:
         self.path = find_session(self._directory, self._session_id)
         if self.path is None:
             started = self._first_time
-            self.path = self._directory / started[:4] / started[5:7] / f"{_checked_id(self._session_id)}.jsonl"
+            self.path = self._place(started, self._session_id)
             header = SessionStarted(
                 time=started,
                 session_id=self._session_id,
@@ -175,6 +186,9 @@ class SessionLog:
                 version=self._version,
             )
             self._waiting.appendleft(self._line(header))
+
+    def _place(self, started: str, session_id: str) -> Path:
+        return self._directory / started[:4] / started[5:7] / f"{_checked_id(session_id)}.jsonl"
 
     # ---------------------------------------------------------------------------------------------------- lines
 

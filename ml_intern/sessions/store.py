@@ -15,6 +15,7 @@ from ml_intern.core.redact import WITHHELD, Redactor
 from ml_intern.core.session import new_session_id
 from ml_intern.sessions.aside import files_of
 from ml_intern.sessions.find import TRASH, SessionFile, logs_in, sessions_by_prefix
+from ml_intern.sessions.image_files import copy_images
 from ml_intern.sessions.lock import SessionInUseError, SessionLock, in_use
 from ml_intern.sessions.log import find_session, make_private_directories, read_session
 from ml_intern.sessions.replay_cut import cut
@@ -129,7 +130,9 @@ class SessionStore:
         target = self.new_log(new_session_id(), utc_now())
         events = read_session(path) if last_seq is None else cut(read_session(path, last_seq=last_seq), last_seq)
         origin = {"type": "session_meta", "origin": f"fork of {path.stem}"}
-        self.write(target, [*({**event, "session_id": target.stem} for event in events), origin])
+        copied = [{**event, "session_id": target.stem} for event in events]
+        copy_images(copied, files_of(path), files_of(target))
+        self.write(target, [*copied, origin])
         return target
 
     def new_log(self, session_id: str, started: str) -> Path:

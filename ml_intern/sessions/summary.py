@@ -106,7 +106,7 @@ class Summary:
             case "ready" | "model_changed" | "session_resumed":
                 self.model = string(event.get("model")) or self.model
             case "user_message":
-                self.prompt = self.prompt or plain(string(event.get("content"))[:_PROMPT_LENGTH])
+                self.prompt = self.prompt or plain(string(event.get("content"))[:_PROMPT_LENGTH]) or _pictured(event)
             case "processing":
                 self.turns, self.status = self.turns + 1, "running"
             case "llm_call":
@@ -161,7 +161,7 @@ def docs_of(event: Mapping[str, Any]) -> Iterator[tuple[DocKind, str]]:
     """The texts of an event that a search looks through."""
     match event.get("type"):
         case "user_message":
-            yield "prompt", _doc(event.get("content"))
+            yield "prompt", "\n".join(filter(None, [_doc(event.get("content")), _pictured(event)]))
         case "assistant_message":
             yield "answer", _doc(event.get("content"))
         case "tool_call":
@@ -214,6 +214,17 @@ def number(value: Any) -> float:
         return float(value) if math.isfinite(value) and value > 0 else 0.0
     except OverflowError:
         return 0.0
+
+
+def _pictured(event: Mapping[str, Any]) -> str:
+    """The names of what goes with a prompt: images, files, commands."""
+    named = [(event.get("images"), "name"), (event.get("attached"), "label")]
+    found = [item.get(key) for items, key in named if isinstance(items, list) for item in items if _is_mapping(item)]
+    return plain(", ".join(string(name) for name in found if name))[:_PROMPT_LENGTH]
+
+
+def _is_mapping(value: Any) -> bool:
+    return isinstance(value, Mapping)
 
 
 def _with(names: tuple[str, ...], name: str) -> tuple[str, ...]:

@@ -14,6 +14,8 @@ from pydantic import Field
 from ml_intern.core.approvals.effects import Assessment, Effect
 from ml_intern.core.approvals.paths import Surroundings, resolved
 from ml_intern.core.display import DiffBlock
+from ml_intern.core.image_store import read_image
+from ml_intern.core.images import SNIFFED_BYTES, ImageError, human_size, kind_of
 from ml_intern.core.snapshots import FileSnapshots
 from ml_intern.core.tools.spec import Params, ToolContext, ToolResult, ToolSpec
 from ml_intern.tools import python_checks
@@ -51,7 +53,8 @@ _DIFF_CONTEXT = 3
 
 _READ_DESCRIPTION = """\
 Reads a text file, with line numbers. Up to 2000 lines at once; go on with `offset` and `limit`. A file must be read \
-before it is overwritten or edited. The numbers and the tab after them are not part of the file."""
+before it is overwritten or edited. The numbers and the tab after them are not part of the file. An image (PNG, JPEG, \
+GIF, WebP), a plot for example, is shown to you if you take images."""
 
 _WRITE_DESCRIPTION = """\
 Writes a whole text file, and makes the directories it needs. An existing file must have been read before. To change \
@@ -189,14 +192,38 @@ async def assess_read(params: ReadParams, context: ToolContext) -> Assessment:
 
 
 async def read_file(params: ReadParams, context: ToolContext) -> ToolResult:
-    """Reads a part of a text file; memory use does not depend on the file's size."""
+    """Reads a part of a text file, with memory that does not depend on the file's size; or looks at an image."""
     try:
         path = locate(params.path, context.workspace)
-        text, seen = await asyncio.to_thread(_read, path, *read_range(params, context))
+        found = await asyncio.to_thread(_read, path, *read_range(params, context))
     except FileError as error:
         return failed(error)
+    if isinstance(found, bytes):
+        return await show_image(path, found, context)
+    text, seen = found
     context.state.get(ReadFiles).remember(resolved(path), seen)
     return ToolResult(text)
+
+
+async def show_image(path: PurePath, data: bytes, context: ToolContext) -> ToolResult:
+    """The result of reading an image file."""
+    try:
+        image = await context.keep_image(path.name, data)
+    except ImageError as error:
+        return ToolResult(f"ERROR: {error}", ok=False)
+    return ToolResult(f"{image.label} {path}, {human_size(image.size)}", images=(image,))
+
+
+def _read(path: Path, offset: int, limit: int, budget: int) -> tuple[str, Fingerprint] | bytes:
+    regular_file(path)
+    try:
+        with path.open("rb") as file:
+            is_image = bool(kind_of(file.read(SNIFFED_BYTES)))
+        return read_image(path, path.name) if is_image else read_lines(path, offset, limit, budget)
+    except ImageError as error:
+        raise FileError(str(error)) from error
+    except OSError as error:
+        raise FileError(f"{path} cannot be read: {error.strerror or error}.") from error
 
 
 def read_range(params: ReadParams, context: ToolContext) -> tuple[int, int, int]:
@@ -206,7 +233,12 @@ def read_range(params: ReadParams, context: ToolContext) -> tuple[int, int, int]
     return max(1, params.offset), min(limit, _DEFAULT_LINES), budget
 
 
-def _read(path: Path, offset: int, limit: int, budget: int) -> tuple[str, Fingerprint]:
+def read_lines(path: Path, offset: int, limit: int, budget: int) -> tuple[str, Fingerprint]:
+    """Lines of a text file with their numbers, within a budget of characters, and as what the file was seen.
+
+    Raises:
+        FileError: It cannot be read, is no text, or `offset` is past its end.
+    """
     regular_file(path)
     try:
         with path.open("rb") as file:

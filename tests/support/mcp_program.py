@@ -5,6 +5,7 @@ Run as a program. Arguments say how it behaves; without any, it is a model of go
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import subprocess
@@ -152,6 +153,11 @@ class Server:
                 {"type": "resource", "resource": {"uri": "file:///c.bin", "blob": "QUJD"}},
             ]
         }
+
+    def tool_picture(self, text: str = "") -> Message:
+        """The image in a file."""
+        data = base64.b64encode(Path(text).read_bytes()).decode()
+        return {"content": [{"type": "image", "data": data, "mimeType": "image/png"}]}
 
     def tool_tell(self, text: str = "") -> str:
         progress = {"progressToken": self.token, "progress": 1, "total": 4, "message": "begun"}

@@ -11,6 +11,8 @@ from typing import Any
 from pydantic import BaseModel
 
 from ml_intern.core.approvals.effects import Assessment
+from ml_intern.core.image_store import ImageStore
+from ml_intern.core.images import ImageRef
 from ml_intern.core.settings import Settings
 from ml_intern.core.tools.spec import SessionState, ToolContext, ToolResult, ToolSpec
 
@@ -64,7 +66,11 @@ class Bench:
             log=self.logged.append,
             set_state=lambda *_, **__: None,
             emit=self.emitted.append,
+            keep_image=self._keep_image,
         )
+
+    async def _keep_image(self, name: str, data: bytes) -> ImageRef:
+        return ImageStore(lambda _: self.home.parent / "images").keep("session", name, data)
 
     async def run(self, spec: ToolSpec, **arguments: Any) -> ToolResult:
         """Runs a call with arguments as a model sends them."""

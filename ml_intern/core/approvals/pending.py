@@ -7,7 +7,10 @@ import contextlib
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
 
-from ml_intern.core.protocol import ApprovalDecision
+from ml_intern.core.protocol import ApprovalDecision, Spoken, UserInput
+
+NOTHING_SAID = UserInput(text="")
+"""In the place of a prompt, for calls that were still queueing to be asked about: it was told to those before them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,12 +19,11 @@ class Answer:
 
     Attributes:
         decisions: By tool call id; calls that are missing were not approved.
-        message: A new prompt that abandoned all pending calls, or None. Empty for calls that were still queueing to be
-            asked about: the prompt was told to those whose turn it was.
+        message: A new prompt that abandoned all pending calls, or None. See `NOTHING_SAID`.
     """
 
     decisions: dict[str, ApprovalDecision]
-    message: str | None = None
+    message: Spoken | None = None
 
 
 class PendingApprovals:
@@ -69,7 +71,7 @@ class PendingApprovals:
         self._resolve(Answer(named))
         return True
 
-    def abandon(self, message: str) -> bool:
+    def abandon(self, message: Spoken) -> bool:
         """Gives the pending calls up for a new prompt. False when nothing is pending."""
         if not self.open:
             return False

@@ -244,7 +244,7 @@ class _Attempt:
         most = 2 * room
         prompt = _prompt().replace("{words}", str(int(room * _WORDS_PER_TOKEN)))
         record = record_of(middle, max(_MESSAGE_FLOOR, self.record_room - most), self.counter)
-        first = fit(self.messages[self.plan.head[0]].content, room, self.counter) if self.plan.head else ""
+        first = fit(self.messages[self.plan.head[0]].told, room, self.counter) if self.plan.head else ""
         request = Message("user", _request_text(first, record, self.instructions), kind="context")
         try:
             text = (await ask((Message("system", prompt), request), most)).strip()

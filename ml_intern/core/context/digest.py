@@ -50,7 +50,7 @@ def quotes(prompts: Sequence[Message], room: int, counter: TokenCounter) -> str:
     """What the user wrote, word for word, the newest first to find room; empty without prompts."""
     kept: list[str] = []
     for message in reversed(prompts):
-        line = f"- {_cut(message.content, 1_000)}"
+        line = f"- {_cut(message.told, 1_000)}"
         room -= counter.text(line)
         if room < 0:
             kept.append(f"- [{len(prompts) - len(kept)} earlier messages left out]")
@@ -84,13 +84,16 @@ def summary_message(text: str, said: str, count: int) -> Message:
 
 
 def _entry(message: Message, cap: int) -> str:
+    told = message.told
     if message.role == "tool":
-        return f"[result of {message.name or 'a tool'}]\n{_cut(message.content, cap)}"
+        return f"[result of {message.name or 'a tool'}]\n{_cut(told, cap)}"
+    if message.kind == "attached":
+        return f"[attached by the user]\n{_cut(told, cap)}"
     parts = []
-    if message.content.strip():
+    if told.strip():
         speaker = "earlier summary" if message.kind == "summary" else message.role
         # What was said in words is worth more than what a tool printed.
-        parts.append(f"[{speaker}]\n{_cut(message.content, cap * 4)}")
+        parts.append(f"[{speaker}]\n{_cut(told, cap * 4)}")
     parts += [f"[assistant calls {call.name}] {_cut(call.arguments, cap)}" for call in message.tool_calls]
     return "\n".join(parts)
 

@@ -11,6 +11,7 @@ from ml_intern.core.context.messages import Message
 from ml_intern.core.context.meter import UsageMeter
 from ml_intern.core.context.repair import PairTracker
 from ml_intern.core.context.tokens import TokenCounter
+from ml_intern.core.images import ImageRef
 from ml_intern.core.llm.types import Usage
 from ml_intern.core.protocol import HistoryRecord
 
@@ -122,6 +123,11 @@ class ContextManager:
     def prompts(self) -> tuple[str, ...]:
         """What people have said, as far as it still stands in the history, oldest first."""
         return tuple(message.content for message in self._messages if message.is_prompt)
+
+    def images_of(self, prompt: int) -> tuple[ImageRef, ...]:
+        """The images that went with a prompt, by its index into `prompts`; none when there is no such prompt."""
+        asked = [message for message in self._messages if message.is_prompt]
+        return asked[prompt].images if -len(asked) <= prompt < len(asked) else ()
 
     def rewind(self, prompt: int) -> tuple[int, str]:
         """Takes back a prompt and all that followed it.

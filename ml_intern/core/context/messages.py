@@ -6,8 +6,10 @@ import json
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from ml_intern.core.images import ImageRef
+
 Role = Literal["system", "user", "assistant", "tool"]
-Kind = Literal["plain", "guard", "summary", "context"]
+Kind = Literal["plain", "guard", "summary", "context", "attached"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +32,11 @@ class Message:
         tool_call_id: Which call a tool message answers.
         name: Tool name of a tool message.
         kind: `plain` for what people, models and tools said. `guard` is a notice of ours to the model, `summary` stands
-            for messages that were compacted away, `context` carries volatile facts. Undo, titles and counts look at
-            `plain` user messages only.
+            for messages that were compacted away, `context` carries volatile facts, `attached` what went with the
+            prompt before it. Undo, titles and counts look at `plain` user messages only.
         reasoning: The model's reasoning text, replayed only where the provider wants it.
         provider: Fields a provider needs back unchanged (signed thinking blocks, for example).
+        images: What is shown with the text, as far as the model takes images; `wire` is the message without them.
     """
 
     role: Role
@@ -44,6 +47,7 @@ class Message:
     kind: Kind = "plain"
     reasoning: str = ""
     provider: dict[str, Any] = field(default_factory=dict)
+    images: tuple[ImageRef, ...] = ()
     _encoded: list[str] = field(default_factory=list, init=False, repr=False, compare=False)
 
     @property
@@ -51,8 +55,14 @@ class Message:
         """Whether a person wrote it."""
         return self.role == "user" and self.kind == "plain"
 
+    @property
+    def told(self) -> str:
+        """The text, with its images in words."""
+        labels = [image.label for image in self.images if image.label not in self.content]
+        return "\n".join([*([self.content] if self.content else []), *labels])
+
     def wire(self) -> dict[str, Any]:
-        """The message in the OpenAI chat format, without reasoning or provider fields."""
+        """The message in the OpenAI chat format, without reasoning, images or provider fields."""
         message: dict[str, Any] = {"role": self.role, "content": self.content}
         if self.tool_calls:
             message["content"] = self.content or None
@@ -78,6 +88,8 @@ class Message:
                 record[key] = value
         if self.kind != "plain":
             record["kind"] = self.kind
+        if self.images:
+            record["images"] = [image.model_dump() for image in self.images]
         return record
 
     @classmethod
@@ -85,7 +97,7 @@ class Message:
         """The inverse of `record`.
 
         Raises:
-            KeyError, TypeError, AttributeError: The record is not one of ours.
+            KeyError, TypeError, AttributeError, ValueError: The record is not one of ours.
         """
         calls = tuple(
             ToolCall(call["id"], call["function"]["name"], call["function"]["arguments"])
@@ -100,4 +112,5 @@ class Message:
             kind=record.get("kind", "plain"),
             reasoning=record.get("reasoning", ""),
             provider=record.get("provider", {}),
+            images=tuple(ImageRef.model_validate(image) for image in record.get("images") or ()),
         )

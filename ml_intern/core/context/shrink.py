@@ -18,16 +18,23 @@ _MARKER = 40
 
 
 def without_old_output(message: Message, size: int, counter: TokenCounter) -> Message:
-    """An old message without its bulk: of tool output and long arguments a glimpse of both ends stays.
+    """An old message without its bulk: of tool output, attached texts and long arguments a glimpse of both ends stays,
+    of images their names.
 
     What people and the model said in words is kept.
     """
     if size < WORTH_SHRINKING:
         return message
-    if message.role == "tool":
+    if message.images:
+        message = without_images(message)
+        size = counter.message(message)
+    if size < WORTH_SHRINKING:
+        return message
+    if message.role == "tool" or message.kind == "attached":
         tokens = counter.text(message.content)
-        note = f"[Old output removed to save room: {len(message.content):,} characters, about {tokens:,} tokens."
-        note += " Call the tool again if it is needed.]"
+        what, again = ("output", "Call the tool") if message.role == "tool" else ("attachments", "Read the file")
+        note = f"[Old {what} removed to save room: {len(message.content):,} characters, about {tokens:,} tokens."
+        note += f" {again} again if it is needed.]"
         return replace(message, content=_glimpse(message.content, note))
     if message.tool_calls:
         limit = WORTH_SHRINKING * 3
@@ -36,8 +43,14 @@ def without_old_output(message: Message, size: int, counter: TokenCounter) -> Me
     return message
 
 
+def without_images(message: Message) -> Message:
+    """The message with its images named only."""
+    named = [f"{image.label[:-1]}, taken out to save room]" for image in message.images]
+    return replace(message, content="\n".join(filter(None, [message.content, *named])), images=())
+
+
 def excerpt(message: Message, size: int, limit: int) -> Message:
-    """A message cut down to about `limit` tokens, saying how large it was.
+    """A message cut down to about `limit` tokens, saying how large it was. Images are the first to go.
 
     Args:
         message: Any message; ids, roles and the fields a provider needs stay as they are.
@@ -46,6 +59,9 @@ def excerpt(message: Message, size: int, limit: int) -> Message:
     """
     if size <= limit:
         return message
+    if message.images:
+        size -= sum(image.tokens for image in message.images)
+        return excerpt(without_images(message), size, limit)
     characters = len(message.content) + sum(len(call.arguments) for call in message.tool_calls)
     keep = max(0, int(characters * (limit - _MARKER) / size))
     arguments_share = keep // (len(message.tool_calls) + 1)

@@ -82,6 +82,7 @@ class TokenCounter:
         tokens = _PER_MESSAGE + self.text(message.content)
         for call in message.tool_calls:
             tokens += _PER_CALL + self.text(call.name) + self.text(call.arguments)
+        tokens += sum(image.tokens for image in message.images)
         if message.provider:  # reasoning goes back only together with the fields a provider signed it with
             tokens += self.text(message.reasoning)
         return tokens

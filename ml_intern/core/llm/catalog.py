@@ -134,6 +134,10 @@ class Catalog:
             )
         return merged
 
+    def takes_images(self, model: str) -> bool | None:
+        """Whether a model takes images; None when no source says so."""
+        return False if model.startswith("demo/") else self.info(model).vision
+
     def known_models(self) -> Iterator[str]:
         """Ids of all models that are known by name: suggested ones, the router's, then those of single providers."""
         yield from (suggestion.id for suggestion in self.suggestions)

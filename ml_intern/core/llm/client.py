@@ -7,7 +7,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from ml_intern.core.llm.accumulator import Accumulator
 from ml_intern.core.llm.catalog import Catalog
@@ -18,6 +18,7 @@ from ml_intern.core.llm.litellm_transport import LiteLLMTransport, close_litellm
 from ml_intern.core.llm.reasoning import ORIGIN, Replay
 from ml_intern.core.llm.retry import RetryPolicy, notice
 from ml_intern.core.llm.routing import Route, resolve
+from ml_intern.core.llm.sight import Sight
 from ml_intern.core.llm.types import Delta, OnDelta, OnNotice, Reply, Request, Transport
 from ml_intern.core.llm.usage import estimate_usage
 from ml_intern.core.llm.wire import WireTransport
@@ -36,6 +37,7 @@ class _Attempts:
     made: int = 1
     shown: bool = False
     sent_effort: str = ""
+    sent_images: Mapping[str, str] = field(default_factory=dict)
 
 
 class LLMClient:
@@ -54,6 +56,7 @@ class LLMClient:
         self._policy = RetryPolicy.of(settings.llm)
         self._pool = HttpPool(settings.llm.connect_timeout_s)
         self._efforts = EffortMemory()
+        self._sight = Sight()
         self._replay: dict[str, Replay] = {}
         self._practice: Transport | None = None
         self._answered: set[str] = set()
@@ -103,7 +106,8 @@ class LLMClient:
     async def _attempt(self, request: Request, state: _Attempts, on_delta: OnDelta | None) -> Reply:
         state.route = replace(state.route, replay=self._replay.get(request.model, "auto"))
         state.sent_effort = self._effort(request.model, request.effort, state.route)
-        sent = replace(request, effort=state.sent_effort)
+        state.sent_images = self._sight.shown(request)
+        sent = replace(request, effort=state.sent_effort, images=state.sent_images)
         accumulator = Accumulator(tool["function"]["name"] for tool in request.tools)
         began = time.monotonic()
         try:
@@ -122,7 +126,8 @@ class LLMClient:
                 self._answered.add(state.route.base_url)
             raise
         self._answered.add(state.route.base_url)
-        return self._complete(request, accumulator.reply(), began)
+        self._sight.accepted(state.sent_images)
+        return self._complete(sent, accumulator.reply(), began)
 
     def _complete(self, request: Request, reply: Reply, began: float) -> Reply:
         """The reply with what only the client knows: its origin, its duration, and counts if the provider sent none."""
@@ -139,6 +144,8 @@ class LLMClient:
         Healing is bounded by itself (levels only go down, replay changes once), so it takes no attempt away.
         """
         model = request.model
+        if left_out := self._sight.learn(request, state.sent_images, error):
+            return left_out
         if error.kind == "effort_unsupported":
             return self._efforts.learn(model, request.effort, state.sent_effort, error.detail)
         if error.kind != "thinking_signature":
@@ -187,6 +194,10 @@ class LLMClient:
             LLMError: The model id leads nowhere.
         """
         return self._effort(model, wanted, self.route(model))
+
+    def takes_images(self, model: str) -> bool | None:
+        """Whether a model takes images; None when nobody knows, so that it has to be tried."""
+        return False if self._sight.is_blind(model) else self._catalog.takes_images(model)
 
     async def preload(self, model: str) -> None:
         """Does what the first request would otherwise wait for: imports, prices, catalogues. Never fails.

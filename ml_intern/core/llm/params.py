@@ -7,6 +7,8 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from ml_intern.core.context.messages import Message
+from ml_intern.core.llm.pictures import Picturing, encode_parts
 from ml_intern.core.llm.reasoning import replayed
 from ml_intern.core.llm.routing import Route
 from ml_intern.core.llm.types import Request
@@ -15,9 +17,17 @@ MAX_SESSION_HEADER = 256
 _CACHE_MARK = {"type": "ephemeral"}
 
 
+Sent = tuple[Message | None, dict[str, Any]]
+"""A message as it goes out, and the one of the conversation that it stands for, if it stands for one alone."""
+
+
 def build_body(request: Request, route: Route) -> dict[str, Any]:
     """The request as a chat-completions body. Nothing of the request itself is changed."""
-    body: dict[str, Any] = {"model": route.wire_model, "messages": _messages(request, route)}
+    return _body(request, route, _messages(request, route))
+
+
+def _body(request: Request, route: Route, sent: list[Sent]) -> dict[str, Any]:
+    body: dict[str, Any] = {"model": route.wire_model, "messages": [wire for _, wire in sent]}
     if request.tools:
         body["tools"] = list(request.tools)
         body["tool_choice"] = "auto"
@@ -35,10 +45,12 @@ def build_body(request: Request, route: Route) -> dict[str, Any]:
 
 def encode_body(request: Request, route: Route) -> bytes:
     """The request body as JSON in UTF-8. What was sent before is not encoded again."""
-    body = build_body(request, route)
-    sent = zip(request.messages, body.pop("messages"), strict=True)
+    sent = _messages(request, route)
+    body = _body(request, route, sent)
+    del body["messages"]
     messages = ", ".join(
-        message.encoded() if wire == message.wire() else json.dumps(wire, ensure_ascii=False) for message, wire in sent
+        message.encoded() if message is not None and wire == message.wire() else encode_parts(wire)
+        for message, wire in sent
     )
     rest = json.dumps(body, ensure_ascii=False)
     # A lone surrogate cannot be sent; it comes from undecodable tool output and means nothing to a model.
@@ -53,14 +65,17 @@ def build_headers(request: Request, route: Route) -> dict[str, str]:
     return headers
 
 
-def _messages(request: Request, route: Route) -> list[dict[str, Any]]:
-    messages = []
+def _messages(request: Request, route: Route) -> list[Sent]:
+    sent: list[Sent] = []
+    picturing = Picturing(request.images)
     for message in request.messages:
-        wire = message.wire()
+        if message.role != "tool":
+            sent += [(None, shown) for shown in picturing.of_results()]
+        wire = picturing.wire(message)
         if extra := replayed(message, request.model, route.replay):
             wire.update(extra)
-        messages.append(wire)
-    return messages
+        sent.append((message, wire))
+    return [*sent, *((None, shown) for shown in picturing.of_results())]
 
 
 # ------------------------------------------------------------------------------------------------- prompt cache
@@ -100,9 +115,18 @@ def _mark_last(messages: list[dict[str, Any]], wanted: Callable[[dict[str, Any]]
     """Marks the last message of a kind. The dicts are the body's own; their texts are shared and stay as they are."""
     for message in reversed(messages):
         content = message["content"]
-        if wanted(message) and isinstance(content, str) and content:
-            if message["role"] == "tool":
-                message["cache_control"] = _CACHE_MARK
-            else:
-                message["content"] = [{"type": "text", "text": content, "cache_control": _CACHE_MARK}]
-            return
+        if not wanted(message) or not content:
+            continue
+        if isinstance(content, list):
+            _mark_last_text(content)
+        elif message["role"] == "tool":
+            message["cache_control"] = _CACHE_MARK
+        else:
+            message["content"] = [{"type": "text", "text": content, "cache_control": _CACHE_MARK}]
+        return
+
+
+def _mark_last_text(parts: list[dict[str, Any]]) -> None:
+    at = max((at for at, part in enumerate(parts) if part["type"] == "text"), default=-1)
+    if at >= 0:
+        parts[at] = {**parts[at], "cache_control": _CACHE_MARK}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
@@ -47,6 +47,8 @@ class Request:
         max_tokens: Upper limit of the reply, or None for the provider's own.
         kind: What the call is for; goes into the ledger.
         session_id: Sent as a header or cache key where the provider knows one.
+        images: Data URLs of the images that are shown, by the names of their files. An image of a message that is not
+            among them is named only.
     """
 
     model: str
@@ -57,6 +59,7 @@ class Request:
     max_tokens: int | None = None
     kind: CallKind = "main"
     session_id: str = ""
+    images: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +157,10 @@ class LLM(Protocol):
         Raises:
             LLMError: No reply could be had.
         """
+        ...
+
+    def takes_images(self, model: str) -> bool | None:
+        """Whether a model takes images; None when nobody knows, so that it has to be tried."""
         ...
 
     async def aclose(self) -> None:

@@ -48,10 +48,11 @@ def estimate_usage(request: Request, reply: Reply) -> Usage:
         for message in request.messages
     )
     characters += sum(len(str(tool)) for tool in request.tools)
+    shown = [image.tokens for message in request.messages for image in message.images if image.file in request.images]
     written = len(reply.content) + len(reply.reasoning)
     written += sum(len(call.name) + len(call.arguments) for call in reply.tool_calls)
     return Usage(
-        prompt_tokens=characters // CHARS_PER_TOKEN + _TOKENS_PER_MESSAGE * len(request.messages),
+        prompt_tokens=characters // CHARS_PER_TOKEN + _TOKENS_PER_MESSAGE * len(request.messages) + sum(shown),
         completion_tokens=max(1, written // CHARS_PER_TOKEN),
         estimated=True,
     )

@@ -89,6 +89,22 @@ _EFFORT_REFUSED = re.compile(
     r"|only supported by|does not support|not permitted|extra inputs"
 )
 
+_IMAGE_BROKEN = re.compile(
+    r"(?:could not|cannot|can't|unable to|failed to) (?:be )?(?:process|decode|identify|load|open|read)\w*"
+    r" (?:\w+ ){0,3}image"
+    r"|image (?:exceeds|dimensions|size|is too (?:large|small))"
+    r"|(?:invalid|unsupported|corrupt\w*|bad) (?:base64 )?image(?:s\b|\b(?!_url| input))"
+)
+_IMAGES_UNWANTED = re.compile(
+    r"image.{0,60}(?:not (?:supported|enabled|available|allowed|permitted)|unsupported|only supported)"
+    r"|(?:not|n't) (?:currently )?(?:support|accept|take)\w* (?:\w+ ){0,3}(?:image|vision|multi-?modal)"
+    r"|no (?:endpoints?|providers?)\b.{0,60}image|at most 0 image|not an? (?:multi-?modal|vision)"
+    r"|image_url.{0,60}(?:expected|unknown|unsupported|invalid|unexpected)"
+    r"|(?:unknown|unsupported|invalid|unexpected).{0,60}image_url"
+    r"|content\b.{0,30}(?:must|should) be a (?:valid )?string|required for image input",
+    re.DOTALL,
+)
+
 
 def is_overflow(text: str) -> bool:
     """Whether it says that the conversation is longer than the model takes."""
@@ -149,3 +165,11 @@ def effort_verdict(text: str) -> Literal["drop", "lower"] | None:
     if _THINKING_UNSUPPORTED.search(lowered):
         return "drop"
     return None
+
+
+def image_verdict(text: str) -> Literal["broken", "unwanted"] | None:
+    """What is said of a request that holds images: one of them is `broken`, or all are `unwanted`."""
+    lowered = text.lower()
+    if _IMAGE_BROKEN.search(lowered):
+        return "broken"
+    return "unwanted" if _IMAGES_UNWANTED.search(lowered) else None

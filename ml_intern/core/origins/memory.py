@@ -122,6 +122,9 @@ class Origins:
         match event:
             case UserMessage():
                 self._person.add(event.content)
+                for attachment in event.attached:  # put in front of the agent, but not said by the person
+                    source = Source(attachment.label.partition(" · ")[0], "attached", self._next(), local=True)
+                    self._keep_orders(source, flat(attachment.text))
             case QuestionResolved() if event.how == "answered":
                 self._person.add(f"{event.text}\n" + "\n".join(event.choices))
             case AssistantMessage():

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
 from pydantic import BaseModel, ConfigDict
 
 from ml_intern.core.display import DisplayBlock
+from ml_intern.core.images import ImageError, ImageRef
 
 if TYPE_CHECKING:
     from ml_intern.core.approvals.effects import Assessment
@@ -44,12 +45,14 @@ class ToolResult:
         ok: Whether it succeeded; drives state, exit figures and the release of reserved money.
         display: What a person is shown; plain `text` when empty.
         cost_usd: What the call has cost, measured. None: what was reserved for it if it succeeded, else nothing.
+        images: What a model that takes images is shown beside the text, from `ToolContext.keep_image`.
     """
 
     text: str
     ok: bool = True
     display: tuple[DisplayBlock, ...] = ()
     cost_usd: float | None = None
+    images: tuple[ImageRef, ...] = ()
 
 
 @runtime_checkable
@@ -104,6 +107,7 @@ class ToolContext:
             job this session does not pay for.
         rent: Opens the account of something that is paid for by the hour and goes on after the call: its name, its
             price (None when unknown) and the tool.
+        keep_image: Keeps an image for a result, by its name and bytes; raises `ImageError` when it cannot be used.
         delegate: Lets a sub-agent work on something; gives what it has found. A sub-agent has none of its own.
         salvage: Set by a call that can say, when it is interrupted, what it has found until then.
     """
@@ -122,6 +126,7 @@ class ToolContext:
     pay_later: Callable[[str], None] = lambda _: None
     measure: Callable[[str, float | None], None] = lambda _ref, _usd: None
     rent: Callable[[str, float | None, str], Rent] = lambda ref, usd_per_hour, what: _unpaid(ref, usd_per_hour, what)
+    keep_image: Callable[[str, bytes], Awaitable[ImageRef]] = lambda name, _data: _not_kept(name)
     delegate: Callable[[Assignment], Awaitable[ToolResult]] | None = None
     salvage: Callable[[], str] | None = None
     cancelled: asyncio.Event = field(default_factory=asyncio.Event)
@@ -135,6 +140,10 @@ def _unpaid(ref: str, usd_per_hour: float | None, what: str) -> Rent:
     rent = Rent(Budget(), lambda _: None, ref, what, usd_per_hour)
     rent.reserve_hour()
     return rent
+
+
+async def _not_kept(name: str) -> ImageRef:
+    raise ImageError(f"{name} cannot be kept outside of a session.")
 
 
 Handler = Callable[[Any, ToolContext], Awaitable[ToolResult]]

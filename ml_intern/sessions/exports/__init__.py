@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ml_intern.core.redact import WITHHELD, Redactor
+from ml_intern.sessions.aside import files_of
 from ml_intern.sessions.conversation import Conversation, conversation_of
 from ml_intern.sessions.log import read_session
 
@@ -34,6 +35,10 @@ def export(path: Path, form: str, redactor: Redactor) -> str:
     text = redactor.text(_writer(form)(conversation_of(path.stem, events)))
     if text is WITHHELD:
         raise _unchecked(path)
+    if form == "html":
+        from ml_intern.sessions.exports.html import embed
+
+        return embed(text, files_of(path))
     return text
 
 

@@ -46,12 +46,12 @@ def _messages(entry: Entry) -> Iterator[tuple[str, dict[str, Any], dict[str, Any
         extra: dict[str, Any] = {"isMeta": True} if message.kind in {"guard", "context"} else {}
         if message.kind == "summary":
             extra = {"isCompactSummary": True}
-        yield "user", {"role": "user", "content": message.content}, extra
+        yield "user", {"role": "user", "content": message.told}, extra
     elif message.role == "tool":
         result: dict[str, Any] = {
             "type": "tool_result",
             "tool_use_id": message.tool_call_id,
-            "content": message.content,
+            "content": message.told,
         }
         if entry.ok is False:
             result["is_error"] = True

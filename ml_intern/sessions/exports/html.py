@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import base64
+import re
 from collections.abc import Callable, Iterator, Sequence
 from html import escape
+from pathlib import Path
 
+from ml_intern.core.image_store import path_of
+from ml_intern.core.images import ImageError, shape_of
 from ml_intern.core.plain_text import plain
 from ml_intern.core.trail import Source
 from ml_intern.sessions.conversation import Conversation
@@ -34,6 +39,7 @@ pre { background: var(--box); border: 1px solid var(--line); border-radius: 6px;
 .ok { color: var(--good); } .failed { color: var(--bad); }
 .note { color: var(--soft); font-size: .9rem; } .note.error { color: var(--bad); }
 summary { cursor: pointer; color: var(--soft); font-size: .875rem; padding: .3rem 0; }
+figure { margin: .5rem 0; color: var(--soft); font-size: .875rem; } img { max-width: 100%; height: auto; }
 table { border-collapse: collapse; display: block; overflow-x: auto; }
 th, td { border: 1px solid var(--line); padding: .25rem .6rem; text-align: left; }
 a { color: var(--said); }
@@ -44,7 +50,7 @@ _PAGE = """<!doctype html>
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; img-src data:">
 <meta name="referrer" content="no-referrer">
 <title>{title}</title>
 <style>{style}</style>
@@ -59,6 +65,11 @@ _PAGE = """<!doctype html>
 """
 
 Render = Callable[[str], str]
+
+EMBEDDED_BYTES = 300_000
+"""Larger images are named only."""
+EMBEDDED_IN_ALL = 5_000_000
+_IMAGE = re.compile(r'<img data-file="([^"]*)" alt="">')
 
 
 def to_html(conversation: Conversation) -> str:
@@ -91,7 +102,9 @@ def _source(source: Source) -> str:
 
 def _section(part: Part, render: Render) -> str:
     if part.kind == "prompt":
-        return f'<section class="prompt"><time>{escape(moment(part.time))}</time><p>{escape(part.text)}</p></section>'
+        said = f"<time>{escape(moment(part.time))}</time><p>{escape(part.text)}</p>"
+        texts = "".join(_folded(escape(each.label), each.text) for each in part.attached)
+        return f'<section class="prompt">{said}{_pictures(part)}{texts}</section>'
     if part.kind == "answer":
         thought = _folded("Reasoning", part.reasoning) if part.reasoning else ""
         return f'<section class="answer">{thought}{render(part.text)}</section>'
@@ -112,6 +125,39 @@ def _call(part: Part) -> Iterator[str]:
         yield _block(part.text) if part.text.count("\n") < 20 else _folded("Program", part.text)
     if part.output:
         yield _folded("Output", part.output)
+    yield _pictures(part)
+
+
+def _pictures(part: Part) -> str:
+    """Images without their bytes, which `embed` puts in where they are small enough."""
+    return "".join(
+        f'<figure><img data-file="{escape(image.file)}" alt=""><figcaption>{escape(plain(image.label))}</figcaption>'
+        "</figure>"
+        for image in part.images
+    )
+
+
+def embed(page: str, files: Path) -> str:
+    """Puts small images into a page that has been checked for secrets: their bytes are no text to be checked.
+
+    Args:
+        page: What `to_html` made.
+        files: Where what belongs to the session lies.
+    """
+    room = EMBEDDED_IN_ALL
+
+    def put_in(match: re.Match[str]) -> str:
+        nonlocal room
+        try:
+            path = path_of(files, match[1])
+            data = path.read_bytes() if path.stat().st_size <= min(EMBEDDED_BYTES, room) else b""
+            media = shape_of(data, path.name).media
+        except (OSError, ValueError, ImageError):
+            return ""
+        room -= len(data)
+        return f'<img src="data:{media};base64,{base64.b64encode(data).decode()}" alt="">'
+
+    return _IMAGE.sub(put_in, page)
 
 
 def _block(text: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from html import escape
 from urllib.parse import quote
 
 from ml_intern.core.plain_text import plain
@@ -31,6 +32,10 @@ def _lines(part: Part) -> Iterator[str]:
         yield f"## You · {moment(part.time)}"
         yield ""
         yield part.text
+        for image in part.images:
+            yield from ("", _escaped(plain(image.label)))
+        for attachment in part.attached:
+            yield from _folded(attachment.label, attachment.text)
     elif part.kind == "answer":
         if part.reasoning:
             yield from ("<details><summary>Reasoning</summary>", "", fenced(part.reasoning), "", "</details>", "")
@@ -62,7 +67,13 @@ def _call(part: Part) -> Iterator[str]:
         if text:
             yield from ("", fenced(text, language))
     if part.output:
-        yield from ("", "<details><summary>Output</summary>", "", fenced(part.output), "", "</details>")
+        yield from _folded("Output", part.output)
+    for image in part.images:
+        yield from ("", _escaped(plain(image.label)))
+
+
+def _folded(title: str, text: str) -> Iterator[str]:
+    yield from ("", f"<details><summary>{escape(title)}</summary>", "", fenced(text), "", "</details>")
 
 
 def fenced(text: str, language: str = "") -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ml_intern.core.context.messages import Message
 from ml_intern.sessions.conversation import Conversation
 from ml_intern.sessions.exports.claude import input_of
 from ml_intern.sessions.exports.lines import json_line
@@ -14,7 +15,7 @@ _JSON_TYPES = {str: "string", bool: "boolean", int: "integer", float: "number", 
 
 def to_sft(conversation: Conversation) -> str:
     """One row as a line of JSON. What was taken back and summaries of what is there anyway are left out."""
-    messages = [entry.message.wire() for entry in conversation.kept if entry.message.kind != "summary"]
+    messages = [_message(entry.message) for entry in conversation.kept if entry.message.kind != "summary"]
     row = {
         "session_id": conversation.summary.id,
         "model": conversation.summary.model,
@@ -24,6 +25,10 @@ def to_sft(conversation: Conversation) -> str:
         "tools": _tools(conversation),
     }
     return json_line(row)
+
+
+def _message(message: Message) -> dict[str, Any]:
+    return {**message.wire(), "content": message.told} if message.images else message.wire()
 
 
 def _tools(conversation: Conversation) -> list[dict[str, Any]]:

@@ -10,8 +10,9 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
+from ml_intern.core.images import ImageRef
 from ml_intern.core.plain_text import plain
-from ml_intern.core.protocol import EVENT, EventBase, Origin
+from ml_intern.core.protocol import EVENT, Attachment, EventBase, Origin
 from ml_intern.core.trail import EVENTS as TRAIL_EVENTS
 from ml_intern.core.trail import Source, Trail
 from ml_intern.sessions.conversation import Conversation
@@ -37,6 +38,8 @@ class Part:
         ok: Of a call, whether it succeeded; None when it has no result.
         reasoning: Of an answer, what the model thought before.
         origin: Of a call, where words of it come from, if from outside.
+        images: Images that went with a prompt, or came of a call.
+        attached: Texts that went with a prompt.
     """
 
     kind: Literal["prompt", "answer", "call", "note"]
@@ -49,6 +52,8 @@ class Part:
     ok: bool | None = None
     reasoning: str = ""
     origin: str = ""
+    images: tuple[ImageRef, ...] = ()
+    attached: tuple[Attachment, ...] = ()
 
 
 @dataclass(slots=True)
@@ -112,6 +117,7 @@ def _parts(events: Iterable[Mapping[str, Any]]) -> Iterator[Part]:
         if event.get("type") == "tool_output" and call_id in calls:
             part = calls[call_id]
             part.output, part.ok = _shortened(plain(string(event.get("output")))), event.get("success") is True
+            part.images = _images(event)
         elif event.get("type") == "origin" and call_id in calls:
             calls[call_id].origin = _origin(event)
         elif part_of_event := _part(event):
@@ -125,7 +131,8 @@ def _part(event: Mapping[str, Any]) -> Part | None:
     time = string(event.get("time"))
     match event.get("type"):
         case "user_message":
-            return Part("prompt", plain(string(event.get("content"))), time)
+            said = plain(string(event.get("content")))
+            return Part("prompt", said, time, images=_images(event), attached=_attached(event))
         case "assistant_message":
             return Part(
                 "answer", plain(string(event.get("content"))), time, reasoning=plain(string(event.get("reasoning")))
@@ -145,6 +152,24 @@ def _part(event: Mapping[str, Any]) -> Part | None:
         case "undo_complete" if event.get("removed_messages"):
             return Part("note", f"Taken back: {event['removed_messages']} messages.", time, title="info")
     return None
+
+
+def _images(event: Mapping[str, Any]) -> tuple[ImageRef, ...]:
+    found = event.get("images")
+    refs = []
+    for item in found if isinstance(found, list) else ():
+        with contextlib.suppress(ValidationError):
+            refs.append(ImageRef.model_validate(item))
+    return tuple(refs)
+
+
+def _attached(event: Mapping[str, Any]) -> tuple[Attachment, ...]:
+    found = event.get("attached")
+    return tuple(
+        Attachment(label=plain(string(item.get("label"))), text=_shortened(plain(string(item.get("text")))))
+        for item in (found if isinstance(found, list) else ())
+        if isinstance(item, Mapping)
+    )
 
 
 def _origin(event: Mapping[str, Any]) -> str:

@@ -27,7 +27,7 @@ def to_sts(conversation: Conversation) -> str:
 
 def _message(entry: Entry) -> dict[str, Any]:
     message = entry.message
-    found: dict[str, Any] = {"role": message.role, "content": message.content}
+    found: dict[str, Any] = {"role": message.role, "content": message.told}
     if message.reasoning:
         found["reasoningContent"] = message.reasoning
     if message.tool_calls:

@@ -1,6 +1,7 @@
 """What a call gave back, as text for a model: nothing interpreted, nothing in base64, nothing without bounds.
 
-A model here reads text only, so pictures and sound are named with their size and the file they are kept in.
+Pictures and sound are named with their size and the file they are kept in; pictures that a model can be shown come
+beside the text.
 """
 
 from __future__ import annotations

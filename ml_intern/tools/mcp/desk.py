@@ -23,6 +23,7 @@ from ml_intern.core.protocol import (
     Notice,
     QuestionAsked,
     QuestionOption,
+    Spoken,
 )
 from ml_intern.core.questions import Answered, Questions
 from ml_intern.core.session import Session
@@ -63,7 +64,7 @@ class Desk:
         *,
         questions: Questions,
         attended: bool,
-        go_on: Callable[[str], None],
+        go_on: Callable[[Spoken], None],
     ) -> None:
         self._session = session
         self._llm = llm

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import binascii
+import logging
 import re
+from collections.abc import Sequence
 from pathlib import Path
+
+from ml_intern.core.image_store import read_image
+from ml_intern.core.images import SNIFFED_BYTES, ImageError, ImageRef, kind_of
+from ml_intern.core.tools.spec import ToolContext
+
+log = logging.getLogger(__name__)
 
 MAX_FILES = 20
 MAX_BYTES = 8 * 2**20
@@ -31,9 +40,13 @@ class Media:
     Args:
         directory: Where long outputs of the session are kept.
         stem: Begins the names of the files.
+
+    Attributes:
+        images: The files that are images of a kind that models take, whatever their media type says.
     """
 
     def __init__(self, directory: Path, stem: str) -> None:
+        self.images: list[Path] = []
         self._directory = directory
         self._stem = re.sub(r"[^A-Za-z0-9_-]+", "_", stem)[:80]
         self._count = 0
@@ -56,8 +69,22 @@ class Media:
             ending = _ENDINGS.get(kind.split(";")[0].strip().lower(), ".bin")
             path = self._directory / f"{self._stem}-{self._count}{ending}"
             path.write_bytes(data)
+            if kind_of(data[:SNIFFED_BYTES]):
+                self.images.append(path)
         except (binascii.Error, ValueError):
             return "not kept: it is no valid base64"
         except OSError as error:
             return f"not kept: {(error.strerror or str(error)).lower()}"
         return f"kept in {path}"
+
+
+async def shown(files: Sequence[Path], context: ToolContext) -> tuple[ImageRef, ...]:
+    """The images that a model can be shown; the others are named in the text of the result all the same."""
+    found = []
+    for path in files:
+        try:
+            data = await asyncio.to_thread(read_image, path, path.name)
+            found.append(await context.keep_image(path.name, data))
+        except ImageError as error:
+            log.info("an image of a call is named only: %s", error)
+    return tuple(found)

@@ -24,7 +24,7 @@ from ml_intern.tools.mcp.content import as_text
 from ml_intern.tools.mcp.faults import cause, explain
 from ml_intern.tools.mcp.link import Link, is_on_hub
 from ml_intern.tools.mcp.listing import ListedTool, list_tools
-from ml_intern.tools.mcp.media import Media
+from ml_intern.tools.mcp.media import Media, shown
 from ml_intern.tools.mcp.oauth import SignIn
 from ml_intern.tools.mcp.process import Host
 from ml_intern.tools.terminal_text import clean
@@ -333,7 +333,8 @@ class McpServer:
             log.debug("where it failed", exc_info=True)
             return self._failed(tool, error)
         media = Media(context.spill_dir, f"{self.name}-{context.call_id}")
-        return ToolResult(await asyncio.to_thread(as_text, result, media.keep), ok=not result.is_error)
+        text = await asyncio.to_thread(as_text, result, media.keep)
+        return ToolResult(text, ok=not result.is_error, images=await shown(media.images, context))
 
     async def _reach(self) -> Client | None:
         """The client, waiting a little for a server that has to be connected to again."""

@@ -6,6 +6,7 @@ import io
 from pathlib import Path, PurePath, PurePosixPath
 
 from ml_intern.core.approvals.effects import Assessment, Effect
+from ml_intern.core.images import SNIFFED_BYTES, kind_of
 from ml_intern.core.tools.spec import ToolContext, ToolResult, ToolSpec
 from ml_intern.tools import edit as local_edit
 from ml_intern.tools import files as local
@@ -33,7 +34,8 @@ MAX_READ_BYTES = 64 * 2**20
 
 _READ = """\
 Reads a text file of the sandbox, with line numbers. Up to 2000 lines at once; go on with `offset` and `limit`. A file \
-must be read before it is overwritten or edited. The numbers and the tab after them are not part of the file."""
+must be read before it is overwritten or edited. The numbers and the tab after them are not part of the file. An \
+image (PNG, JPEG, GIF, WebP), a plot for example, is shown to you if you take images."""
 _WRITE = """\
 Writes a whole text file in the sandbox, and makes the directories it needs. An existing file must have been read \
 before. To change a part of a file use edit."""
@@ -105,6 +107,8 @@ class _FileTools:
                 f"sed -n '1,200p' {path}"
             )
         data = await machine.read(path)
+        if kind_of(data[:SNIFFED_BYTES]):
+            return await local.show_image(path, data, context)
         text = local.numbered(path, io.BytesIO(data), *local.read_range(params, context))
         seen = _fingerprint(data if entry.size <= MAX_EDIT_BYTES else b"", entry)
         self._sandboxes.keeper(context).seen.remember(path, seen)

@@ -13,6 +13,7 @@ from ml_intern.core.settings import ApprovalRules
 from tests.support.harness import Harness
 from tests.support.llm_server import ScriptedLLM, call, silent_before_headers, text, tools
 from tests.support.mcp_bench import program
+from tests.support.pictures import png
 from tests.support.processes import alive, gone
 from tests.support.program import MODEL, Program
 from tests.support.tools import within_marks
@@ -61,6 +62,24 @@ async def test_what_does_not_only_read_is_asked_about_with_its_arguments(tmp_pat
         agent.decide(ApprovalDecision(tool_call_id=item.tool_call_id, approved=True))
         assert isinstance(await agent.ended(), TurnComplete)
         assert [within_marks(output.output) for output in agent.all(ToolOutput)] == ["a", "awake"]
+
+
+async def test_pictures_that_a_server_gives_are_shown_to_the_model(tmp_path: Path) -> None:
+    (tmp_path / "plot.png").write_bytes(png(64, 48))
+    (tmp_path / "broken.png").write_bytes(png(64, 48)[:50])
+    calls = [call("notes__picture", {"text": str(tmp_path / name)}) for name in ("plot.png", "broken.png")]
+    async with (
+        ScriptedLLM(tools(*calls), text("a curve")) as server,
+        Harness(server, tmp_path, mcpServers={"notes": program()}) as agent,
+    ):
+        await connected(agent)
+        await agent.prompt("go")
+        results = [within_marks(result) for result in agent.tool_results(2)]
+        assert all(result.startswith("[image, image/png, ") for result in results)
+        shown = agent.request(2).messages[-1]["content"]
+        assert [part["type"] for part in shown] == ["text", "text", "image_url"]
+        assert shown[1]["text"].endswith("1.png 64×48]")
+        assert [len(output.images) for output in agent.all(ToolOutput)] == [1, 0]
 
 
 async def test_a_rule_may_allow_all_tools_of_a_server(tmp_path: Path) -> None:

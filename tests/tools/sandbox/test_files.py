@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import base64
 from pathlib import Path
 
 import pytest
 
 from ml_intern.core.display import DiffBlock
 from ml_intern.core.jobs import JobsError
+from tests.support.pictures import png
 from tests.tools.sandbox.support import Stage, on_stage
 
 
@@ -49,6 +51,14 @@ async def test_what_cannot_be_read_is_explained(tmp_path: Path, path: str, says:
         done = await stage.run("read", path=path)
         assert not done.ok
         assert says in done.text
+
+
+async def test_an_image_of_the_sandbox_is_shown(tmp_path: Path) -> None:
+    async with on_stage(tmp_path) as stage:
+        await stage.bash(f"echo {base64.b64encode(png(64, 48)).decode()} | base64 -d > plot.png")
+        done = await stage.run("read", path="plot.png")
+        assert done.text.startswith("[image plot.png 64×48] /app/plot.png, ")
+        assert [image.width for image in done.images] == [64]
 
 
 async def test_an_existing_file_must_have_been_read_and_be_unchanged_since(tmp_path: Path) -> None:

@@ -10,9 +10,10 @@ from typing import Any
 
 from ml_intern.core.context.messages import Message
 from ml_intern.core.protocol import AssistantMessage, EventBase, HistoryRecord
+from ml_intern.sessions import kinds
 from ml_intern.sessions.summary import string
 
-PIECE = b"assistant_chunk"
+PIECE = kinds.PIECE.encode()
 _NAME = b'"%s"' % PIECE
 _AS_WE_WRITE_IT = b'"type":%s' % _NAME
 
@@ -25,18 +26,14 @@ _PARTIAL = re.compile(rb'"partial"\s{0,4}:\s{0,4}true')
 _DISCARDED = re.compile(rb'"discarded"\s{0,4}:\s{0,4}true')
 # Quotes inside a text are escaped, so none of these can match within one.
 
-_NEXT = frozenset({"turn_complete", "interrupted", "processing", "user_message", "tool_call", "session_resumed"})
-"""What cannot come before a reply has ended, one way or another."""
-NEXT = frozenset(kind.encode() for kind in _NEXT)
-_ENDED = _NEXT | {"history", "assistant_message"}
-"""What a reply has left something whole with, or nothing at all."""
+NEXT = frozenset(kind.encode() for kind in kinds.NEXT)
 
 
 def replaces_pieces(kind: bytes, line: bytes) -> bool:
     """Whether a line makes the pieces before it superfluous: the whole reply, or the end of one that does not count."""
     if kind == b"assistant_message":  # of what was interrupted, the pieces also hold the thoughts
         return line.endswith(_WHOLE) or _PARTIAL.search(line) is None
-    return kind == b"assistant_stream_end" and _DISCARDED.search(line) is not None
+    return kind == kinds.STREAM_END.encode() and _DISCARDED.search(line) is not None
 
 
 def _is_readable(line: bytes) -> bool:
@@ -109,7 +106,7 @@ class OpenReply:
     def take(self, event: Mapping[str, Any]) -> None:
         """Follows the session by one event."""
         kind = event.get("type")
-        if kind == "assistant_chunk":
+        if kind == kinds.PIECE:
             (self._thoughts if event.get("kind") == "reasoning" else self._texts).append(string(event.get("content")))
         elif not self:
             return
@@ -117,7 +114,7 @@ class OpenReply:
             self.paid = self.paid or event.get("kind") == "main"
         elif kind == "session_meta":  # a copy: the original pays
             self.paid = self.paid or bool(event.get("origin"))
-        elif kind in _ENDED or (kind == "assistant_stream_end" and event.get("discarded") is True):
+        elif kind in kinds.ENDED or (kind == kinds.STREAM_END and event.get("discarded") is True):
             self._texts.clear()
             self._thoughts.clear()
             self.paid = False

@@ -96,6 +96,8 @@ def take_in(db: sqlite3.Connection, files: Iterable[SessionFile], stop: Callable
             continue
         if portion.from_start and row is not None:
             _forget_texts(db, row.number, row.portion)
+        elif row is not None and row.portion.open_at:
+            _forget_rows(db, row.number, row.portion.last_ms, row.portion.last_ms)
         number = _save(db, file, portion, row)
         spend.save(db, number, portion.spent, from_start=portion.from_start)
         texts += [(ms << NUMBER_BITS | number & NUMBER_MASK, text, kind, seq) for ms, kind, seq, text in portion.texts]
@@ -108,13 +110,13 @@ def take_in(db: sqlite3.Connection, files: Iterable[SessionFile], stop: Callable
 
 
 def _row_of(db: sqlite3.Connection, file: SessionFile) -> _Row | None:
-    query = "SELECT number, path, size, modified, read_to, before, first_ms, last_ms, "
+    query = "SELECT number, path, size, modified, read_to, before, first_ms, last_ms, open_at, "
     query += f"{', '.join(ALL_COLUMNS)} FROM sessions WHERE id = ?"
     row = db.execute(query, (file.id,)).fetchone()
     if row is None:
         return None
-    number, path, size, modified, read_to, before, first_ms, last_ms, *values = row
-    portion = Portion(summary_of_row(values), read_to, before, first_ms, last_ms)
+    number, path, size, modified, read_to, before, first_ms, last_ms, open_at, *values = row
+    portion = Portion(summary_of_row(values), read_to, before, first_ms, last_ms, open_at)
     return _Row(number, path, size, modified, portion)
 
 
@@ -123,9 +125,10 @@ def _save(db: sqlite3.Connection, file: SessionFile, portion: Portion, row: _Row
     values = [getattr(summary, name) for name in ALL_COLUMNS]
     for name in _AS_JSON:
         values[ALL_COLUMNS.index(name)] = json.dumps(getattr(summary, name), ensure_ascii=False)
-    names = ("path", "size", "modified", "read_to", "before", "first_ms", "last_ms", *ALL_COLUMNS)
+    names = ("path", "size", "modified", "read_to", "before", "first_ms", "last_ms", "open_at", *ALL_COLUMNS)
     values = [
-        *(file.place, file.size, file.modified, portion.read_to, portion.before, portion.first_ms, portion.last_ms),
+        *(file.place, file.size, file.modified),
+        *(portion.read_to, portion.before, portion.first_ms, portion.last_ms, portion.open_at),
         *values,
     ]
     if row is None:

@@ -10,7 +10,7 @@ from ml_intern.sessions.log import make_private_directories
 from ml_intern.sessions.query import SHORTEST_PREFIX
 from ml_intern.sessions.spend import SCHEMA as SPEND_SCHEMA
 
-VERSION = 4
+VERSION = 5
 _PATIENCE_S = 20.0
 """Another process may be writing what it has learnt, which takes it a second, or more on a busy machine."""
 _SETTINGS = """
@@ -33,6 +33,7 @@ CREATE TABLE sessions (
     before BLOB NOT NULL,
     first_ms INTEGER NOT NULL,
     last_ms INTEGER NOT NULL,
+    open_at INTEGER NOT NULL,
     id TEXT NOT NULL UNIQUE,
     name TEXT NOT NULL,
     prompt TEXT NOT NULL,

@@ -8,11 +8,21 @@ from pathlib import Path
 
 import pytest
 
-from ml_intern.core.protocol import ArtifactEvent, ErrorEvent, EventBase, SessionMeta, TurnComplete, UserMessage
+from ml_intern.core.protocol import (
+    ArtifactEvent,
+    AssistantChunk,
+    AssistantMessage,
+    ErrorEvent,
+    EventBase,
+    SessionMeta,
+    TurnComplete,
+    UserMessage,
+)
+from ml_intern.core.redact import Redactor
 from ml_intern.sessions.find import Lookout
 from ml_intern.sessions.index import IndexUnavailableError, SessionIndex
 from ml_intern.sessions.lock import SessionLock
-from ml_intern.sessions.log import read_session
+from ml_intern.sessions.log import SessionLog, read_session
 from tests.sessions.support import answer, output, prompt, record, whole_session
 
 
@@ -346,3 +356,32 @@ def test_odd_values_in_a_log_are_passed_over(index: SessionIndex) -> None:
     (session,) = index.list()
     assert (session.cost_usd, session.tags, session.title) == (0.0, ("ok",), "go")
     assert len(index.search("octopus")) == 1
+
+
+def test_what_a_killed_reply_had_said_is_found_until_it_is_said_whole(index: SessionIndex) -> None:
+    halves = [AssistantChunk(content="Let me think.", kind="reasoning")]
+    halves += [AssistantChunk(content=piece) for piece in ("The pang", "olin eats ")]
+    path = write(index, "one", *prompt("what does it eat?"), *halves)
+    index.refresh()
+    [found] = index.search("pangolin eats")
+    assert found.kind == "answer"
+    details = index.get("one")
+    assert details is not None
+    assert details.session.answer == "The pangolin eats"
+    assert index.search("think") == []
+
+    log = SessionLog(index.path.parent, Redactor(), "1.2.3", lambda _: None)
+    log.claim("one")
+    seq = max(event["seq"] for event in read_session(path))
+    said = AssistantMessage(content="The pangolin eats ants.", seq=seq + 1, session_id="one")
+    log(AssistantChunk(content="ants.", seq=seq, session_id="one"))
+    index.refresh()
+    assert len(index.search("pangolin ants")) == 1
+    log(said)
+    log.close()
+    index.refresh()
+    [again] = index.search("pangolin eats ants")
+    assert again.snippet == "The pangolin eats ants."
+    with sqlite3.connect(index.path) as db:
+        assert db.execute("SELECT count(*) FROM texts WHERE kind = 'answer'").fetchone() == (1,)
+    assert SessionIndex(index.path.parent).search("pangolin eats ants") != []

@@ -396,7 +396,9 @@ async def test_an_earlier_session_is_gone_on_with(three: Past, tmp_path: Path) -
 
         async with on_stage(WatchedApp(Options(), connect), (140, 40)) as stage:
             await stage.sees("scripted")
-            await stage.press("f2", "a")
+            await stage.press("f2")
+            await stage.sees("all 3 sessions")
+            await stage.press("a")
             await stage.sees("why does eval loss go up")
             await stage.press("slash")
             await stage.type("eval loss")
@@ -408,3 +410,14 @@ async def test_an_earlier_session_is_gone_on_with(three: Past, tmp_path: Path) -
     said = [message["content"] for message in server.requests[0].body["messages"] if message["role"] == "user"]
     assert len(said) == 2
     assert "eval loss" in str(said[0])
+
+
+async def test_answers_in_the_preview_look_as_they_did_in_the_conversation(past: Past, tmp_path: Path) -> None:
+    past.add(
+        "aaaa", "compare **them**", *answer("Runs:\n\n| run | loss |\n|---|---|\n| *a* | `0.9` |\n\n" + "- more\n" * 30)
+    )
+    async with looking(tmp_path) as (stage, _):
+        await stage.press("a")
+        await stage.sees("compare **them**", "0.9", "• more", "…")
+        assert "|---|" not in stage.screen
+        assert "`0.9`" not in stage.screen

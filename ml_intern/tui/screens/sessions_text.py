@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import date, datetime
+from itertools import chain
 from pathlib import Path
 
 from textual.content import Content
@@ -14,6 +15,7 @@ from ml_intern.tui.screens.artifacts import size_text
 from ml_intern.tui.screens.sessions_shelf import STATUS_WORDS
 from ml_intern.tui.widgets.display import BLANK_PIECE, LinesPiece
 from ml_intern.tui.widgets.lines import BLANK, Line, Run, indent, line, wrap
+from ml_intern.tui.widgets.markdown import render
 from ml_intern.tui.widgets.pieces import Piece
 from ml_intern.tui.widgets.text import cells, clean, count, fit, fit_path, money, one_line, pad
 
@@ -120,8 +122,8 @@ def preview_pieces(
     if found is not None:
         pieces += [BLANK_PIECE, _snippet(found)]
     whole = details.session if details is not None else session
-    pieces += _said("you", "you", whole.prompt, PROMPT_LINES)
-    pieces += _said("ml-intern", "agent", whole.answer, ANSWER_LINES)
+    pieces += _said("you", "you", whole.prompt, _as_typed, PROMPT_LINES)
+    pieces += _said("ml-intern", "agent", whole.answer, render, ANSWER_LINES)
     if details is not None:
         pieces += [BLANK_PIECE, *_numbers(details)]
     return pieces
@@ -140,21 +142,23 @@ def _snippet(found: Found) -> LinesPiece:
     return _wrapped([*runs, Run(clean(found.snippet[at:]))])
 
 
-def _said(who: str, ink: str, text: str, most: int) -> list[Piece]:
+def _said(who: str, ink: str, text: str, laid_out: Callable[[str, int], list[Line]], most: int) -> list[Piece]:
     """What somebody said, at most so many lines of it."""
     if not text.strip():
         return []
 
     def lines(width: int) -> list[Line]:
-        made: list[Line] = []
-        for part in clean(text).strip().split("\n"):
-            made += wrap([Run(part)], max(1, width - 2)) if part.strip() else [BLANK]
-            if len(made) > most:
-                made = [*made[: most - 1], line("…", "muted")]
-                break
+        made = laid_out(clean(text).strip(), max(1, width - 2))
+        if len(made) > most:
+            made = [*made[: most - 1], line("…", "muted")]
         return [line(who, ink), *indent(made, Run("  "))]
 
     return [BLANK_PIECE, LinesPiece(lines, height=4)]
+
+
+def _as_typed(text: str, width: int) -> list[Line]:
+    parts = [wrap([Run(part)], width) if part.strip() else [BLANK] for part in text.split("\n")]
+    return list(chain.from_iterable(parts))
 
 
 def _numbers(details: Details) -> list[Piece]:

@@ -10,11 +10,10 @@ import asyncio
 import contextlib
 import email.utils
 import hashlib
-import ipaddress
 import json
 import logging
 import random
-import socket
+import sqlite3
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping
@@ -22,6 +21,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urljoin, urlsplit
+
+from ml_intern.services.addresses import AddressError, Network, UnknownHostError, is_loopback, proxy_for
 
 if TYPE_CHECKING:
     import httpx
@@ -39,7 +40,6 @@ LONGEST_WAIT_S = 60.0
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _MOST_REDIRECTS = 8
-_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 FailureKind = Literal["offline", "timeout", "rate_limit", "too_large", "refused_address", "redirects", "server"]
 Progress = Callable[[str], None]
@@ -152,12 +152,23 @@ class HttpService:
     Args:
         cache: Directory for kept answers.
         backoff_s: Wait before the second attempt; doubled for each further one.
+        network: Looks names up.
+        cache_bytes: Most that is kept on disk.
     """
 
-    def __init__(self, cache: Path, *, backoff_s: float = 1.0) -> None:
+    def __init__(
+        self,
+        cache: Path,
+        *,
+        backoff_s: float = 1.0,
+        network: Network | None = None,
+        cache_bytes: int = CACHE_BYTES,
+    ) -> None:
         self._cache = cache
         self._backoff_s = backoff_s
-        self._clients: dict[tuple[bool, bool, bool], httpx.AsyncClient] = {}
+        self._network = network or Network()
+        self._cache_bytes = cache_bytes
+        self._clients: dict[tuple[str, bool, bool, bool], httpx.AsyncClient] = {}
         self._making = asyncio.Lock()
         self._slots: defaultdict[str, asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(PER_HOST))
 
@@ -220,13 +231,12 @@ class HttpService:
         headers = dict(request.headers or {})
         params = dict(request.params) if request.params else None
         for _ in range(_MOST_REDIRECTS):
-            # The very address that was looked at is connected to: a name may stand for another one a moment later.
-            address = await public_address(url) if request.public_only else ""
+            address = await self._public_address(url) if request.public_only else ""
             try:
                 answer = await self._once(request, method, url, params, headers, body, address)
             except httpx.TimeoutException as error:
                 raise TimeoutError from error
-            except httpx.InvalidURL as error:
+            except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
                 raise FetchError("refused_address", f"{url!r} is no address.") from error
             except httpx.HTTPError as error:
                 reason = (str(error) or type(error).__name__).splitlines()[0]
@@ -266,9 +276,25 @@ class HttpService:
         cached = bool(response.extensions.get("caching", {}).get("from_cache"))
         return Answer(full_url, response.status_code, answered, bytes(chunks), cached)
 
+    async def _public_address(self, url: str) -> str:
+        """The address that was looked at, to connect to that and no other: a name may stand for another in a moment.
+
+        Empty where a proxy connects for us. It looks names up itself, and perhaps alone; which of them it reaches is up
+        to those who run it.
+        """
+        proxied = bool(proxy_for(url))
+        try:
+            address = await self._network.public_address(url)
+        except AddressError as error:
+            raise FetchError("refused_address", str(error)) from error
+        except UnknownHostError as error:
+            if proxied and "." in (urlsplit(url).hostname or ""):
+                return ""
+            raise FetchError("offline", str(error)) from error
+        return "" if proxied else address
+
     async def _client(self, url: str, *, cached: bool) -> httpx.AsyncClient:
-        parts = urlsplit(url)
-        kind = (parts.scheme == "https", parts.hostname in _LOOPBACK, cached)
+        kind = (proxy_for(url), urlsplit(url).scheme == "https", is_loopback(url), cached)
         if kind not in self._clients:
             async with self._making:
                 if kind not in self._clients:
@@ -276,13 +302,17 @@ class HttpService:
                     self._clients[kind] = await asyncio.to_thread(self._make, *kind)
         return self._clients[kind]
 
-    def _make(self, secure: bool, local: bool, cached: bool) -> httpx.AsyncClient:
+    def _make(self, proxy: str, secure: bool, local: bool, cached: bool) -> httpx.AsyncClient:
         import httpx
 
         from ml_intern import __version__
 
-        # A server on this machine is never reached through a proxy; plain HTTP needs no certificates.
-        wire: httpx.AsyncBaseTransport = httpx.AsyncHTTPTransport(verify=secure, trust_env=not local)
+        try:  # plain HTTP needs no certificates
+            wire: httpx.AsyncBaseTransport = httpx.AsyncHTTPTransport(
+                verify=secure, proxy=proxy or None, trust_env=not local
+            )
+        except (ImportError, ValueError) as error:  # a kind of proxy that needs another package, or that there is not
+            raise FetchError("offline", f"The proxy {host_of(proxy)} cannot be used: {error}.") from error
         return httpx.AsyncClient(
             transport=self._with_cache(wire) if cached else wire,
             headers={"User-Agent": f"ml-intern/{__version__}"},
@@ -293,14 +323,51 @@ class HttpService:
         from hishel import AsyncSqliteStorage, CacheOptions
         from hishel.httpx import AsyncCacheTransport
 
-        self._cache.mkdir(parents=True, exist_ok=True, mode=0o700)
+        path = self._cache / "answers.db"
+        try:
+            self._cache.mkdir(parents=True, exist_ok=True, mode=0o700)
+            _put_aside_if_unusable(path)
+        except (OSError, RuntimeError) as error:
+            log.warning("answers are not kept: %s", error)
+            return wire
         storage = AsyncSqliteStorage(
-            database_path=self._cache / "answers.db",
-            default_ttl=CACHED_FOR_S,
-            max_size=CACHE_BYTES,
-            max_stream_size=MAX_BODY_BYTES,
+            database_path=path, default_ttl=CACHED_FOR_S, max_size=self._cache_bytes, max_stream_size=MAX_BODY_BYTES
         )
         return AsyncCacheTransport(wire, storage, rfc=CacheOptions(shared=False))
+
+
+def _put_aside_if_unusable(path: Path) -> None:
+    """All that is kept can be fetched again: a file that is damaged, or of another version, must not stop that.
+
+    Raises:
+        OSError: Nothing can be kept there.
+        RuntimeError: Neither in a fresh file.
+    """
+    for last in (False, True):
+        try:
+            with contextlib.closing(sqlite3.connect(path)) as db:
+                db.execute("SELECT name FROM sqlite_master").fetchall()
+            asyncio.run(_try_storage(path))
+        except (sqlite3.DatabaseError, RuntimeError) as error:
+            if "locked" in str(error):
+                return
+            if last:
+                raise RuntimeError(str(error)) from error
+            log.warning("the cache of answers %s is begun anew: %s", path, error)
+            path.replace(path.with_suffix(".damaged"))
+        else:
+            return
+
+
+async def _try_storage(path: Path) -> None:
+    """Raises RuntimeError when the file has tables of another version."""
+    from hishel import AsyncSqliteStorage
+
+    storage = AsyncSqliteStorage(database_path=path)
+    try:
+        await storage.get_entries("")
+    finally:
+        await storage.close()
 
 
 _PERSONAL = frozenset({"authorization", "cookie", "x-api-key"})
@@ -342,30 +409,6 @@ def retry_after(headers: Mapping[str, str], now: Callable[[], float] = time.time
         with contextlib.suppress(ValueError):
             return max(0.0, float(headers.get("x-ratelimit-reset", "")) - now())
     return 0.0
-
-
-async def public_address(url: str) -> str:
-    """An IP address that a web address stands for, when it and all others of its name lie in the public network.
-
-    Raises:
-        FetchError: They do not, or there is none.
-    """
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise FetchError("refused_address", f"{url!r} is no web address: it must begin with https:// or http://.")
-    try:
-        found = await asyncio.get_running_loop().getaddrinfo(
-            parts.hostname, parts.port or (443 if parts.scheme == "https" else 80), type=socket.SOCK_STREAM
-        )
-    except OSError as error:
-        raise FetchError("offline", f"The host {parts.hostname} is not known.") from error
-    addresses = [str(address[0]).partition("%")[0] for *_, address in found]
-    if not all(ipaddress.ip_address(address).is_global for address in addresses):
-        raise FetchError(
-            "refused_address",
-            f"{parts.hostname} is an address of this machine or of a private network; fetching it is not allowed.",
-        )
-    return addresses[0]
 
 
 def _rate_limited(host: str, asked: float) -> FetchError:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import sqlite3
 from collections.abc import AsyncIterator, Iterator
 from email.utils import formatdate
 from pathlib import Path
@@ -9,6 +11,7 @@ import pytest
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response, StreamingResponse
 
+from ml_intern.services.addresses import Network, is_public
 from ml_intern.services.http import Fetch, FetchError, HttpService, retry_after
 from tests.support.web import WebServer, in_turn, page
 
@@ -76,6 +79,39 @@ async def test_what_one_token_may_see_is_not_served_to_another(web: WebServer, h
     texts = [(await http.get(f"{web.url}/mine", ttl_s=60, headers=headers)).text for headers in ask]
     assert texts == ["for Bearer a", "for Bearer b", "for nobody", "for Bearer a"]
     assert len(web.asked) == 3
+
+
+@pytest.mark.parametrize("damage", ["no database", "other tables"])
+async def test_a_cache_that_cannot_be_used_is_begun_anew(damage: str, web: WebServer, tmp_path: Path) -> None:
+    place = tmp_path / "cache"
+    place.mkdir()
+    if damage == "no database":
+        (place / "answers.db").write_bytes(b"no database" * 500)
+    else:
+        with contextlib.closing(sqlite3.connect(place / "answers.db")) as db:
+            db.execute("CREATE TABLE entries (something TEXT)")
+    web.handlers["/a"] = page("one")
+    http = HttpService(place)
+    assert [(await http.get(f"{web.url}/a", ttl_s=60)).cached for _ in range(2)] == [False, True]
+    assert (place / "answers.damaged").exists()
+    await http.aclose()
+
+
+async def test_a_place_where_nothing_can_be_kept_costs_nothing_but_requests(web: WebServer, tmp_path: Path) -> None:
+    (tmp_path / "cache").write_text("a file where the directory should be")
+    web.handlers["/a"] = page("one")
+    http = HttpService(tmp_path / "cache")
+    assert [(await http.get(f"{web.url}/a", ttl_s=60)).cached for _ in range(2)] == [False, False]
+    await http.aclose()
+
+
+async def test_the_cache_does_not_grow_beyond_its_size(web: WebServer, tmp_path: Path) -> None:
+    web.handlers["/*"] = page("x" * 50_000)
+    http = HttpService(tmp_path / "cache", cache_bytes=400_000)
+    for number in range(20):
+        assert len((await http.get(f"{web.url}/{number}", ttl_s=60)).body) == 50_000
+    await http.aclose()
+    assert (tmp_path / "cache" / "answers.db").stat().st_size < 600_000
 
 
 async def test_failures_are_not_kept(web: WebServer, http: HttpService) -> None:
@@ -185,6 +221,89 @@ async def test_addresses_of_this_machine_and_private_networks_are_refused(url: s
 async def test_what_is_no_web_address_is_refused(url: str, http: HttpService) -> None:
     with pytest.raises(FetchError, match="no web address"):
         await http.get(url, public_only=True)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "0.0.0.0", "100.64.0.1", "169.254.169.254", "224.0.0.1", "::1", "fe80::1", "fd00::1", "::ffff:127.0.0.1",
+        "::7f00:1", "64:ff9b::a00:1", "64:ff9b:1::a00:1", "2002:7f00:1::",
+    ],
+)  # fmt: skip
+def test_an_address_that_leads_inside_is_not_public_whatever_it_is_wrapped_in(address: str) -> None:
+    assert not is_public(address)
+
+
+def test_public_addresses_are() -> None:
+    assert all(map(is_public, ("1.1.1.1", "2606:4700::1111", "64:ff9b::101:101", "2002:101:101::")))
+
+
+class Names:
+    """A resolver whose answers are written down; the last one stays."""
+
+    def __init__(self, **answers: list[list[str]]) -> None:
+        self.answers = answers
+        self.asked: list[str] = []
+
+    async def __call__(self, host: str, _port: int) -> list[str]:
+        self.asked.append(host)
+        left = self.answers[host.partition(".")[0]]
+        return left.pop(0) if len(left) > 1 else left[0]
+
+
+async def test_a_name_that_changes_its_meaning_is_connected_to_where_it_was_looked_at(
+    web: WebServer, tmp_path: Path
+) -> None:
+    async def onwards(request: Request) -> Response:
+        return RedirectResponse("/inside")
+
+    web.handlers |= {"/page": page("the public one"), "/on": onwards}
+    names = Names(rebind=[["127.0.0.1"], ["127.0.0.1"], ["127.0.0.2"]], mixed=[["127.0.0.1", "127.0.0.2"]])
+    outside = Network(names, lambda address: address == "127.0.0.1")  # here loopback plays the public network
+    http = HttpService(tmp_path / "cache", network=outside)
+    # Nobody but our resolver knows the name, so an answer can only come from the address that was looked at.
+    answer = await http.get(f"http://rebind.test:{web.port}/page", public_only=True)
+    assert answer.text == "the public one"
+    assert web.asked[0].headers["host"] == f"rebind.test:{web.port}"
+    assert names.asked == ["rebind.test"]
+    for url in (f"http://rebind.test:{web.port}/on", f"http://mixed.test:{web.port}/page"):
+        with pytest.raises(FetchError, match="of a private network"):
+            await http.get(url, public_only=True)
+    assert web.paths() == ["/page", "/on"]
+    await http.aclose()
+
+
+async def test_a_proxy_of_the_environment_is_used_but_not_for_this_machine_nor_against_the_rules(
+    web: WebServer, http: HttpService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines: list[bytes] = []
+
+    async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        lines.append((await reader.readuntil(b"\r\n\r\n")).partition(b"\r\n")[0])
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nround")
+        writer.close()
+
+    web.handlers["/page"] = page("directly")
+    async with await asyncio.start_server(relay, "127.0.0.1", 0) as proxy:
+        monkeypatch.setenv("http_proxy", f"127.0.0.1:{proxy.sockets[0].getsockname()[1]}")
+        monkeypatch.setenv("no_proxy", "elsewhere.test")
+        assert (await http.get(f"{web.url}/page")).text == "directly"
+        assert (await http.get("http://far.test/a", ttl_s=60)).text == "round"
+        assert (await http.get("http://far.test/b", public_only=True)).text == "round"
+        for url, kind in (
+            ("http://10.0.0.1/page", "refused_address"), ("http://localhost/page", "refused_address"),
+            ("http://intranet/page", "offline"), ("http://elsewhere.test/page", "offline"),
+        ):  # fmt: skip
+            with pytest.raises(FetchError) as caught:
+                await http.get(url, public_only=True, attempts=1)
+            assert caught.value.kind == kind
+    assert lines == [b"GET http://far.test/a HTTP/1.1", b"GET http://far.test/b HTTP/1.1"]
+
+
+async def test_a_proxy_that_cannot_be_used_is_named(http: HttpService, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", "carrier-pigeon://roof:1")
+    with pytest.raises(FetchError, match="The proxy roof:1 cannot be used"):
+        await http.get("http://far.test/", attempts=1)
 
 
 async def test_one_host_is_asked_a_few_things_at_a_time(web: WebServer, http: HttpService) -> None:

@@ -9,10 +9,11 @@ from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
-from urllib.parse import urldefrag, urljoin, urlsplit, urlunsplit
+from urllib.parse import urldefrag, urlsplit, urlunsplit
 
 from ml_intern.services.endpoints import Endpoints
 from ml_intern.services.http import Fetch, FetchError, HttpService, Progress, origin_of
+from ml_intern.services.markup import link_to, tree_of
 from ml_intern.services.search_index import Found, Listed, SearchIndex, StoredPage
 from ml_intern.services.threads import in_thread
 
@@ -194,11 +195,8 @@ class Docs:
 
 def table_of_contents(markup: str, base: str) -> list[Listed]:
     """The pages that a documentation site lists in its sidebar, each once, those of the same site only."""
-    from lxml import html
-
-    try:
-        tree = html.fromstring(markup)
-    except (ValueError, html.etree.ParserError):
+    tree = tree_of(markup)
+    if tree is None:
         return []
     listed: dict[str, Listed] = {}
     section = ""
@@ -208,8 +206,8 @@ def table_of_contents(markup: str, base: str) -> list[Listed]:
             if words and not node.xpath(".//a"):
                 section = words
             continue
-        url = urldefrag(urljoin(base, node.get("href"))).url.rstrip("/")
-        if words and origin_of(url) == origin_of(base):
+        url = link_to(base, node.get("href")).rstrip("/")
+        if words and url and origin_of(url) == origin_of(base):
             listed.setdefault(url, Listed(url, words, section))
     return list(listed.values())
 

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urljoin, urlsplit
 
 from ml_intern.services.addresses import AddressError, Network, UnknownHostError, is_loopback, proxy_for
+from ml_intern.services.markup import charset_of
 
 if TYPE_CHECKING:
     import httpx
@@ -84,13 +85,13 @@ class Answer:
 
     @property
     def text(self) -> str:
-        """The body as text, in the encoding that its headers name, UTF-8 otherwise; never fails."""
-        kind = self.headers.get("content-type", "")
-        charset = kind.partition("charset=")[2].split(";")[0].strip(" \"'") or "utf-8"
-        try:
-            return self.body.decode(charset, errors="replace")
-        except LookupError:
-            return self.body.decode("utf-8", errors="replace")
+        """The body as text, in the encoding that its headers or the page itself name, else UTF-8; never fails."""
+        named = self.headers.get("content-type", "").lower().partition("charset=")[2].split(";")[0].strip(" \"'")
+        for charset in (named, charset_of(self.body)):
+            with contextlib.suppress(LookupError):
+                if charset:
+                    return self.body.decode(charset, errors="replace")
+        return self.body.decode("utf-8-sig", errors="replace")
 
     def json(self) -> Any:
         """The body as JSON.

@@ -6,11 +6,17 @@ import io
 import json
 import re
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from ml_intern.services.http import Answer
+from ml_intern.services.markup import tree_of
+
+if TYPE_CHECKING:
+    from lxml.html import HtmlElement
 
 MAX_PDF_PAGES = 2000
-_MAX_HTML_BYTES = 8_000_000
+MAX_PARTED_CHARS = 2_000_000
+"""To find the main part of a longer page would take many seconds: all of its words are shown."""
 _MARKUP = re.compile(rb"<(?:!doctype\s+html|html|head|body|div|p|article|main|title)\b", re.IGNORECASE)
 _TEXTUAL = ("text/", "application/xml", "application/javascript", "application/x-yaml", "application/toml")
 
@@ -59,37 +65,30 @@ def readable(answer: Answer) -> Page:
 def _html(answer: Answer) -> Page:
     import trafilatura
 
-    if len(answer.body) > _MAX_HTML_BYTES:
-        size = len(answer.body) / 1e6
-        raise UnreadableError(f"{answer.url} is a page of {size:.0f} MB: too long to be taken apart.")
-    markup = answer.text
-    document = trafilatura.bare_extraction(
-        markup, url=answer.url, output_format="markdown", include_links=True, include_tables=True,
-        include_formatting=True, include_comments=False, favor_recall=True, with_metadata=True,
-    )  # fmt: skip
-    title = str(getattr(document, "title", "") or "").strip()
-    text = ""
-    if document is not None:
+    markup, text = answer.text, ""
+    tree = tree_of(markup)
+    title = _title(tree) if tree is not None else ""
+    if len(markup) <= MAX_PARTED_CHARS:
         text = trafilatura.extract(
             markup, url=answer.url, output_format="markdown", include_links=True, include_tables=True,
             include_formatting=True, include_comments=False, favor_recall=True,
         ) or ""  # fmt: skip
-    if not text.strip():
-        text = _all_words(markup)
+    if not text.strip() and tree is not None:
+        text = _all_words(tree)
     if not text.strip():
         raise UnreadableError(f"{answer.url} is a page without text; it may be put together by scripts in a browser.")
     return Page(title, text.strip(), "page")
 
 
-def _all_words(markup: str) -> str:
-    """Every word of a page, where no main part can be told."""
-    from lxml import html
+def _title(tree: HtmlElement) -> str:
+    found = [*tree.xpath("//head/title"), *tree.xpath("//h1")]
+    titles = (" ".join(node.text_content().split()) for node in found)
+    return next(filter(None, titles), "")[:300]
 
-    try:
-        tree = html.fromstring(markup)
-    except (ValueError, html.etree.ParserError):
-        return ""
-    for node in tree.xpath("//script|//style|//noscript|//template"):
+
+def _all_words(tree: HtmlElement) -> str:
+    """Every word of a page, where no main part can be told."""
+    for node in tree.xpath("//script|//style|//noscript|//template|//head"):
         node.drop_tree()
     lines = (" ".join(line.split()) for line in tree.text_content().splitlines())
     return "\n".join(line for line in lines if line)

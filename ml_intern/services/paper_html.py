@@ -8,12 +8,15 @@ from dataclasses import dataclass, field
 from difflib import SequenceMatcher
 from typing import TYPE_CHECKING
 
+from ml_intern.services.markup import tree_of
+
 if TYPE_CHECKING:
     from lxml.html import HtmlElement
 
 _NUMBER = re.compile(
-    r"^(?:(?:Appendix|Section|Chapter)\s+)?([A-Z](?:\.\d+)*|\d+(?:\.\d+)*)(?:[.:]?\s+|$)", re.IGNORECASE
+    r"^(?:(?:Appendix|Section|Chapter)\s+)?([A-Z](?:\.\d+)*|[IVX]+|\d+(?:\.\d+)*)[.:]?$", re.IGNORECASE
 )
+_NUMBERED = re.compile(r"^(?:Appendix\s+([A-Z](?:\.\d+)*)|(\d+(?:\.\d+)*|[A-Z](?:\.\d+)+))[.:]?\s+")
 _SECTIONS = ("ltx_section", "ltx_subsection", "ltx_subsubsection", "ltx_appendix", "ltx_paragraph", "ltx_chapter")
 _SKIPPED = ("ltx_note", "ltx_page_footer", "ltx_page_navbar", "ltx_role_footnote", "ltx_bibliography", "ltx_dates")
 _ALIKE = 0.7
@@ -84,12 +87,14 @@ class PaperText:
 
 def parse_paper(markup: str) -> PaperText | None:
     """The paper in a page, or None when the page holds none. Takes a while for long papers: call it in a thread."""
-    from lxml import html
-
+    tree = tree_of(markup)
     try:
-        tree = html.fromstring(markup)
-    except (ValueError, html.etree.ParserError):
+        return None if tree is None else _paper(tree)
+    except RecursionError:  # a page that is nested this deeply is no paper
         return None
+
+
+def _paper(tree: HtmlElement) -> PaperText | None:
     title = _first(tree, "//h1[contains(@class, 'ltx_title_document')]", "//h1[contains(@class, 'ltx_title')]")
     abstract = tree.xpath("//div[contains(@class, 'ltx_abstract')]")
     top = [
@@ -119,10 +124,7 @@ def _is_section(node: HtmlElement) -> bool:
 
 def _section(node: HtmlElement, level: int) -> Section:
     heading = next((child for child in node if child.tag in ("h1", "h2", "h3", "h4", "h5", "h6")), None)
-    name = _line(heading) if heading is not None else ""
-    found = _NUMBER.match(name)
-    number = found[1].rstrip(".") if found else ""
-    title = name[found.end() :].strip() if found else name
+    number, title = _named(heading) if heading is not None else ("", "")
     section = Section(number, title, level)
     pieces = []
     for child in node:
@@ -134,6 +136,18 @@ def _section(node: HtmlElement, level: int) -> Section:
             pieces.append(_markdown(child))
     section.text = _tidy("\n\n".join(pieces))
     return section
+
+
+def _named(heading: HtmlElement) -> tuple[str, str]:
+    """Number and title of a heading. The page marks numbers; `A closer look` begins with none."""
+    name = _line(heading)
+    tags = heading.xpath("./*[contains(concat(' ', @class, ' '), ' ltx_tag ')]")
+    tag = _line(tags[0]) if tags else ""
+    if tag and name.startswith(tag) and (found := _NUMBER.match(tag)):
+        return found[1], name[len(tag) :].strip()
+    if found := _NUMBERED.match(name):
+        return found[1] or found[2], name[found.end() :].strip()
+    return "", name
 
 
 def _topmost(node: HtmlElement) -> list[HtmlElement]:

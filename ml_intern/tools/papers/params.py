@@ -18,6 +18,23 @@ _DEFAULT = 10
 _DATE = r"^\d{4}(-\d{2}(-\d{2})?)?$"
 
 
+_NARROWING = ("query", "date_from", "date_to", "categories", "min_citations", "limit", "offset")
+_USED: dict[Operation, tuple[str, ...]] = {
+    "trending": ("query", "date", "limit", "offset"),
+    "search": (*_NARROWING, "sort_by"),
+    "paper_details": ("arxiv_id",),
+    "read_paper": ("arxiv_id", "section", "offset", "find"),
+    "citation_graph": ("arxiv_id", "direction", "limit", "offset"),
+    "snippet_search": _NARROWING,
+    "recommend": ("arxiv_id", "positive_ids", "negative_ids", "limit", "offset"),
+    "find_datasets": ("arxiv_id", "sort", "limit", "offset"),
+    "find_models": ("arxiv_id", "sort", "limit", "offset"),
+    "find_collections": ("arxiv_id", "limit", "offset"),
+    "find_all_resources": ("arxiv_id", "limit"),
+}
+"""What each operation makes use of; whatever else a call says is pointed out, never silently dropped."""
+
+
 def _count(value: Any) -> Any:
     """A number of results however it was said; too many are as many as there may be."""
     if value is None:
@@ -67,6 +84,16 @@ class PapersParams(Params):
         0, description="Results to pass over; read_paper: character of the section to begin at."
     )
     find: Text = Field("", description="read_paper: begin shortly before these words instead.")
+
+    @property
+    def unused(self) -> list[str]:
+        """Names of parameters that were given and mean nothing to this operation."""
+        known = {"operation", *_USED[self.operation]}
+        defaults = {
+            name: field.get_default(call_default_factory=True) for name, field in type(self).model_fields.items()
+        }
+        given = (name for name in type(self).model_fields if name in self.model_fields_set and name not in known)
+        return [name for name in given if getattr(self, name) != defaults[name]]
 
     @property
     def filters(self) -> dict[str, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ml_intern.core.tools.spec import ToolContext, ToolResult, ToolSpec
@@ -15,8 +15,8 @@ from ml_intern.tools.paging import PageParams, part
 from ml_intern.tools.papers import wording
 from ml_intern.tools.papers.params import PapersParams
 
-GRAPH_EDGES = 500
-"""Citations looked at in each direction before the best are chosen."""
+GRAPH_EDGES = 1000
+"""Citations looked at in each direction before the best are chosen; more are not given at once."""
 EACH_KIND = 10
 SORTS = {"downloads": "downloads", "likes": "likes", "trending": "trendingScore"}
 KINDS = ("datasets", "models", "collections")
@@ -57,9 +57,13 @@ class _Desk:
             "find_all_resources": self._all_resources,
         }
         try:
-            return await work[params.operation](params, context.log)
+            result = await work[params.operation](params, context.log)
         except PaperError as error:
-            return ToolResult(f"ERROR: {error}", ok=False)
+            result = ToolResult(f"ERROR: {error}", ok=False)
+        if not (unused := params.unused):
+            return result
+        note = f"Note: {params.operation} makes no use of {', '.join(unused)}; this was done without."
+        return replace(result, text=f"{result.text}\n\n{note}")
 
     # ------------------------------------------------------------------------------------------------- finding
 
@@ -109,16 +113,20 @@ class _Desk:
     async def _snippets(self, params: PapersParams, progress: Progress) -> ToolResult:
         if not params.query.strip():
             raise PaperError("`snippet_search` needs a `query`.")
-        asked: dict[str, str | int] = {"query": params.query, "limit": params.limit, **params.filters}
+        wanted = params.limit + params.offset
+        asked: dict[str, str | int] = {"query": params.query, "limit": wanted, **params.filters}
         found = await self.papers.scholar("graph/v1/snippet/search", asked, progress)
-        return _listing(f"Passages about {params.query!r}", list(found.get("data") or ()), _snippet)
+        said = f" ({', '.join(_said(params))})" if params.filters else ""
+        passages = list(found.get("data") or ())[params.offset : wanted]
+        return _listing(f"Passages about {params.query!r}{said}", passages, _snippet)
 
     async def _recommend(self, params: PapersParams, progress: Progress) -> ToolResult:
         liked = [paper_id(text) for text in [*params.positive_ids, *([params.arxiv_id] if params.arxiv_id else [])]]
         disliked = [paper_id(text) for text in params.negative_ids]
         if not liked:
             raise PaperError("`recommend` needs `arxiv_id` or `positive_ids`.")
-        asked: dict[str, str | int] = {"fields": LISTED, "limit": params.limit}
+        wanted = params.limit + params.offset
+        asked: dict[str, str | int] = {"fields": LISTED, "limit": wanted}
         if len(liked) == 1 and not disliked:
             path = f"recommendations/v1/papers/forpaper/ARXIV:{liked[0]}"
             found = await self.papers.scholar(path, {**asked, "from": "recent"}, progress)
@@ -130,7 +138,8 @@ class _Desk:
             found = await self.papers.scholar_post("recommendations/v1/papers/", asked, body, progress)
         unlike = f", unlike {', '.join(disliked)}" if disliked else ""
         head = f"Papers like {', '.join(liked)}{unlike}"
-        return _listing(head, list(found.get("recommendedPapers") or ()), wording.scholar_paper)
+        papers = list(found.get("recommendedPapers") or ())[params.offset : wanted]
+        return _listing(head, papers, wording.scholar_paper)
 
     # ------------------------------------------------------------------------------------------------- reading
 
@@ -289,8 +298,8 @@ def _edges(kind: str, answer: Any, params: PapersParams) -> list[str]:
     other = "citedPaper" if kind == "references" else "citingPaper"
     edges = wording.ranked(answer.get("data") or (), other)
     shown = edges[params.offset :][: params.limit]
-    more = " or more" if answer.get("next") else ""
-    lines = [f"{kind.capitalize()}: {len(shown)} of {len(edges)}{more}, the influential and much cited first"]
+    of = f"the first {len(edges):,}" if answer.get("next") else f"{len(edges):,}"
+    lines = [f"{kind.capitalize()}: {len(shown)} of {of}, the influential and much cited first"]
     for index, edge in enumerate(shown, params.offset + 1):
         lines += wording.citation(index, edge, other)
     left = len(edges) - params.offset - len(shown)

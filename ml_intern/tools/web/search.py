@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Annotated
-from urllib.parse import parse_qs, parse_qsl, urlencode, urljoin, urlsplit, urlunsplit
+from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit, urlunsplit
 
 from pydantic import Field, StringConstraints
 
 from ml_intern.core.tools.spec import Params, ToolContext, ToolResult, ToolSpec
 from ml_intern.services.endpoints import Endpoints
 from ml_intern.services.http import Fetch, FetchError, HttpService
+from ml_intern.services.markup import link_to, tree_of
 from ml_intern.services.threads import in_thread
 from ml_intern.tools.web.fetch import SeenAddresses
 
@@ -84,12 +85,9 @@ def parse_results(markup: str, base: str) -> list[Hit]:
     Raises:
         BlockedError: It is no page of results.
     """
-    from lxml import html
-
-    try:
-        tree = html.fromstring(markup)
-    except (ValueError, html.etree.ParserError):
-        raise BlockedError("the page was empty") from None
+    tree = tree_of(markup)
+    if tree is None:
+        raise BlockedError("the page was empty")
     links = tree.xpath("//a[contains(concat(' ', @class, ' '), ' result__a ')]")
     if not links:
         if tree.xpath("//*[contains(@class, 'no-results')]"):
@@ -97,7 +95,7 @@ def parse_results(markup: str, base: str) -> list[Hit]:
         raise BlockedError("a page without results")
     hits: dict[str, Hit] = {}
     for link in links:
-        url = _target(urljoin(base, link.get("href", "")))
+        url = _target(link_to(base, link.get("href", "")))
         title = " ".join(link.text_content().split())
         if url is None or not title or url in hits:
             continue
@@ -115,7 +113,7 @@ def _target(url: str) -> str | None:
     if parts.path.endswith("/y.js") or "ad_domain" in parts.query:
         return None
     if wrapped := parse_qs(parts.query).get("uddg"):
-        return _target(wrapped[0])
+        return _target(link_to(url, wrapped[0]))
     ours = host == "duckduckgo.com" or host.endswith(".duckduckgo.com")
     return None if parts.scheme not in ("http", "https") or ours else url
 

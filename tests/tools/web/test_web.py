@@ -142,6 +142,37 @@ async def test_a_long_page_is_read_in_parts_without_asking_again(
     assert len(web.asked) == 1
 
 
+@pytest.mark.parametrize(
+    ("head", "kind"),
+    [
+        ('<meta charset="iso-8859-1">', "text/html"),
+        ('<meta http-equiv="Content-Type" content="text/html; charset=windows-1252">', "text/html"),
+        ("", "text/html; charset=ISO-8859-1"),
+        ("<meta charset=utf-8>", "text/html; charset=latin-1"),
+        ("<meta charset=latin-1>", "text/html; charset=nonsense"),
+    ],
+)
+async def test_a_page_is_read_in_the_encoding_that_is_named_for_it(
+    head: str, kind: str, web: WebServer, http: HttpService, tmp_path: Path
+) -> None:
+    body = f"<html><head>{head}</head><body><p>Über Größen und Maße im Süden.</p></body></html>".encode("latin-1")
+
+    async def answer(request: Request) -> Response:
+        return Response(body, headers={"content-type": kind})
+
+    web.handlers["/x"] = answer
+    assert "Über Größen und Maße" in (await Browser(tmp_path, http).fetch(f"{web.url}/x")).text
+
+
+async def test_a_page_of_many_megabytes_is_all_its_words_and_takes_no_minute(
+    web: WebServer, http: HttpService, tmp_path: Path
+) -> None:
+    web.handlers["/x"] = page("<html><head><title>Long</title></head><body>" + "<p>words of it</p>\n" * 200_000)
+    result = await asyncio.wait_for(Browser(tmp_path, http).fetch(f"{web.url}/x"), 20)
+    assert "\nLong\n" in result.text
+    assert "2,399,999 characters" in result.text
+
+
 async def test_words_can_be_jumped_to(web: WebServer, http: HttpService, tmp_path: Path) -> None:
     web.handlers["/long"] = page("\n".join(f"line {number}" for number in range(5000)), kind="text/plain")
     browser = Browser(tmp_path, http)
@@ -283,7 +314,18 @@ async def test_a_wrong_address_of_the_engine_is_named(http: HttpService, tmp_pat
 
 
 def test_hostile_markup_does_not_break_the_reader() -> None:
-    for markup in ("<", "<a class=result__a>", "\0" * 50, "<a class='result__a' href='javascript:x'>t</a>"):
+    links = (
+        "javascript:x",
+        "http://[bad",
+        "/l/?uddg=http%3A%2F%2F%5Bbad",
+        "//duckduckgo.com/y.js?uddg=https%3A%2F%2Fx.org",
+    )
+    for markup in (
+        "<",
+        "<a class=result__a>",
+        "\0" * 50,
+        *(f"<a class='result__a' href='{link}'>t</a>" for link in links),
+    ):
         try:
             assert parse_results(markup, "https://x.org") == []
         except BlockedError:

@@ -14,7 +14,7 @@ from typing import Any, Literal
 from urllib.parse import quote, unquote, urlsplit
 
 from ml_intern.services.endpoints import Endpoints
-from ml_intern.services.http import Answer, Fetch, FetchError, HttpService, Progress
+from ml_intern.services.http import Answer, Fetch, FetchError, HttpService, Progress, retry_after
 from ml_intern.services.threads import in_thread
 
 FRESH_S: None = None
@@ -157,17 +157,23 @@ class GitHub:
         headers = self._endpoints.github_headers(url)
         if accept:
             headers["Accept"] = accept
-        answer = await self._http.fetch(
-            Fetch(url, params=params, headers=headers, ttl_s=FRESH_S, max_bytes=max_bytes, progress=progress)
-        )
+        request = Fetch(url, params=params, headers=headers, ttl_s=FRESH_S, max_bytes=max_bytes, progress=progress)
+        try:
+            answer = await self._http.fetch(request)
+        except FetchError as error:
+            if error.kind != "rate_limit":
+                raise
+            raise GitHubError("rate_limit", self._limit_text(error.retry_after_s)) from error
         if not answer.ok:
             raise self._failure(answer, path)
         return answer
 
     def _failure(self, answer: Answer, path: str) -> GitHubError:
         reason = answer.reason() or "no reason given"
-        if answer.status in (403, 429) and answer.headers.get("x-ratelimit-remaining") == "0":
-            return GitHubError("rate_limit", self._limit_text(answer))
+        wait_s = retry_after(answer.headers, self._clock)
+        used_up = answer.headers.get("x-ratelimit-remaining") == "0"
+        if answer.status == 403 and (used_up or wait_s or "rate limit" in reason.lower()):
+            return GitHubError("rate_limit", self._limit_text(wait_s))
         if answer.status == 404:
             return GitHubError("missing", f"GitHub has no {path.removeprefix('repos/')} (404): {reason}.")
         if answer.status in (401, 403):
@@ -175,15 +181,12 @@ class GitHub:
         kind: Problem = "server" if answer.status >= 500 else "refused"
         return GitHubError(kind, f"GitHub answered {answer.status} to {path}: {reason}.")
 
-    def _limit_text(self, answer: Answer) -> str:
+    def _limit_text(self, wait_s: float) -> str:
         has_token = bool(self._endpoints.env.get("GITHUB_TOKEN", "").strip())
-        try:
-            reset = float(answer.headers.get("x-ratelimit-reset", ""))
-        except ValueError:
-            when = "later"
-        else:
-            minutes = max(1, round((reset - self._clock()) / 60))
-            at = datetime.fromtimestamp(reset, UTC)
+        when = "later"
+        if wait_s:
+            minutes = max(1, round(wait_s / 60))
+            at = datetime.fromtimestamp(self._clock() + wait_s, UTC)
             when = f"in {minutes} min (at {at:%H:%M} UTC)"
         advice = "" if has_token else " With a GITHUB_TOKEN it is 5,000 an hour instead of 60."
         return f"GitHub's limit of requests is used up; it begins anew {when}.{advice}"

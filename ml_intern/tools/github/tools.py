@@ -215,7 +215,9 @@ async def _read_file(github: GitHub, params: ReadParams, context: ToolContext) -
     where = f"{repo}/{path}".rstrip("/") + (f" at {ref}" if ref else "")
     if blob.text is None:
         return ToolResult(_directory(where, blob))
-    text = notebook_markdown(blob.text) if path.endswith(".ipynb") else blob.text
+    text = blob.text
+    if path.endswith(".ipynb"):  # which may be megabytes of pictures
+        text = await in_thread(lambda: notebook_markdown(blob.text or ""), name="notebook")
     return _lines(where, text, params)
 
 

@@ -2,11 +2,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
 
 from ml_intern.core.tools.spec import ToolResult
 from ml_intern.services.endpoints import Endpoints
@@ -92,10 +95,21 @@ def test_every_word_counts_and_camel_case_is_taken_apart() -> None:
     assert order("SftVlm")[0] == "examples/scripts/sft_vlm.py"
 
 
-def test_one_example_among_fifty_thousand_files_is_found() -> None:
-    files = [TreeFile(f"src/package_{number % 97}/module_{number}.py", 1) for number in range(50_000)]
-    files.append(TreeFile("examples/sft.py", 1))
-    assert [example.file.path for example in rank(files, "sft")] == ["examples/sft.py"]
+async def test_one_example_among_fifty_thousand_files_is_found_without_holding_anything_up(
+    desk: Desk, github: StandInGitHub
+) -> None:
+    files = github.files["huggingface/trl"]
+    files.clear()
+    files |= {f"src/package_{number % 97}/module_{number}.py": "x" for number in range(50_000)}
+    files["examples/sft.py"] = "x"
+    task = asyncio.create_task(desk.call("find_examples", repo="trl", keyword="sft"))
+    beats = 0
+    while not task.done():
+        await asyncio.sleep(0.001)
+        beats += 1
+    assert "1 of 1 example files for 'sft'" in task.result().text
+    assert "1. examples/sft.py" in task.result().text
+    assert beats > 20  # taking the list apart and ranking it leaves the loop free
 
 
 async def test_examples_come_with_what_reads_them(desk: Desk) -> None:
@@ -166,6 +180,27 @@ async def test_the_limit_of_requests_is_explained_with_its_end(tmp_path: Path, g
     with pytest.raises(GitHubError, match=r"begins anew in 10 min \(at \d\d:\d\d UTC\)\. With a GITHUB_TOKEN"):
         await client.tree("huggingface/trl", "main", lambda _: None)
     await http.aclose()
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "said"),
+    [
+        (403, {"retry-after": "60"}, r"begins anew in 1 min \(at \d\d:\d\d UTC\)\."),
+        (403, {}, r"begins anew later\."),
+        (429, {"retry-after": "1800"}, r"begins anew in 30 min"),
+    ],
+)
+async def test_every_kind_of_limit_is_told_as_one(
+    status: int, headers: dict[str, str], said: str, desk: Desk, github: StandInGitHub
+) -> None:
+    async def limited(request: Request) -> Response:
+        return JSONResponse({"message": "You have exceeded a secondary rate limit"}, status, headers=headers)
+
+    github.web.handlers["/repos/*"] = limited
+    result = await desk.call("read_file", repo="huggingface/trl", path="README.md")
+    assert not result.ok
+    assert re.search(said, result.text)
+    assert len(github.web.asked) == 1
 
 
 async def test_a_token_goes_along_when_there_is_one(tmp_path: Path, github: StandInGitHub) -> None:

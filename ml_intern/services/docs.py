@@ -21,6 +21,8 @@ T = TypeVar("T")
 
 LISTED_FOR_S = 86_400.0
 PAGE_FOR_S = 7 * 86_400.0
+READ_FOR_S = 900.0
+"""A page that is in no index is fetched once for all of its parts."""
 AT_ONCE = 8
 """Pages fetched at the same time."""
 TELL_EVERY = 20
@@ -99,7 +101,8 @@ class Docs:
             note = ""
             if self._clock() - await self._off(lambda: self._index.listed_at(name)) > LISTED_FOR_S:
                 note = await self._list(name, progress)
-            await self._fetch_missing(name, progress)
+            if not note:  # where the list cannot be had, hundreds of pages would be waited for in vain
+                await self._fetch_missing(name, progress)
             total, readable = await self._off(lambda: self._index.count(name))
         failed = f"{total - readable} of {total} pages could not be fetched; they are tried again the next time."
         notes = [note, failed if readable < total else ""]
@@ -127,7 +130,7 @@ class Docs:
         if kept is not None and kept.text and self._clock() - (kept.fetched_at or 0.0) < PAGE_FOR_S:
             return page, kept.text
         try:
-            return page, await self._text(page, progress)
+            return page, await self._text(page, progress, ttl_s=READ_FOR_S)
         except DocsError:
             if kept is not None and kept.text:
                 return page, kept.text
@@ -178,10 +181,10 @@ class Docs:
             for url in urls:
                 group.create_task(fetch(url))
 
-    async def _text(self, url: str, progress: Progress) -> str:
+    async def _text(self, url: str, progress: Progress, *, ttl_s: float = 0.0) -> str:
         headers = {**self._endpoints.hf_headers(url), "Accept": "text/markdown, text/plain;q=0.9, */*;q=0.1"}
         try:
-            answer = await self._http.fetch(Fetch(url, headers=headers, attempts=2, progress=progress))
+            answer = await self._http.fetch(Fetch(url, headers=headers, attempts=2, ttl_s=ttl_s, progress=progress))
         except FetchError as error:
             raise DocsError(str(error)) from error
         if not answer.ok:

@@ -76,7 +76,7 @@ class _Api:
 
     def search(self, query: str) -> list[Operation]:
         """Operations that answer a query, the best first."""
-        hits = self._index.search((COLLECTION,), query, 60)
+        hits = self._index.search((COLLECTION,), query, len(self.operations))  # a tag may pick out the last of them
         return [self.operations[hit.url] for hit in hits if hit.url in self.operations]
 
     def _store(self) -> None:

@@ -17,6 +17,7 @@ from ml_intern.tools.paging import PageParams, part
 
 MOST_RESULTS = 50
 GLIMPSE = 200
+GRADIO_CHARS = 20_000
 
 _EXPLORE = """\
 Searches the current documentation of a Hugging Face library and gives titles, addresses and the passages that fit; \
@@ -134,7 +135,11 @@ async def _gradio(http: HttpService, endpoints: Endpoints, params: ExploreParams
         return ToolResult(f"ERROR: The documentation of Gradio cannot be had: {error}", ok=False)
     if not text.strip():
         return ToolResult(f"Gradio's documentation has nothing on {query!r}.")
-    return part(text, PageParams(limit=20_000), where=url, head=(f"Documentation of gradio, from {url}",))
+    head = f"Documentation of gradio, from {url}"
+    if len(text) <= GRADIO_CHARS:
+        return ToolResult(f"{head}\n\n{text}")
+    rest = "Ask for something more special." if query else f"web_fetch reads on: url={url}, offset={GRADIO_CHARS}."
+    return ToolResult(f"{head}\n\n{text[:GRADIO_CHARS]}\n\n[{len(text) - GRADIO_CHARS:,} characters more. {rest}]")
 
 
 def _near(name: str) -> str:

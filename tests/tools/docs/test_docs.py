@@ -238,8 +238,10 @@ async def test_without_a_network_a_kept_library_still_answers(tmp_path: Path) ->
     http, index = HttpService(tmp_path / "cache", backoff_s=0.01), SearchIndex(tmp_path / "desk" / "search.db")
     docs = Docs(http, first.endpoints, index, clock=lambda: clock)
     explore, fetch = create_docs_tools(http, first.endpoints, docs)
+    first.bench.logged.clear()
     result = await first.bench.run(explore, endpoint="trl", query="sft trainer")
     assert result.ok
+    assert not [line for line in first.bench.log_lines if "of 3 pages" in line]  # none is asked for in vain
     assert "kept copy" in result.text
     assert titles(result)[0].startswith("Guides › SFT Trainer")
     assert "Preference tuning" in (await first.bench.run(fetch, url=f"{web.url}/docs/trl/dpo_trainer")).text
@@ -288,7 +290,7 @@ async def test_gradio_is_searched_where_its_documentation_is(desk: Desk, web: We
     assert "About blocks" in (await desk.explore("gradio", query="blocks")).text
     whole = await desk.explore("gradio")
     assert len(whole.text) < 21_000
-    assert "go on with offset" in whole.text
+    assert f"web_fetch reads on: url={web.url}/llms.txt, offset=20000.]" in whole.text
 
 
 # ---------------------------------------------------------------------------------------------------------- fetch
@@ -316,6 +318,8 @@ async def test_a_page_of_two_megabytes_comes_in_parts(desk: Desk, web: WebServer
     assert len(result.text) < 13_000
     assert "2,100,0" in result.text
     assert "go on with offset=12000" in result.text
+    await desk.fetch(f"{web.url}/docs/trl/long", offset=12_000)
+    assert web.paths() == ["/docs/trl/long.md"]
 
 
 def test_addresses_of_markdown_are_made_once() -> None:
@@ -360,6 +364,16 @@ async def test_a_tag_is_exact_and_alone_lists_all_that_have_it(desk: Desk, web: 
     assert wrong.text == "ERROR: There is no tag 'rep'. Tags: repo, repos."
     assert not (await desk.api(query=None, tag=None)).ok
     assert "No operation" in (await desk.api(query="zyzzyva")).text
+
+
+async def test_a_tag_picks_an_operation_out_however_many_others_fit_better(desk: Desk, web: WebServer) -> None:
+    better = {f"/api/better/{n}": {"get": {"summary": "Create create create", "tags": ["repos"]}} for n in range(200)}
+
+    async def document(request: Request) -> Response:
+        return JSONResponse({**API, "paths": {**API["paths"], **better}})
+
+    web.handlers["/.well-known/openapi.json"] = document
+    assert "1 of 1 operations:\n\nPOST /api/repos/create" in (await desk.api(query="create", tag="repo")).text
 
 
 async def test_a_description_that_is_missing_at_first_is_read_later(desk: Desk, web: WebServer) -> None:

@@ -25,7 +25,7 @@ from benchmarks.subjects import Subject, find_subjects
 
 HEADLESS = "headless"
 GROUPS = {"app": tuple(name for name in PARTS if name not in ON_REQUEST)}
-ALONE = ("jobs", "origins", "review", "sessions", "soak", "transcript")
+ALONE = ("docs", "jobs", "origins", "review", "sessions", "soak", "transcript")
 """Programs with a table of their own; they run when named."""
 
 

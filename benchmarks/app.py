@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from benchmarks.endpoint import Endpoint, Exchange
+from benchmarks.endpoint import RESEARCHERS, Endpoint, Exchange
 from benchmarks.procfs import cpu_seconds, memory_mb
 from benchmarks.subjects import Subject
 from benchmarks.terminal import Terminal
@@ -23,6 +23,8 @@ PACE = 50
 """Chunks per second of a model that streams at an everyday speed."""
 PACED_S = 4.0
 TOOL_TURNS = 50
+STUDY_TURNS = 12
+"""Turns of a researcher; each takes about a second."""
 LONG_TURNS = 1000
 IDLE_S = 4.0
 START_TIMEOUT_S = 60.0
@@ -269,6 +271,34 @@ def typing(session: AppSession) -> Figures:
     return figures
 
 
+def researchers(session: AppSession) -> Figures:
+    """Eight researchers read and talk at an everyday speed. How typing feels meanwhile, beside before and after."""
+    before, _, _ = _type(session, KEYS // 2)
+    asked = session.ask(f"research {STUDY_TURNS} {PACE}")
+    names = [asked.name + letter for letter in RESEARCHERS]
+    for name in names:
+        session.require(1.0 if session.endpoint.wait_for(name, timeout=20.0) else None, "a researcher is missing")
+    began, cpu, painted = time.monotonic(), session.cpu, session.terminal.painted
+    delays, _, _ = _type(
+        session, 2 * KEYS, lambda: all(len(session.endpoint.exchanges(name)) <= STUDY_TURNS for name in names)
+    )
+    seconds, spent, bytes_ = time.monotonic() - began, session.cpu - cpu, session.terminal.painted - painted
+    if len(delays) < KEYS // 2:
+        session.require(None, f"only {len(delays)} keys could be pressed during the research")
+    session.wait_for_end(asked.name)
+    session.terminal.settle(0.5)
+    after, _, _ = _type(session, KEYS // 2)
+    alone = [*before, *after]
+    return {
+        "research_key_ms": statistics.median(delays),
+        "research_key_p95_ms": percentile(delays, 0.95),
+        "research_key_ratio": statistics.median(delays) / statistics.median(alone),
+        "research_key_p95_ratio": percentile(delays, 0.95) / percentile(alone, 0.95),
+        "research_cpu_percent": 100 * spent / seconds,
+        "research_kb_per_s": bytes_ / 1024 / seconds,
+    }
+
+
 def tools(session: AppSession) -> Figures:
     """A chain of calls of the shell tool, each `true`: what stays is the app's own."""
     return {f"app_{key}": value for key, value in _chain(session, TOOL_TURNS).items()}
@@ -300,10 +330,11 @@ PARTS: dict[str, Callable[[AppSession], Figures]] = {
     "requests": requests,
     "stream": stream,
     "typing": typing,
+    "researchers": researchers,
     "tools": tools,
     "long": long,
 }
-ON_REQUEST = frozenset({"long"})
+ON_REQUEST = frozenset({"long", "researchers"})
 """Parts that run only when they are named."""
 
 

@@ -1,12 +1,14 @@
 """A model server that follows a script, in a process of its own, and tells when requests came and replies ended.
 
-A prompt names the script: `bench NAME hello`, `bench NAME stream CHUNKS [CHUNKS_A_SECOND]` or `bench NAME tools TURNS`.
-Each conversation ends with the text `end.NAME`.
+A prompt names the script: `bench NAME hello`, `bench NAME stream CHUNKS [CHUNKS_A_SECOND]`, `bench NAME tools TURNS`,
+or `bench NAME research TURNS CHUNKS_A_SECOND`, which sends eight researchers with the script `study` of that many
+turns, in conversations NAMEa to NAMEh. Each conversation ends with the text `end.NAME`.
 """
 
 from __future__ import annotations
 
 import asyncio
+import html
 import itertools
 import json
 import re
@@ -23,7 +25,11 @@ from typing import Any, Self
 from benchmarks.wires import Reply, chat_events, newest_prompt, responses_events, shell_call
 
 ROOT = Path(__file__).resolve().parent.parent
-SCRIPT = re.compile(r"bench (\w+) (hello|stream|tools)(?: (\d+))?(?: (\d+))?")
+SCRIPT = re.compile(r"bench (\w+) (hello|stream|tools|research|study)(?: (\d+))?(?: (\d+))?")
+RESEARCHERS = "abcdefgh"
+STUDY_CHUNKS = 30
+"""Words that the first researcher says before each of its calls; each further one says a few more."""
+PAGE_PARAGRAPHS = 300
 WIRES = {"/chat/completions": chat_events, "/responses": responses_events}
 MODELS = {
     "object": "list",
@@ -128,11 +134,14 @@ class Endpoint:
 class _Server:
     def __init__(self) -> None:
         self._requests: Counter[str] = Counter()
+        self._url = ""
 
     async def serve(self) -> None:
         """Prints its port, then news, until its standard input ends."""
         server = await asyncio.start_server(self._connection, "127.0.0.1", 0, limit=1 << 24)
-        print(server.sockets[0].getsockname()[1], flush=True)
+        port = server.sockets[0].getsockname()[1]
+        self._url = f"http://127.0.0.1:{port}"
+        print(port, flush=True)
         await asyncio.to_thread(sys.stdin.read)
 
     async def _connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -150,6 +159,9 @@ class _Server:
         self, method: str, target: str, body: bytes, received: float, writer: asyncio.StreamWriter
     ) -> None:
         wire = next((events for path, events in WIRES.items() if target.endswith(path)), None)
+        if target.startswith("/pages/"):
+            _write(writer, "200 OK", "text/html", article(target).encode())
+            return
         if method != "POST" or wire is None:
             found = target.partition("?")[0].endswith("/models")
             _write_json(writer, "200 OK" if found else "404 Not Found", MODELS if found else {"error": "not here"})
@@ -162,20 +174,37 @@ class _Server:
         name, _, _, rate = script.groups()
         number = self._requests[name]
         self._requests[name] += 1
-        reply = _reply(script, number, request["tools"])
+        reply = _reply(script, number, request["tools"], self._url)
         _tell(name=name, received=received, size=len(body), first=time.monotonic())
-        await _send(writer, wire(reply), int(rate or 0))
+        await _send(writer, wire(reply), 0 if script[2] == "research" else int(rate or 0))
         _tell(name=name, number=number, ended=time.monotonic())
 
 
-def _reply(script: re.Match[str], number: int, tools: list[dict[str, Any]]) -> Reply:
-    name, kind, amount, _ = script.groups()
+def _reply(script: re.Match[str], number: int, tools: list[dict[str, Any]], url: str) -> Reply:
+    name, kind, amount, rate = script.groups()
     serial, end = f"{name}_{number}", f"\n\nend.{name}"
-    if kind == "tools" and number < int(amount) and (call := shell_call(tools, f"true {number}")):
-        return Reply(serial, call=call)
+    call = shell_call(tools, f"true {number}") if kind in ("tools", "study") and number < int(amount) else None
+    if kind == "study" and call:
+        said = words(STUDY_CHUNKS + 4 * RESEARCHERS.index(name[-1]))  # so that they do not go in step
+        page = ("web_fetch", {"url": f"{url}/pages/{name}/{number}"})
+        return Reply(serial, said, [page if number % 2 == 0 else call])
+    if call:
+        return Reply(serial, calls=[call])
+    if kind == "research" and not number:
+        tasks = (f"bench {name}{letter} study {amount} {rate}" for letter in RESEARCHERS)
+        return Reply(serial, calls=[("research", {"task": task}) for task in tasks])
     if kind == "stream":
         return Reply(serial, [*words(int(amount)), end])
     return Reply(serial, ["All", " of", " it", " is", " done.", end])
+
+
+def article(name: str) -> str:
+    """A page of the web of about 60 KB, each a different one."""
+    text = "".join(words(PAGE_PARAGRAPHS * 20)).split("\n\n")
+    body = "".join(f"<p>{html.escape(part)} <a href='/pages/{number}'>more</a></p>" for number, part in enumerate(text))
+    menu = "".join(f"<li><a href='/pages/{number}'>page {number}</a></li>" for number in range(100))
+    head = f"<head><title>{name}</title></head>"
+    return f"<html>{head}<body><nav><ul>{menu}</ul></nav><article>{body}</article></body></html>"
 
 
 async def _read_body(reader: asyncio.StreamReader) -> bytes:
@@ -208,8 +237,11 @@ async def _send(writer: asyncio.StreamWriter, events: Iterator[bytes], rate: int
 
 
 def _write_json(writer: asyncio.StreamWriter, status: str, answer: dict[str, Any]) -> None:
-    data = json.dumps(answer).encode()
-    head = f"HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {len(data)}\r\n\r\n"
+    _write(writer, status, "application/json", json.dumps(answer).encode())
+
+
+def _write(writer: asyncio.StreamWriter, status: str, kind: str, data: bytes) -> None:
+    head = f"HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {len(data)}\r\n\r\n"
     writer.write(head.encode() + data)
 
 

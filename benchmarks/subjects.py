@@ -55,7 +55,7 @@ def find_subjects(url: str, directory: Path) -> list[Subject]:
         _subject(
             OURS,
             directory,
-            {"LOCAL_LLM_BASE_URL": f"{url}/v1"},
+            {"LOCAL_LLM_BASE_URL": f"{url}/v1", "WEB_SEARCH_BASE_URL": url},
             app=(*program, "--mode", "yolo", "--max-iterations", "2000"),
             headless=(*program, "--max-cost", "none", "{prompt}"),
         ),

@@ -13,17 +13,17 @@ SHELLS = ("bash", "shell", "shell_command", "exec_command", "run_shell_command",
 
 @dataclass(frozen=True)
 class Reply:
-    """One reply of the model: pieces of text, or a call of the shell tool.
+    """One reply of the model: pieces of text, calls of tools, or both.
 
     Attributes:
         pieces: Text, one streamed chunk each.
-        call: Name and arguments of a tool call.
+        calls: Name and arguments of each tool call.
         serial: Told apart by this, as call ids must be.
     """
 
     serial: str
     pieces: list[str] = field(default_factory=list)
-    call: tuple[str, dict[str, Any]] | None = None
+    calls: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
 
 
 def shell_call(tools: list[dict[str, Any]], command: str) -> tuple[str, dict[str, Any]] | None:
@@ -77,15 +77,13 @@ def chat_events(reply: Reply) -> Iterator[bytes]:
         return _sse({**head, "choices": [{"index": 0, "delta": delta, "finish_reason": finish}]})
 
     yield event({"role": "assistant", "content": ""})
-    if reply.call:
-        name, arguments = reply.call
-        function = {"name": name, "arguments": json.dumps(arguments)}
-        yield event(
-            {"tool_calls": [{"index": 0, "id": f"call_{reply.serial}", "type": "function", "function": function}]}
-        )
     for piece in reply.pieces:
         yield event({"content": piece})
-    yield event({}, "tool_calls" if reply.call else "stop")
+    for index, (name, arguments) in enumerate(reply.calls):
+        function = {"name": name, "arguments": json.dumps(arguments)}
+        call_id = f"call_{reply.serial}_{index}"
+        yield event({"tool_calls": [{"index": index, "id": call_id, "type": "function", "function": function}]})
+    yield event({}, "tool_calls" if reply.calls else "stop")
     usage = {"prompt_tokens": 1000, "completion_tokens": 10, "total_tokens": 1010}
     yield _sse({**head, "choices": [], "usage": usage})
     yield b"data: [DONE]\n\n"
@@ -98,31 +96,31 @@ def responses_events(reply: Reply) -> Iterator[bytes]:
     def event(kind: str, **fields: Any) -> bytes:
         return b"event: %s\n" % kind.encode() + _sse({"type": kind, "sequence_number": next(numbers), **fields})
 
-    item = _item(reply)
+    items = _items(reply)
     usage = {"input_tokens": 1000, "output_tokens": 10, "total_tokens": 1010}
     response = {"id": f"resp_{reply.serial}", "object": "response", "created_at": 1, "model": "bench", "output": []}
     yield event("response.created", response={**response, "status": "in_progress"})
-    yield event("response.output_item.added", output_index=0, item={**item, "status": "in_progress", "content": []})
-    where = {"item_id": item["id"], "output_index": 0, "content_index": 0}
-    for piece in reply.pieces:
-        yield event("response.output_text.delta", delta=piece, **where)
-    yield event("response.output_item.done", output_index=0, item=item)
-    yield event("response.completed", response={**response, "status": "completed", "output": [item], "usage": usage})
+    for index, item in enumerate(items):
+        begun = {**item, "status": "in_progress", "content": []}
+        yield event("response.output_item.added", output_index=index, item=begun)
+        where = {"item_id": item["id"], "output_index": index, "content_index": 0}
+        for piece in reply.pieces if item["type"] == "message" else ():
+            yield event("response.output_text.delta", delta=piece, **where)
+        yield event("response.output_item.done", output_index=index, item=item)
+    yield event("response.completed", response={**response, "status": "completed", "output": items, "usage": usage})
 
 
-def _item(reply: Reply) -> dict[str, Any]:
-    if reply.call:
-        name, arguments = reply.call
-        call = {
-            "type": "function_call",
-            "call_id": f"call_{reply.serial}",
-            "name": name,
-            "arguments": json.dumps(arguments),
-        }
-        return {"id": f"fc_{reply.serial}", "status": "completed", **call}
-    part = {"type": "output_text", "text": "".join(reply.pieces), "annotations": []}
-    message = {"type": "message", "role": "assistant", "content": [part]}
-    return {"id": f"msg_{reply.serial}", "status": "completed", **message}
+def _items(reply: Reply) -> list[dict[str, Any]]:
+    items: list[dict[str, Any]] = []
+    if reply.pieces or not reply.calls:
+        part = {"type": "output_text", "text": "".join(reply.pieces), "annotations": []}
+        message = {"type": "message", "role": "assistant", "content": [part]}
+        items.append({"id": f"msg_{reply.serial}", "status": "completed", **message})
+    for index, (name, arguments) in enumerate(reply.calls):
+        call_id = f"call_{reply.serial}_{index}"
+        call = {"type": "function_call", "call_id": call_id, "name": name, "arguments": json.dumps(arguments)}
+        items.append({"id": f"fc_{reply.serial}_{index}", "status": "completed", **call})
+    return items
 
 
 def _sse(data: dict[str, Any]) -> bytes:

@@ -16,6 +16,8 @@ from ml_intern.services.http import Fetch, FetchError, HttpService, Progress, or
 from ml_intern.services.markup import link_to, tree_of
 from ml_intern.services.search_index import Found, Listed, SearchIndex, StoredPage
 from ml_intern.services.threads import in_thread
+from ml_intern.services.worker_program import WorkError
+from ml_intern.services.workers import Runner, Threads
 
 T = TypeVar("T")
 
@@ -79,12 +81,19 @@ class Docs:
         endpoints: Where Hugging Face is.
         index: Where pages are kept.
         clock: Seconds since the epoch.
+        runner: Takes tables of contents apart.
     """
 
     def __init__(
-        self, http: HttpService, endpoints: Endpoints, index: SearchIndex, clock: Callable[[], float] = time.time
+        self,
+        http: HttpService,
+        endpoints: Endpoints,
+        index: SearchIndex,
+        clock: Callable[[], float] = time.time,
+        runner: Runner | None = None,
     ) -> None:
         self._http = http
+        self._aside = runner or Threads()
         self._endpoints = endpoints
         self._index = index
         self._clock = clock
@@ -149,10 +158,10 @@ class Docs:
             )
             if not answer.ok:
                 raise DocsError(f"{url} answered {answer.status}.")
-            found = await self._off(lambda: table_of_contents(answer.text, answer.url))
+            found = await self._aside.run(table_of_contents, answer.text, answer.url)
             if not found:
                 raise DocsError(f"{url} has no table of contents.")
-        except (FetchError, DocsError) as error:
+        except (FetchError, DocsError, WorkError) as error:
             if (await self._off(lambda: self._index.count(name)))[1]:
                 return f"This is a kept copy, since the pages could not be listed anew ({error})"
             raise DocsError(str(error)) from error

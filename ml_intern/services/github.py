@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import json
 import re
 import time
 from collections import OrderedDict
@@ -15,13 +16,12 @@ from urllib.parse import quote, unquote, urlsplit
 
 from ml_intern.services.endpoints import Endpoints
 from ml_intern.services.http import Answer, Fetch, FetchError, HttpService, Progress, retry_after
-from ml_intern.services.threads import in_thread
 
 FRESH_S: None = None
 """GitHub says itself how long an answer is fresh, and gives an ETag to ask with after that."""
 MAX_TREE_BYTES = 60_000_000
 MAX_FILE_BYTES = 20_000_000
-KEPT_TREES = 8
+KEPT_TREES = 6
 
 _NAME = re.compile(r"[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+")
 
@@ -39,6 +39,9 @@ class GitHubError(Exception):
         super().__init__(message)
         self.kind = kind
 
+    def __reduce__(self) -> tuple[type[GitHubError], tuple[Problem, str]]:  # it may have to come from a worker
+        return type(self), (self.kind, str(self))
+
 
 @dataclass(frozen=True, slots=True)
 class TreeFile:
@@ -46,21 +49,6 @@ class TreeFile:
 
     path: str
     size: int
-
-
-@dataclass(frozen=True, slots=True)
-class Tree:
-    """All files of a repository at one revision.
-
-    Attributes:
-        ref: The revision, as it can be asked for again.
-        files: The files, in the order of their paths.
-        truncated: Whether GitHub left some out, since there are too many.
-    """
-
-    ref: str
-    files: tuple[TreeFile, ...]
-    truncated: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,20 +79,20 @@ class GitHub:
         self._http = http
         self._endpoints = endpoints
         self._clock = clock
-        self._trees: OrderedDict[tuple[str, str], Tree] = OrderedDict()
+        self._trees: OrderedDict[tuple[str, str], bytes] = OrderedDict()
 
     async def default_branch(self, repo: str, progress: Progress) -> str:
         """Name of the branch that a visitor sees."""
         found = await self.json(f"repos/{repo}", progress=progress)
         return str(found.get("default_branch") or "main")
 
-    async def tree(self, repo: str, ref: str, progress: Progress) -> Tree:
-        """All files of a repository, kept for the session."""
+    async def tree(self, repo: str, ref: str, progress: Progress) -> bytes:
+        """All files of a repository as GitHub lists them (see `files_of`), kept for the session."""
         key = (repo.lower(), ref)
         if key not in self._trees:
             path = f"repos/{repo}/git/trees/{quote(ref, safe='')}"
             answer = await self._ask(path, {"recursive": "1"}, progress, max_bytes=MAX_TREE_BYTES)
-            self._trees[key] = await in_thread(lambda: _tree(answer, ref), name="github tree")
+            self._trees[key] = answer.body
         self._trees.move_to_end(key)
         while len(self._trees) > KEPT_TREES:
             self._trees.popitem(last=False)
@@ -209,14 +197,23 @@ def split_repo(text: str) -> tuple[str, str, str]:
     return given, "", ""
 
 
-def _tree(answer: Answer, ref: str) -> Tree:
-    found = answer.json()
-    files = tuple(
-        TreeFile(str(entry["path"]), int(entry.get("size") or 0))
-        for entry in found.get("tree") or ()
-        if entry.get("type") == "blob"
-    )
-    return Tree(ref, files, bool(found.get("truncated")))
+def files_of(tree: bytes) -> tuple[list[TreeFile], bool]:
+    """The files of a tree in JSON, and whether GitHub left some out since there are too many.
+
+    Raises:
+        GitHubError: It is none.
+    """
+    try:
+        found = json.loads(tree)
+        entries = found["tree"]
+        files = [TreeFile(str(entry["path"]), int(entry.get("size") or 0)) for entry in entries if _is_file(entry)]
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise GitHubError("server", "GitHub answered with something that is no list of files.") from None
+    return files, bool(found.get("truncated"))
+
+
+def _is_file(entry: Mapping[str, Any]) -> bool:
+    return entry.get("type") == "blob"
 
 
 def _decoded(content: str) -> bytes:

@@ -55,6 +55,20 @@ class Operation:
         return "\n".join([self.summary, self.operation_id, " ".join(self.tags), self.about, names, self.path])
 
 
+def described_api(body: bytes) -> tuple[list[Operation], str]:
+    """All operations of an OpenAPI document in JSON, and the address they lie at; empty where it names none.
+
+    Raises:
+        ValueError: It is no such document.
+    """
+    document = json.loads(body)
+    if not isinstance(document, dict) or not isinstance(document.get("paths"), dict):
+        raise ValueError("it names no paths")
+    servers = document.get("servers") or [{}]
+    said = str(servers[0].get("url") or "")
+    return operations(document), said.rstrip("/") if "://" in said else ""
+
+
 def operations(document: Mapping[str, Any]) -> list[Operation]:
     """All operations of an OpenAPI document, with `$ref`s resolved."""
     found: list[Operation] = []

@@ -12,9 +12,10 @@ from typing import Any
 from urllib.parse import quote
 
 from ml_intern.services.endpoints import Endpoints
-from ml_intern.services.http import Answer, Fetch, FetchError, HttpService, Progress
+from ml_intern.services.http import Fetch, FetchError, HttpService, Progress
 from ml_intern.services.paper_html import PaperText, parse_paper
-from ml_intern.services.threads import in_thread
+from ml_intern.services.worker_program import WorkError
+from ml_intern.services.workers import Runner, Threads
 
 HUB_S = 900.0
 TEXT_S = 30 * 86_400.0
@@ -70,10 +71,18 @@ class Papers:
         http: Fetches.
         endpoints: Where the services are.
         clock: Monotonic seconds.
+        runner: Takes papers apart.
     """
 
-    def __init__(self, http: HttpService, endpoints: Endpoints, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        http: HttpService,
+        endpoints: Endpoints,
+        clock: Callable[[], float] = time.monotonic,
+        runner: Runner | None = None,
+    ) -> None:
         self._http = http
+        self._aside = runner or Threads()
         self._endpoints = endpoints
         self._clock = clock
         self._texts: OrderedDict[str, ReadPaper] = OrderedDict()
@@ -113,7 +122,11 @@ class Papers:
             except FetchError as error:
                 failures.append(str(error))
                 continue
-            found = await in_thread(lambda: _paper_in(answer), name="paper")  # noqa: B023 - awaited at once
+            try:
+                found = await self._aside.run(parse_paper, answer.text) if answer.ok else None
+            except WorkError as error:
+                failures.append(f"{url} {error}.")
+                continue
             if found is not None:
                 self._texts[arxiv_id] = ReadPaper(answer.url, found)
                 while len(self._texts) > KEPT_TEXTS:
@@ -167,7 +180,3 @@ class Papers:
         reason = answer.reason()
         said = f"{host} answered {answer.status}{f': {reason}' if reason else ''}."
         raise PaperError(said, missing=answer.status == 404)
-
-
-def _paper_in(answer: Answer) -> PaperText | None:
-    return parse_paper(answer.text) if answer.ok else None

@@ -17,6 +17,7 @@ from ml_intern.services.http import HttpService
 from ml_intern.services.hub import HubClient
 from ml_intern.services.search_index import SearchIndex
 from ml_intern.services.slack import Slack
+from ml_intern.services.workers import Workers
 from ml_intern.tools.ask_user import create_ask_user_tool
 from ml_intern.tools.datasets.tool import create_inspect_dataset
 from ml_intern.tools.docs.api import create_find_api
@@ -55,6 +56,7 @@ class Services:
         messaging: Who may be told of a session from outside of it.
         sandboxes: Where bash, read, write and edit act; None: on this machine.
         questions: Where questions wait for the person.
+        workers: Take documents apart.
     """
 
     jobs: JobsBackend
@@ -65,9 +67,11 @@ class Services:
     messaging: MessagingSettings = field(default_factory=MessagingSettings)
     sandboxes: Sandboxes | None = None
     questions: Questions = field(default_factory=Questions)
+    workers: Workers = field(default_factory=Workers)
 
     async def aclose(self) -> None:
-        """Closes connections and files."""
+        """Closes connections and files, and ends the workers."""
+        await self.workers.aclose()
         await self.http.aclose()
         self.index.close()
 
@@ -75,7 +79,8 @@ class Services:
 def create_builtin_tools(services: Services) -> list[ToolSpec]:
     """All tools that come with the program."""
     endpoints = Endpoints(services.env)
-    docs = Docs(services.http, endpoints, services.index)
+    workers = services.workers
+    docs = Docs(services.http, endpoints, services.index, runner=workers)
     slack = Slack(services.http, endpoints)
     notify = create_notify_tool(slack, services.messaging, Redactor.from_env(services.env).text)
     return [
@@ -94,12 +99,12 @@ def create_builtin_tools(services: Services) -> list[ToolSpec]:
         create_files_tool(services.hub),
         create_git_tool(services.hub),
         *create_docs_tools(services.http, endpoints, docs),
-        create_find_api(services.http, endpoints, services.index),
-        create_papers_tool(services.http, endpoints),
+        create_find_api(services.http, endpoints, services.index, workers),
+        create_papers_tool(services.http, endpoints, workers),
         create_inspect_dataset(services.http, endpoints),
-        *create_github_tools(services.http, endpoints),
-        create_web_search(services.http, endpoints),
-        create_web_fetch(services.http, endpoints),
+        *create_github_tools(services.http, endpoints, workers),
+        create_web_search(services.http, endpoints, workers),
+        create_web_fetch(services.http, endpoints, workers),
         *([notify] if notify is not None else []),
     ]
 

@@ -91,7 +91,11 @@ class ToolRouter:
 
         It has slots of its own: the call that a sub-agent works for holds one of these, and must not wait for itself.
         """
-        chosen = ToolRouter((self._specs[name] for name in names if name in self._specs), parallel=self._parallel)
+        kept = [name for name in dict.fromkeys(names) if name in self._specs]
+        chosen = ToolRouter((), parallel=self._parallel)
+        chosen._specs = {name: self._specs[name] for name in kept}
+        chosen._wired = {name: self._wired[name] for name in kept}  # to work schemas out anew takes milliseconds each
+        chosen._wire = tuple(chosen._wired.values())
         chosen._locks, chosen._closed = self._locks, True
         return chosen
 

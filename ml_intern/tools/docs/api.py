@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
 from typing import Annotated
 
 from pydantic import Field
@@ -12,9 +11,11 @@ from pydantic import Field
 from ml_intern.core.tools.spec import Params, ToolContext, ToolResult, ToolSpec
 from ml_intern.services.endpoints import Endpoints
 from ml_intern.services.http import FetchError, HttpService, Progress
-from ml_intern.services.openapi import Operation, described, operations, tags_of
+from ml_intern.services.openapi import Operation, described, described_api, tags_of
 from ml_intern.services.search_index import Listed, SearchIndex
 from ml_intern.services.threads import in_thread
+from ml_intern.services.worker_program import WorkError
+from ml_intern.services.workers import Runner, Threads
 
 MOST = 20
 FRESH_S = 86_400.0
@@ -38,13 +39,11 @@ class ApiParams(Params):
 class _Api:
     """The operations, loaded when they are first needed and again a day later."""
 
-    def __init__(
-        self, http: HttpService, endpoints: Endpoints, index: SearchIndex, clock: Callable[[], float] = time.time
-    ) -> None:
+    def __init__(self, http: HttpService, endpoints: Endpoints, index: SearchIndex, aside: Runner) -> None:
         self._http = http
+        self._aside = aside
         self._endpoints = endpoints
         self._index = index
-        self._clock = clock
         self._loading = asyncio.Lock()
         self._loaded_at = 0.0
         self.operations: dict[str, Operation] = {}
@@ -57,22 +56,20 @@ class _Api:
             FetchError: They cannot be had.
         """
         async with self._loading:
-            if self.operations and self._clock() - self._loaded_at < FRESH_S:
+            if self.operations and time.time() - self._loaded_at < FRESH_S:
                 return
             url = self._endpoints.url("hub", ".well-known/openapi.json")
             answer = await self._http.get(url, ttl_s=FRESH_S, max_bytes=50_000_000, progress=progress)
             if not answer.ok:
                 raise FetchError("server", f"{url} answered {answer.status}.")
-            document = await in_thread(answer.json, name="openapi")
-            if not isinstance(document, dict) or not isinstance(document.get("paths"), dict):
-                raise FetchError("server", f"{url} is no description of an API.")
-            found = await in_thread(lambda: operations(document), name="openapi")
+            try:
+                found, said = await self._aside.run(described_api, answer.body)
+            except (ValueError, WorkError) as error:
+                raise FetchError("server", f"{url} is no description of an API ({error}).") from error
             self.operations = {operation.key: operation for operation in found}
-            servers = document.get("servers") or [{}]
-            said = str(servers[0].get("url") or "")
-            self.base = said.rstrip("/") if "://" in said else self._endpoints.url("hub")
+            self.base = said or self._endpoints.url("hub")
             await in_thread(self._store, name="openapi")
-            self._loaded_at = self._clock()
+            self._loaded_at = time.time()
 
     def search(self, query: str) -> list[Operation]:
         """Operations that answer a query, the best first."""
@@ -86,9 +83,11 @@ class _Api:
             self._index.store(COLLECTION, key, operation.text())
 
 
-def create_find_api(http: HttpService, endpoints: Endpoints, index: SearchIndex) -> ToolSpec:
-    """The tool over the search index."""
-    api = _Api(http, endpoints, index)
+def create_find_api(
+    http: HttpService, endpoints: Endpoints, index: SearchIndex, runner: Runner | None = None
+) -> ToolSpec:
+    """The tool over the search index; `runner` takes the description apart."""
+    api = _Api(http, endpoints, index, runner or Threads())
 
     async def handle(params: ApiParams, context: ToolContext) -> ToolResult:
         query, tag = (params.query or "").strip(), (params.tag or "").strip()

@@ -11,9 +11,10 @@ from ml_intern.core.tools.spec import Params, ToolContext, ToolResult, ToolSpec
 from ml_intern.services.endpoints import Endpoints
 from ml_intern.services.github import Blob, GitHub, GitHubError, split_repo
 from ml_intern.services.http import FetchError, HttpService
-from ml_intern.services.threads import in_thread
+from ml_intern.services.worker_program import WorkError
+from ml_intern.services.workers import Runner, Threads
 from ml_intern.tools.github.notebook import notebook_markdown
-from ml_intern.tools.github.ranking import Example, rank
+from ml_intern.tools.github.ranking import Example, find_examples
 
 READ_LINES = 300
 LINE_CHARS = 2000
@@ -69,18 +70,19 @@ class ReadParams(Params):
 Work = Callable[[Any, ToolContext], Awaitable[ToolResult]]
 
 
-def create_github_tools(http: HttpService, endpoints: Endpoints) -> list[ToolSpec]:
-    """The three tools over one client."""
+def create_github_tools(http: HttpService, endpoints: Endpoints, runner: Runner | None = None) -> list[ToolSpec]:
+    """The three tools over one client; `runner` goes through long lists and notebooks."""
     github = GitHub(http, endpoints)
+    aside = runner or Threads()
 
     async def examples(params: ExamplesParams, context: ToolContext) -> ToolResult:
-        return await _find_examples(github, params, context)
+        return await _find_examples(github, aside, params, context)
 
     async def repos(params: ReposParams, context: ToolContext) -> ToolResult:
         return await _list_repos(github, params, context)
 
     async def read(params: ReadParams, context: ToolContext) -> ToolResult:
-        return await _read_file(github, params, context)
+        return await _read_file(github, aside, params, context)
 
     return [
         ToolSpec("github_find_examples", _EXAMPLES, ExamplesParams, _honest(examples), fetches=True),
@@ -95,6 +97,8 @@ def _honest(work: Work) -> Work:
             return await work(params, context)
         except (GitHubError, FetchError) as error:
             return ToolResult(f"ERROR: {error}", ok=False)
+        except WorkError as error:
+            return ToolResult(f"ERROR: What GitHub sent {error}.", ok=False)
 
     return handle
 
@@ -102,25 +106,25 @@ def _honest(work: Work) -> Work:
 # ---------------------------------------------------------------------------------------------------------- examples
 
 
-async def _find_examples(github: GitHub, params: ExamplesParams, context: ToolContext) -> ToolResult:
+async def _find_examples(github: GitHub, aside: Runner, params: ExamplesParams, context: ToolContext) -> ToolResult:
     given = params.repo if "/" in params.repo else f"{params.org}/{params.repo}"
     repo, ref, _ = split_repo(given)
     try:
         ref = ref or await github.default_branch(repo, context.log)
         tree = await github.tree(repo, ref, context.log)
+        found = await aside.run(find_examples, tree, params.keyword, params.min_score, params.max_results)
     except GitHubError as error:
         if error.kind != "missing":
             raise
         return await _similar(github, repo, error, context)
-    ranked = await in_thread(lambda: rank(tree.files, params.keyword, params.min_score), name="examples")
     about = f" for {params.keyword!r}" if params.keyword else ""
-    notes = ["GitHub left files out of the list: the repository is too large."] if tree.truncated else []
-    if not ranked:
+    notes = ["GitHub left files out of the list: the repository is too large."] if found.cut_short else []
+    if not found.count:
         hint = "Try other words, or list a directory with github_read_file."
         return ToolResult("\n".join([f"{repo} has no example files{about}. {hint}", *notes]))
-    shown = ranked[: params.max_results]
-    lines = [f"{repo} at {ref}: {len(shown)} of {len(ranked)} example files{about}, the best first.", *notes]
-    for number, example in enumerate(shown, 1):
+    shown = len(found.best)
+    lines = [f"{repo} at {ref}: {shown} of {found.count} example files{about}, the best first.", *notes]
+    for number, example in enumerate(found.best, 1):
         lines += ["", *_example(number, example, repo, ref)]
     return ToolResult("\n".join(lines))
 
@@ -208,7 +212,7 @@ def _repo(item: Mapping[str, Any]) -> list[str]:
 # --------------------------------------------------------------------------------------------------------------- file
 
 
-async def _read_file(github: GitHub, params: ReadParams, context: ToolContext) -> ToolResult:
+async def _read_file(github: GitHub, aside: Runner, params: ReadParams, context: ToolContext) -> ToolResult:
     repo, ref, path = split_repo(params.repo)
     path, ref = params.path.strip("/") or path, params.ref or ref
     blob = await github.read(repo, path, ref, context.log)
@@ -217,7 +221,7 @@ async def _read_file(github: GitHub, params: ReadParams, context: ToolContext) -
         return ToolResult(_directory(where, blob))
     text = blob.text
     if path.endswith(".ipynb"):  # which may be megabytes of pictures
-        text = await in_thread(lambda: notebook_markdown(blob.text or ""), name="notebook")
+        text = await aside.run(notebook_markdown, text)
     return _lines(where, text, params)
 
 

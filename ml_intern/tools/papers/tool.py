@@ -11,6 +11,7 @@ from ml_intern.core.tools.spec import ToolContext, ToolResult, ToolSpec
 from ml_intern.services.endpoints import Endpoints
 from ml_intern.services.http import HttpService, Progress
 from ml_intern.services.papers import CITED, LISTED, PaperError, Papers, ReadPaper, paper_id
+from ml_intern.services.workers import Runner
 from ml_intern.tools.paging import PageParams, part
 from ml_intern.tools.papers import wording
 from ml_intern.tools.papers.params import PapersParams
@@ -30,9 +31,9 @@ find_all_resources (what the Hub has for a paper). Papers are named by arXiv id.
 abstracts, and name the paper and section that a choice rests on."""
 
 
-def create_papers_tool(http: HttpService, endpoints: Endpoints) -> ToolSpec:
-    """The tool over a client."""
-    desk = _Desk(Papers(http, endpoints), endpoints)
+def create_papers_tool(http: HttpService, endpoints: Endpoints, runner: Runner | None = None) -> ToolSpec:
+    """The tool over a client; `runner` takes papers apart."""
+    desk = _Desk(Papers(http, endpoints, runner=runner), endpoints)
     return ToolSpec("hf_papers", _DESCRIPTION, PapersParams, desk.handle, fetches=True)
 
 

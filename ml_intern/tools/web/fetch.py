@@ -17,7 +17,8 @@ from ml_intern.core.tools.spec import ToolContext, ToolResult, ToolSpec
 from ml_intern.services.endpoints import Endpoints
 from ml_intern.services.http import Fetch, FetchError, HttpService, host_of
 from ml_intern.services.pages import Page, UnreadableError, readable
-from ml_intern.services.threads import in_thread
+from ml_intern.services.worker_program import WorkError
+from ml_intern.services.workers import Runner, Threads
 from ml_intern.tools.paging import PageParams, part
 
 FRESH_S = 900.0
@@ -65,14 +66,16 @@ class _Pages:
             self.known.popitem(last=False)
 
 
-def create_web_fetch(http: HttpService, endpoints: Endpoints) -> ToolSpec:
+def create_web_fetch(http: HttpService, endpoints: Endpoints, runner: Runner | None = None) -> ToolSpec:
     """The tool over a client.
 
     Args:
         http: The client.
         endpoints: Services that a person has pointed somewhere else; their addresses may be private ones.
+        runner: Takes pages apart.
     """
 
+    aside = runner or Threads()
     redactor = Redactor.from_env(endpoints.env)
 
     def assess(params: FetchParams, context: ToolContext) -> Assessment:
@@ -89,7 +92,7 @@ def create_web_fetch(http: HttpService, endpoints: Endpoints) -> ToolSpec:
             return ToolResult("ERROR: The address holds a secret, so it was not fetched.", ok=False)
         pages = context.state.get(_Pages)
         try:
-            final_url, page = pages.known.get(url) or await _read(http, endpoints, url, context)
+            final_url, page = pages.known.get(url) or await _read(http, endpoints, aside, url, context)
         except (FetchError, UnreadableError) as error:
             return ToolResult(f"ERROR: {error}", ok=False)
         pages.keep(url, final_url, page)
@@ -106,7 +109,9 @@ def _address(given: str) -> str:
     return url if "://" in url else f"https://{url}"
 
 
-async def _read(http: HttpService, endpoints: Endpoints, url: str, context: ToolContext) -> tuple[str, Page]:
+async def _read(
+    http: HttpService, endpoints: Endpoints, aside: Runner, url: str, context: ToolContext
+) -> tuple[str, Page]:
     allowed = context.settings.web.allow_private or endpoints.is_stand_in(url)
     answer = await http.fetch(
         Fetch(
@@ -122,4 +127,7 @@ async def _read(http: HttpService, endpoints: Endpoints, url: str, context: Tool
     if not answer.ok:
         reason = answer.reason()
         raise UnreadableError(f"{url} answered {answer.status}{f': {reason}' if reason else ''}.")
-    return answer.url, await in_thread(lambda: readable(answer), name="page")
+    try:
+        return answer.url, await aside.run(readable, answer)
+    except WorkError as error:
+        raise UnreadableError(f"{answer.url} {error}.") from error

@@ -13,7 +13,8 @@ from ml_intern.core.tools.spec import Params, ToolContext, ToolResult, ToolSpec
 from ml_intern.services.endpoints import Endpoints
 from ml_intern.services.http import Fetch, FetchError, HttpService
 from ml_intern.services.markup import link_to, tree_of
-from ml_intern.services.threads import in_thread
+from ml_intern.services.worker_program import WorkError
+from ml_intern.services.workers import Runner, Threads
 from ml_intern.tools.web.fetch import SeenAddresses
 
 MOST_HITS = 20
@@ -48,8 +49,9 @@ class BlockedError(Exception):
     """The search engine answered with something that is not a list of results."""
 
 
-def create_web_search(http: HttpService, endpoints: Endpoints) -> ToolSpec:
-    """The tool over a client."""
+def create_web_search(http: HttpService, endpoints: Endpoints, runner: Runner | None = None) -> ToolSpec:
+    """The tool over a client; `runner` takes pages of results apart."""
+    aside = runner or Threads()
 
     async def handle(params: SearchParams, context: ToolContext) -> ToolResult:
         base = endpoints.url("web_search")
@@ -66,10 +68,10 @@ def create_web_search(http: HttpService, endpoints: Endpoints) -> ToolSpec:
             answer = await http.fetch(request)
             if answer.status != 200:
                 raise BlockedError(f"the answer was {answer.status}")
-            hits = await in_thread(lambda: parse_results(answer.text, answer.url), name="search results")
+            hits = await aside.run(parse_results, answer.text, answer.url)
         except FetchError as error:
             return ToolResult(f"ERROR: The search failed: {error}", ok=False)
-        except BlockedError as error:
+        except (BlockedError, WorkError) as error:
             text = f"ERROR: The search engine did not answer with results ({error}); it may be turning programs away. "
             return ToolResult(text + "Try again later, or fetch a known address with web_fetch.", ok=False)
         for hit in hits:

@@ -13,6 +13,7 @@ from ml_intern.tui import messages
 from ml_intern.tui.job_book import JobBook
 from ml_intern.tui.job_rows import row_of_known
 from ml_intern.tui.keys.keymap import keymap_of
+from ml_intern.tui.widgets.frame import entitle
 from ml_intern.tui.widgets.job_list import JobList
 from ml_intern.tui.widgets.lines import Run, wrap
 from ml_intern.tui.widgets.painted import Painted
@@ -84,7 +85,7 @@ class JobsPane(Vertical):
             self._list.choose(rows[0].key)
         self._list.display = bool(self.book.jobs)
         self._empty.display = not self.book.jobs
-        self.border_title = f"jobs · {self.summary}" if self.summary else "jobs"
+        entitle(self, f"jobs · {self.summary}" if self.summary else "jobs")
 
     @on(JobList.Opened)
     def _open(self, event: JobList.Opened) -> None:

@@ -18,6 +18,7 @@ from textual.widget import Widget
 
 from ml_intern.tui import messages
 from ml_intern.tui.motion import tick_s
+from ml_intern.tui.widgets.frame import entitle
 from ml_intern.tui.widgets.line import Part, line, whole_seconds
 from ml_intern.tui.widgets.text import duration, one_line
 
@@ -148,7 +149,7 @@ class PlanPane(VerticalScroll, can_focus=True):
         self._list = PlanList(clock)
         self._ticker: Timer | None = None
         self._running = False
-        self._title = self.border_title = "plan"
+        self.border_title = "plan"
 
     def compose(self) -> ComposeResult:
         """The list of steps."""
@@ -205,9 +206,7 @@ class PlanPane(VerticalScroll, can_focus=True):
     def _show(self, steps: tuple[Step, ...]) -> None:
         self._list.steps = steps
         if self.is_attached:  # it costs more than taking a plan in, and nobody sees it
-            title = f"plan · {self.summary}" if steps else "plan"
-            if title != self._title:  # the same title again would have the whole frame painted anew
-                self._title = self.border_title = title
+            entitle(self, f"plan · {self.summary}" if steps else "plan")
         self._tick(self._running)
 
     def _tick(self, running: bool) -> None:

@@ -10,6 +10,7 @@ from textual.app import ComposeResult
 from textual.containers import Vertical
 
 from ml_intern.tui import messages
+from ml_intern.tui.widgets.frame import entitle
 from ml_intern.tui.widgets.tool_list import ToolList, ToolSnapshot
 from ml_intern.tui.widgets.tool_model import Remark, ToolEntry, figures_of
 
@@ -37,7 +38,7 @@ class ToolCallsPane(Vertical):
         id: str | None = None,  # noqa: A002 - Textual's name
     ) -> None:
         super().__init__(id=id)
-        self._title = self.border_title = "tool calls"
+        self.border_title = "tool calls"
         self._list = ToolList(clock=clock, live=live, id="tool-list")
 
     def compose(self) -> ComposeResult:
@@ -126,9 +127,7 @@ class ToolCallsPane(Vertical):
     def _entitle(self) -> None:
         if not self.is_attached:  # it costs more than taking an event in, and nobody sees it
             return
-        title = f"tool calls · {self._list.summary}" if self._list.summary else "tool calls"
-        if title != self._title:  # the same title again would have the whole frame painted anew
-            self._title = self.border_title = title
+        entitle(self, f"tool calls · {self._list.summary}" if self._list.summary else "tool calls")
 
     @on(ToolList.Opened)
     def _open(self, event: ToolList.Opened) -> None:

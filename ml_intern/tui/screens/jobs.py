@@ -9,7 +9,6 @@ from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
-from textual.content import Content
 from textual.timer import Timer
 from textual.widgets._input import Input
 
@@ -23,6 +22,7 @@ from ml_intern.tui.screens.jobs_deeds import JobDeeds
 from ml_intern.tui.screens.jobs_feed import JobFeed
 from ml_intern.tui.widgets.backdrop import Backdrop
 from ml_intern.tui.widgets.charts import Charts
+from ml_intern.tui.widgets.frame import entitle
 from ml_intern.tui.widgets.job_list import JobList
 from ml_intern.tui.widgets.job_log import JobLog
 from ml_intern.tui.widgets.key_bar import KeyBar
@@ -203,10 +203,8 @@ class JobsScreen(Backdrop[str | None]):
         lines = count(len(feed.store), "line") if feed is not None and len(feed.store) else "nothing yet"
         if feed is not None and feed.complete and not len(feed.store):
             lines = "empty"
-        box.border_title = Content(f"log · {lines}{finds}")  # a string would be read as markup
-        box.border_subtitle = (
-            "" if self._log.following or not len(self._log) else keymap_of(self).fill("{jobs.follow} follows")
-        )
+        keys = "" if self._log.following or not len(self._log) else keymap_of(self).fill("{jobs.follow} follows")
+        entitle(box, f"log · {lines}{finds}", keys)
 
     def _card(self, width: int, _height: int) -> list[Line]:
         info = self._info

@@ -34,6 +34,7 @@ from ml_intern.tui.setup import Setup
 from ml_intern.tui.state import SessionState
 from ml_intern.tui.widgets.backdrop import Backdrop
 from ml_intern.tui.widgets.composer import Composer
+from ml_intern.tui.widgets.frame import entitle
 from ml_intern.tui.widgets.hints import Hints
 from ml_intern.tui.widgets.status_bar import StatusBar
 from ml_intern.tui.widgets.tabs import PaneTabs
@@ -406,8 +407,8 @@ class MainScreen(Backdrop[None]):
         self._tabs.note("tools", self._tools.summary)
         self._tabs.note("plan", self._plan.summary)
         self._tabs.note("jobs", self._jobs.summary)
-        key = keymap_of(self).shown("pane.jobs")
-        self._tools.border_subtitle = " · ".join(filter(None, [key, jobs])) if (jobs := self._jobs.summary) else ""
+        key, jobs = keymap_of(self).shown("pane.jobs"), self._jobs.summary
+        entitle(self._tools, subtitle=" · ".join(filter(None, [key, jobs])) if jobs else "")
         if (title := window_title(self.state)) != self._title:
             self._title = title
             self.post_message(messages.TitleChanged(title))

@@ -103,6 +103,74 @@ class CurveBlock(_Block):
     series: dict[str, tuple[tuple[float, float], ...]]
 
 
+class DatasetFit(_Block):
+    """Whether a data set fits one way of training.
+
+    Attributes:
+        method: `SFT`, `DPO`, `GRPO`, `classification`.
+        fits: True as it is; None after a small change; False otherwise.
+        reason: Why, and what to change.
+    """
+
+    method: str
+    fits: bool | None
+    reason: str = ""
+
+
+class DatasetColumn(_Block):
+    """A column of a data set, as far as it is known.
+
+    Attributes:
+        name: Its name.
+        kind: Its type in words.
+        facts: Missing values, range, mean and the like, in one line.
+        unit: What its histogram counts: `characters`, `items`, or empty for its values themselves.
+        counts: How many values lie in each bin of the histogram.
+        edges: Where the bins begin, and the last one ends; one more than `counts`.
+        values: The most frequent values with how often they occur, where it holds classes.
+        distinct: How many different values it has, 0 when that is not known.
+    """
+
+    name: str
+    kind: str
+    facts: str = ""
+    unit: str = ""
+    counts: tuple[int, ...] = ()
+    edges: tuple[float, ...] = ()
+    values: tuple[tuple[str, int], ...] = ()
+    distinct: int = 0
+
+
+class DatasetBlock(_Block):
+    """A data set to look at with one's own eyes.
+
+    Attributes:
+        name: Its id on the Hub, or a path.
+        part: Config and split that were looked into, or empty for a file.
+        url: Where a browser shows it, or empty.
+        facts: Licence, gating and the like, one fact each.
+        row_count: How many rows that part has; None when unknown.
+        splits: Each part with its number of rows and its size, in words.
+        fits: A verdict for each way of training.
+        columns: Its columns.
+        rows: Some rows, with a cell for each column: text as it is, other values as JSON, None for nothing.
+        notes: What else was seen: repeated rows, how chats are built, what is missing in this account.
+    """
+
+    type: Literal["dataset"] = "dataset"
+    name: str
+    part: str = ""
+    url: str = ""
+    facts: tuple[str, ...] = ()
+    row_count: int | None = None
+    splits: tuple[tuple[str, str, str], ...] = ()
+    fits: tuple[DatasetFit, ...] = ()
+    columns: tuple[DatasetColumn, ...] = ()
+    rows: tuple[tuple[str | None, ...], ...] = ()
+    notes: tuple[str, ...] = ()
+
+
 DisplayBlock = Annotated[
-    TextBlock | DiffBlock | TableBlock | LogBlock | PlanBlock | JobCard | CurveBlock, Field(discriminator="type")
+    TextBlock | DiffBlock | TableBlock | LogBlock | PlanBlock | JobCard | CurveBlock | DatasetBlock,
+    Field(discriminator="type"),
 ]

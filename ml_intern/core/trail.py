@@ -42,7 +42,7 @@ class Source:
     Attributes:
         kind: What it is.
         id: Its own name: arXiv id, `owner/name`, or address.
-        url: Where a browser shows it.
+        url: Where a browser shows it; empty for a file of this machine.
         title: What it calls itself, as far as that was seen.
         parts: Which parts of it were read: sections, paths, splits.
         steps: Steps of the plan that were in progress meanwhile.
@@ -196,11 +196,15 @@ def _github_repo(arguments: Mapping[str, Any], output: str) -> Iterator[Source]:
     yield from _github_file({"repo": repo}, output)
 
 
-def _data_set(arguments: Mapping[str, Any], _output: str) -> Iterator[Source]:
+def _data_set(arguments: Mapping[str, Any], output: str) -> Iterator[Source]:
     name, config, split = (_text(arguments, key) for key in ("dataset", "config", "split"))
-    if name:
-        part = "/".join(filter(None, (config, split)))
-        yield Source("data set", name, f"{HUB}datasets/{quote(name)}", parts=_with((), part))
+    told, at, url = _line(output, 0).partition(" http")
+    part = "/".join(filter(None, (config, split)))
+    if told and told == name and not at:  # a file of this machine has no address
+        yield Source("data set", name, "")
+    elif name:
+        name = told or name
+        yield Source("data set", name, f"http{url}" if at else f"{HUB}datasets/{quote(name)}", parts=_with((), part))
 
 
 def _hub_file(arguments: Mapping[str, Any], _output: str) -> Iterator[Source]:

@@ -11,6 +11,7 @@ from ml_intern.core.questions import Questions
 from ml_intern.core.redact import Redactor
 from ml_intern.core.settings import MessagingSettings
 from ml_intern.core.tools.spec import ToolSpec
+from ml_intern.services.datasets_server import DatasetsServer
 from ml_intern.services.docs import Docs
 from ml_intern.services.endpoints import Endpoints
 from ml_intern.services.http import HttpService
@@ -19,7 +20,7 @@ from ml_intern.services.search_index import SearchIndex
 from ml_intern.services.slack import Slack
 from ml_intern.services.workers import Workers
 from ml_intern.tools.ask_user import create_ask_user_tool
-from ml_intern.tools.datasets.tool import create_inspect_dataset
+from ml_intern.tools.datasets.tool import Inspector, create_inspect_dataset
 from ml_intern.tools.docs.api import create_find_api
 from ml_intern.tools.docs.tools import create_docs_tools
 from ml_intern.tools.edit import create_edit_tool
@@ -76,6 +77,12 @@ class Services:
         self.index.close()
 
 
+def create_inspector(services: Services) -> Inspector:
+    """Looks into data sets, for the agent and for the person alike."""
+    server = DatasetsServer(services.http, Endpoints(services.env))
+    return Inspector(server, services.workers, local=services.sandboxes is None)
+
+
 def create_builtin_tools(services: Services) -> list[ToolSpec]:
     """All tools that come with the program."""
     endpoints = Endpoints(services.env)
@@ -101,7 +108,7 @@ def create_builtin_tools(services: Services) -> list[ToolSpec]:
         *create_docs_tools(services.http, endpoints, docs),
         create_find_api(services.http, endpoints, services.index, workers),
         create_papers_tool(services.http, endpoints, workers),
-        create_inspect_dataset(services.http, endpoints),
+        create_inspect_dataset(create_inspector(services)),
         *create_github_tools(services.http, endpoints, workers),
         create_web_search(services.http, endpoints, workers),
         create_web_fetch(services.http, endpoints, workers),

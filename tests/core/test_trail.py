@@ -108,6 +108,17 @@ def test_data_sets_and_models_of_the_hub() -> None:
     assert found[0].parts == ("train", "README.md")
 
 
+def test_a_data_set_is_known_by_what_the_tool_has_called_it_and_a_file_has_no_address() -> None:
+    found = sources(
+        done("hf_inspect_dataset", "org/rows  https://hub/datasets/org/rows\nlicence mit", dataset="datasets/org/rows"),
+        done("hf_inspect_dataset", "data/my notes.csv\nCSV · 1.2 KB", dataset="data/my notes.csv"),
+    )
+    assert [(item.kind, item.id, item.url) for item in found] == [
+        ("data set", "org/rows", "https://hub/datasets/org/rows"),
+        ("data set", "data/my notes.csv", ""),
+    ]
+
+
 def test_searches_and_failures_are_no_sources() -> None:
     assert (
         sources(

@@ -49,7 +49,8 @@ def _lines(part: Part) -> Iterator[str]:
 def _source(source: Source) -> str:
     name = plain(f"{source.title} ({source.id})" if source.title and source.id != source.url else source.title)
     more = about(source)
-    link = f"[{_escaped(name or source.id)}](<{_address(source.url)}>)"
+    named = _escaped(name or source.id)
+    link = f"[{named}](<{_address(source.url)}>)" if source.url else named
     return f"- {source.kind}: {link}{f' · {_escaped(more)}' if more else ''}"
 
 

@@ -65,7 +65,7 @@ def kind_of(feature: Any) -> str:
         return f"list of {kind_of(feature[0])}" if feature else "list"
     if not isinstance(feature, Mapping):
         return str(feature)
-    named = feature.get("_type")
+    named = feature.get("_type") if isinstance(feature.get("_type"), str) else None
     if named == "Value" or ("dtype" in feature and named is None and isinstance(feature["dtype"], str)):
         return str(feature.get("dtype", "?"))
     if named == "ClassLabel":
@@ -97,11 +97,22 @@ def element_of(feature: Any) -> Any:
 
 def cell(value: Any, limit: int = 150) -> str:
     """A value of a row in one line."""
-    if isinstance(value, str):
-        text = value
-    elif isinstance(value, Mapping) and isinstance(value.get("src"), str):
-        text = f"(media {value.get('width', '')}x{value.get('height', '')})".replace("(media x)", "(media)")
-    else:
-        text = json.dumps(value, ensure_ascii=False, default=str)
+    text = _words(value)
     line = " ".join(text.split()) if text.strip() else repr(text)
     return line if len(line) <= limit else line[:limit] + " …"
+
+
+def whole_cell(value: Any, limit: int) -> str | None:
+    """A value of a row as it is: a text with its lines, anything else as JSON, None for nothing."""
+    if value is None:
+        return None
+    text = _words(value)
+    return text if len(text) <= limit else f"{text[:limit]} …[{len(text) - limit:,} characters more]"
+
+
+def _words(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, Mapping) and isinstance(value.get("src"), str):
+        return f"(media {value.get('width', '')}x{value.get('height', '')})".replace("(media x)", "(media)")
+    return json.dumps(value, ensure_ascii=False, default=str)

@@ -11,6 +11,7 @@ from ml_intern.tools.datasets.features import Column, cell
 
 Row = Mapping[str, Any]
 _BARS = "▁▂▃▄▅▆▇█"
+_UNITS = {"string_text": "characters", "list": "items"}
 
 
 def missing(column: Column, rows: Sequence[Row]) -> int:
@@ -48,27 +49,41 @@ def chat_lines(column: Column, rows: Sequence[Row]) -> list[str]:
     return [*lines, f"{column.name}: for example {cell(example, 300)}"]
 
 
-def statistics_line(found: Mapping[str, Any]) -> tuple[str, str]:
-    """What the viewer's statistics say of a column, and its histogram in one line; empty where there are none."""
+def statistics_line(found: Mapping[str, Any]) -> str:
+    """What the statistics say of a column; empty where there are none."""
     numbers = found.get("column_statistics") or {}
     kind = str(found.get("column_type") or "")
     parts = []
     if (nulls := numbers.get("nan_count")) is not None:
         share = 100 * float(numbers.get("nan_proportion") or 0)
         parts.append(f"{nulls:,} missing ({share:.1f} %)" if nulls else "none missing")
-    if kind in ("class_label", "string_label", "bool"):
-        counts = numbers.get("frequencies") or {}
-        total = sum(counts.values()) or 1
-        top = sorted(counts.items(), key=lambda item: -item[1])[:6]
-        parts.append(", ".join(f"{cell(name, 30)} {100 * count / total:.0f} %" for name, count in top))
-        parts += [f"{len(counts)} classes"] if len(counts) > len(top) else []
-        return "; ".join(parts), ""
-    named = "characters" if kind == "string_text" else "items" if kind == "list" else ""
+    if empty := numbers.get("empty_count"):
+        parts.append(f"{empty:,} empty")
+    if counts := frequencies(found):
+        total = sum(count for _, count in counts) or 1
+        parts.append(", ".join(f"{cell(name, 30)} {100 * count / total:.0f} %" for name, count in counts[:6]))
+        parts += [f"{len(counts)} classes"] if len(counts) > 6 else []
+        return "; ".join(parts)
     if numbers.get("mean") is not None:
-        span = f"{_short(numbers.get('min'))} to {_short(numbers.get('max'))} {named}".strip()
+        span = f"{_short(numbers.get('min'))} to {_short(numbers.get('max'))} {_UNITS.get(kind, '')}".strip()
         parts.append(f"{span}, mean {_short(numbers['mean'])}, median {_short(numbers.get('median'))}")
-    histogram = (numbers.get("histogram") or {}).get("hist") or []
-    return "; ".join(parts), bars(histogram)
+    return "; ".join(parts)
+
+
+def frequencies(found: Mapping[str, Any]) -> list[tuple[str, int]]:
+    """The values of a column that holds classes with how often they occur, the most frequent first."""
+    counts = (found.get("column_statistics") or {}).get("frequencies") or {}
+    if str(found.get("column_type") or "") not in ("class_label", "string_label", "bool"):
+        return []
+    return sorted(((str(name), int(count)) for name, count in counts.items()), key=lambda item: -item[1])
+
+
+def histogram(found: Mapping[str, Any]) -> tuple[list[int], list[float], str]:
+    """How many values lie in each bin, where the bins begin and end, and what is counted; empty where not known."""
+    shape = (found.get("column_statistics") or {}).get("histogram") or {}
+    counts = [int(count) for count in shape.get("hist") or ()]
+    edges = [float(edge) for edge in shape.get("bin_edges") or ()]
+    return counts, edges, _UNITS.get(str(found.get("column_type") or ""), "")
 
 
 def bars(counts: Sequence[float]) -> str:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ml_intern.tools.datasets.features import CHAT_KEYS, Column
+from ml_intern.tools.datasets.sample import frequencies
+
+Row = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,15 +33,18 @@ class Verdict:
         return f"{self.method}: {word} ({self.reason})"
 
 
-def verdicts(columns: Sequence[Column], rows: Sequence[Mapping[str, Any]]) -> list[Verdict]:
+def verdicts(
+    columns: Sequence[Column], rows: Sequence[Row], statistics: Mapping[str, Mapping[str, Any]] | None = None
+) -> list[Verdict]:
     """A verdict for each way of training.
 
     Args:
         columns: The columns.
         rows: Some rows, to see what the columns really hold.
+        statistics: What is known of the values of columns, as the data set viewer describes it.
     """
     known = {column.name: column for column in columns}
-    found = [_sft(known), _dpo(known), _grpo(known), _classification(known)]
+    found = [_sft(known), _dpo(known), _grpo(known), _classification(known, statistics or {})]
     return [_with_rows(verdict, known, rows) for verdict in found]
 
 
@@ -45,6 +52,8 @@ def _sft(known: Mapping[str, Column]) -> Verdict:
     if (chat := known.get("messages")) is not None and chat.chat_keys == CHAT_KEYS[0]:
         return Verdict("SFT", True, "messages with role and content")
     if _words(known, "prompt", "completion"):
+        if known["prompt"].is_text != known["completion"].is_text:
+            return Verdict("SFT", None, "prompt and completion must both be text, or both be messages")
         return Verdict("SFT", True, "prompt and completion")
     if _words(known, "text"):
         return Verdict("SFT", True, "text")
@@ -77,26 +86,63 @@ def _grpo(known: Mapping[str, Column]) -> Verdict:
     return Verdict("GRPO", False, "needs prompt")
 
 
-def _classification(known: Mapping[str, Column]) -> Verdict:
+def _classification(known: Mapping[str, Column], statistics: Mapping[str, Mapping[str, Any]]) -> Verdict:
     texts = [column.name for column in known.values() if column.is_text]
     labels = [column.name for column in known.values() if column.is_label]
+    classes = {name: frequencies(statistics.get(name) or {}) for name in known}
     if labels and texts:
+        if len(classes[labels[0]]) == 1:
+            return Verdict("classification", False, f"{labels[0]} is {classes[labels[0]][0][0]} in all rows")
         return Verdict("classification", True, f"{labels[0]} is a class, {texts[0]} is text")
-    for name in ("label", "labels", "class", "category"):
-        if name in known and texts and name not in texts[:1]:
+    named = [name for name in ("label", "labels", "class", "category", "target", "sentiment") if name in known]
+    repeating = [name for name in known if len(classes[name]) > 1]
+    for name in dict.fromkeys([*named, *repeating]):
+        if any(text != name for text in texts):
             return Verdict("classification", None, f"{name} is {known[name].kind}: make it a class label")
     return Verdict("classification", False, "needs text and a column of classes")
 
 
-def _with_rows(verdict: Verdict, known: Mapping[str, Column], rows: Sequence[Mapping[str, Any]]) -> Verdict:
-    """A verdict by types is taken back where the rows that were seen are empty there."""
+def _with_rows(verdict: Verdict, known: Mapping[str, Column], rows: Sequence[Row]) -> Verdict:
+    """A verdict by types is corrected where the rows that were seen say something else."""
     if not verdict.fits or not rows:
         return verdict
-    used = [name for name in known if name in verdict.reason.replace(";", "").replace(",", "").split()]
+    used = [name for name in known if name in re.findall(r"\w+", verdict.reason)]
     hollow = [name for name in used if not any(row.get(name) for row in rows)]
-    if not hollow:
+    seen = f"{len(rows)} rows that were looked at"
+    if hollow:
+        return Verdict(verdict.method, False, f"{', '.join(hollow)} is empty in all {seen}")
+    for name in used:
+        if known[name].chat_keys and any(isinstance(row.get(name), Mapping) for row in rows):
+            change = f"{name} holds one list for each key: turn it into a list of messages"
+            return Verdict(verdict.method, None, change)
+    doubt = _DOUBTS.get(verdict.method)
+    bad = sum(map(doubt, rows)) if doubt is not None else 0
+    if not bad:
         return verdict
-    return Verdict(verdict.method, False, f"{', '.join(hollow)} is empty in all {len(rows)} rows that were looked at")
+    what = _DOUBTFUL[verdict.method]
+    if bad == len(rows):
+        return Verdict(verdict.method, False, f"{what} in all {seen}")
+    return Verdict(verdict.method, True, f"{verdict.reason}; but {what} in {bad} of {seen}")
+
+
+def _nothing_to_learn(row: Row) -> bool:
+    """Whether a chat has no word of the assistant."""
+    chat = row.get("messages")
+    return isinstance(chat, list) and not any(
+        isinstance(message, Mapping)
+        and message.get("role") == "assistant"
+        and (message.get("content") or message.get("tool_calls"))
+        for message in chat
+    )
+
+
+def _no_preference(row: Row) -> bool:
+    """Whether the better answer is the worse one."""
+    return "chosen" in row and row.get("chosen") == row.get("rejected")
+
+
+_DOUBTS: Mapping[str, Callable[[Row], bool]] = {"SFT": _nothing_to_learn, "DPO": _no_preference}
+_DOUBTFUL = {"SFT": "the assistant says nothing", "DPO": "chosen equals rejected"}
 
 
 def _words(known: Mapping[str, Column], *names: str) -> bool:

@@ -8,14 +8,16 @@ import pytest
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from ml_intern.core.display import TableBlock
+from ml_intern.core.display import DatasetBlock
 from ml_intern.core.tools.spec import ToolResult
+from ml_intern.services.datasets_server import DatasetsServer
 from ml_intern.services.endpoints import Endpoints
 from ml_intern.services.http import HttpService
+from ml_intern.services.workers import Threads
 from ml_intern.tools.datasets.features import Column, kind_of
 from ml_intern.tools.datasets.sample import bars
-from ml_intern.tools.datasets.tool import create_inspect_dataset
-from ml_intern.tools.datasets.verdicts import verdicts
+from ml_intern.tools.datasets.tool import Inspector, create_inspect_dataset
+from ml_intern.tools.datasets.verdicts import Verdict, verdicts
 from ml_intern.tools.known_datasets import KnownDatasets
 from tests.support.tools import Bench, validated
 from tests.support.web import WebServer
@@ -84,7 +86,8 @@ class Desk:
     def __init__(self, place: Path, web: WebServer) -> None:
         env = {"HF_ENDPOINT": web.url, "HF_DATASETS_SERVER_URL": web.url, "HF_TOKEN": "hf_secret"}
         self.http = HttpService(place / "cache", backoff_s=0.01)
-        self.tool = create_inspect_dataset(self.http, Endpoints(env))
+        self.inspector = Inspector(DatasetsServer(self.http, Endpoints(env)), Threads())
+        self.tool = create_inspect_dataset(self.inspector)
         self.bench = Bench.at(place)
 
     async def __call__(self, **arguments: object) -> ToolResult:
@@ -118,8 +121,9 @@ async def test_splits_rows_sizes_licence_and_columns_are_told(inspect: Desk, vie
     result = await inspect()
     assert result.ok
     text = result.text
-    assert "licence mit · not gated · 1,234 downloads · changed 2026-01-02" in text
-    assert "Viewer: viewer, preview, statistics" in text
+    assert (
+        "licence mit · not gated · 1,234 downloads · changed 2026-01-02 · viewer: viewer, preview, statistics" in text
+    )
     assert "- default/train: 1,000 rows, 100.0 KB (looked into)\n- default/test: 100 rows, 10.0 KB" in text
     assert "- text: string  [10 missing (1.0 %); 3 to 900 characters, mean 120.5, median 90; |▂█ ▅|]" in text
     assert "- label: label (neg, pos)  [none missing; neg 75 %, pos 25 %]" in text
@@ -137,13 +141,31 @@ async def test_rows_are_shown_with_short_cells(inspect: Desk, viewer: Viewer) ->
     assert (await inspect(sample_rows=0)).text.count("Row ") == 0
 
 
-async def test_a_person_sees_tables(inspect: Desk) -> None:
-    display = (await inspect()).display
-    assert all(isinstance(block, TableBlock) for block in display)
-    fits, schema, rows = [block for block in display if isinstance(block, TableBlock)]
-    assert fits.title == "mia/notes · default/train · 1,000 rows"
-    assert [row[0] for row in schema.rows] == ["text", "label"]
-    assert (rows.columns, len(rows.rows)) == (("text", "label"), 20)
+async def test_a_person_gets_the_whole_of_it_to_look_at(inspect: Desk, viewer: Viewer) -> None:
+    viewer.rows[0] = {"text": "two\nlines", "label": None}
+    viewer.rows[1] = {"text": "x" * 50_000, "label": 1}
+    viewer.statistics = [
+        {"column_name": "text", "column_type": "string_text", "column_statistics": {
+            "nan_count": 0, "min": 1, "max": 9, "mean": 5, "median": 5,
+            "histogram": {"hist": [3, 0, 1], "bin_edges": [1, 4, 7, 9]}}},
+        {"column_name": "label", "column_type": "class_label", "column_statistics": {
+            "nan_count": 0, "frequencies": {"neg": 250, "pos": 750}}},
+    ]  # fmt: skip
+    (seen,) = (await inspect()).display
+    assert isinstance(seen, DatasetBlock)
+    assert (seen.name, seen.part, seen.row_count) == ("mia/notes", "default/train", 1000)
+    assert seen.url == f"{viewer.web.url}/datasets/mia/notes"
+    assert seen.splits == (("default/train", "1,000 rows", "100.0 KB"), ("default/test", "100 rows", "10.0 KB"))
+    assert [(fit.method, fit.fits) for fit in seen.fits] == [
+        ("SFT", True), ("DPO", False), ("GRPO", False), ("classification", True),
+    ]  # fmt: skip
+    text, label = seen.columns
+    assert (text.kind, text.unit, text.counts, text.edges) == ("string", "characters", (3, 0, 1), (1, 4, 7, 9))
+    assert (label.values, label.distinct) == ((("pos", 750), ("neg", 250)), 2)
+    assert seen.rows[0] == ("two\nlines", None)
+    assert (seen.rows[1][0] or "").endswith(" …[47,000 characters more]")
+    assert len(seen.rows) == 20
+    assert "In the first 20 rows: no row repeats" in seen.notes
 
 
 async def test_repeated_rows_and_empty_cells_are_counted(inspect: Desk, viewer: Viewer) -> None:
@@ -168,7 +190,7 @@ async def test_chats_are_understood_however_they_are_described(feature: Any, ins
     assert "messages: 2 chats of 1 to 2 messages; user 2, assistant 1" in text
     assert "messages: 1 messages say nothing" in text
     assert "messages: messages also have tool_calls" in text
-    assert "SFT: fits (messages with role and content)" in text
+    assert "SFT: fits (messages with role and content; but the assistant says nothing in 1 of 2 rows" in text
     assert "GRPO: fits after a change (rename messages to prompt)" in text
 
 
@@ -239,7 +261,7 @@ async def test_what_is_not_ready_is_named_and_the_rest_is_told(inspect: Desk, vi
     result = await inspect()
     assert result.ok
     assert "Missing here, its statistics: are still being worked out" in result.text
-    assert "Licence and gating could not be found out." in result.text
+    assert "licence and gating could not be found out" in result.text
     assert "- text: string" in result.text
 
 
@@ -256,8 +278,22 @@ async def test_the_token_is_shown_to_both_services(inspect: Desk, viewer: Viewer
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"dataset": ""}, {"dataset": "a/b/c"}, {"dataset": "../x"}, {"dataset": "a", "sample_rows": "many"}]
+    "name", ["a/b/c", "https://elsewhere.org/a/b", "https://huggingface.co/mia/model", "a b", "..", "mia/..", "a//b"]
 )
+async def test_what_names_no_data_set_is_refused(name: str, inspect: Desk, viewer: Viewer) -> None:
+    result = await inspect(dataset=name)
+    assert "is neither a data set of the Hub (owner/name) nor a data file" in result.text
+    assert viewer.web.asked == []
+
+
+@pytest.mark.parametrize(
+    "form", [" mia/notes ", "datasets/mia/notes", "https://huggingface.co/datasets/mia/notes/viewer/x"]
+)
+async def test_a_data_set_is_named_in_several_ways(form: str, inspect: Desk) -> None:
+    assert (await inspect(dataset=form)).text.startswith("mia/notes  http")
+
+
+@pytest.mark.parametrize("wrong", [{"dataset": ""}, {"dataset": "a", "sample_rows": "many"}])
 def test_wrong_arguments_are_refused(wrong: dict[str, object], inspect: Desk) -> None:
     with pytest.raises(ValueError, match=r"dataset|sample_rows"):
         validated(inspect.tool, wrong)
@@ -301,7 +337,8 @@ def test_each_way_of_training_has_its_columns() -> None:
     number = {"_type": "Value", "dtype": "int64"}
     assert fit("SFT", messages=CHAT) is True
     assert fit("SFT", conversations=[{"from": STRING, "value": STRING}]) is None
-    assert fit("SFT", prompt=STRING, completion=CHAT) is True
+    assert fit("SFT", prompt=STRING, completion=STRING) is True
+    assert fit("SFT", prompt=STRING, completion=CHAT) is None
     assert fit("SFT", instruction=STRING, output=STRING) is None
     assert fit("SFT", tokens=[number]) is False
     assert fit("DPO", prompt=STRING, chosen=STRING, rejected=STRING) is True
@@ -312,6 +349,31 @@ def test_each_way_of_training_has_its_columns() -> None:
     assert fit("classification", text=STRING, label=label) is True
     assert fit("classification", text=STRING, label=number) is None
     assert fit("classification", label=label) is False
+
+
+def test_rows_correct_what_types_promise() -> None:
+    talk = {"messages": [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "hello"}]}
+    alone = {"messages": [{"role": "user", "content": "hi"}, {"role": "assistant", "content": ""}]}
+    assert fit("SFT", [talk, talk], messages=CHAT) is True
+    assert fit("SFT", [alone, alone], messages=CHAT) is False
+    assert fit("SFT", [{"messages": {"role": ["user"], "content": ["hi"]}}], messages=CHAT) is None
+    same, other = {"chosen": "a", "rejected": "a"}, {"chosen": "a", "rejected": "b"}
+    assert fit("DPO", [same, other], chosen=STRING, rejected=STRING) is True
+    assert fit("DPO", [same, same], chosen=STRING, rejected=STRING) is False
+    known = [Column(name, "string", STRING) for name in ("chosen", "rejected")]
+    reason = next(verdict.reason for verdict in verdicts(known, [same, other]) if verdict.method == "DPO")
+    assert reason.endswith("; but chosen equals rejected in 1 of 2 rows that were looked at")
+
+
+def test_statistics_tell_classes_that_have_no_type() -> None:
+    known = [Column(name, "string", STRING) for name in ("review", "mood")]
+
+    def judged(**counts: int) -> Verdict:
+        seen = {"mood": {"column_type": "string_label", "column_statistics": {"frequencies": counts}}}
+        return next(verdict for verdict in verdicts(known, [], seen) if verdict.method == "classification")
+
+    assert (judged(good=5, bad=3).fits, judged(good=5, bad=3).reason) == (None, "mood is string: make it a class label")
+    assert judged(good=5).fits is False
 
 
 def test_columns_that_are_empty_in_all_rows_do_not_fit() -> None:

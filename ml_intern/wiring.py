@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -24,6 +24,7 @@ from ml_intern.core.config import BUNDLED, ConfigError, LoadedConfig, load_confi
 from ml_intern.core.config_desk import ConfigDesk
 from ml_intern.core.context.manager import ContextManager
 from ml_intern.core.context.tokens import TokenCounter
+from ml_intern.core.display import DatasetBlock
 from ml_intern.core.env import load_env
 from ml_intern.core.events import EventStream
 from ml_intern.core.image_store import ImageStore
@@ -61,6 +62,7 @@ from ml_intern.sessions.log import SessionLog
 from ml_intern.sessions.restore import SavedSession, latest_session, restore, title_of
 from ml_intern.sessions.retention import Retention
 from ml_intern.sessions.store import SessionStore
+from ml_intern.tools.datasets.tool import preview
 from ml_intern.tools.jobs.choice import choose_backend
 from ml_intern.tools.jobs.local import LocalBackend
 from ml_intern.tools.mcp.admin import McpAdmin
@@ -69,7 +71,7 @@ from ml_intern.tools.mcp.desk import Desk
 from ml_intern.tools.mcp.hub import McpHub
 from ml_intern.tools.mcp.vault import Vault
 from ml_intern.tools.mentions import MentionReader
-from ml_intern.tools.registry import Services, create_builtin_tools
+from ml_intern.tools.registry import Services, create_builtin_tools, create_inspector
 from ml_intern.tools.repos.desk import ArtifactDesk
 from ml_intern.tools.repos.found import ArtifactWatch
 from ml_intern.tools.repos.upload import session_uploader
@@ -104,6 +106,8 @@ class Wired:
         mcp_admin: Looks after them, for a screen.
         skills: What the `skill` tool can load.
         config: Shows the configuration and changes the user's part of it.
+        preview_dataset: Looks into a data set for a person: takes its id or path, config, split, and what is told of
+            the progress.
         warnings: Sentences for a person: odd configuration, ignored files.
         model_problem: Why the configured model cannot be used as things stand, or empty.
         suggestion: A prompt to begin with, in the practice session.
@@ -128,6 +132,7 @@ class Wired:
     skills: Skills
     config: ConfigDesk
     images: ImageStore
+    preview_dataset: Callable[[str, str, str, Callable[[str], None]], Awaitable[DatasetBlock]]
     warnings: tuple[str, ...] = ()
     model_problem: str = ""
     suggestion: str = ""
@@ -360,6 +365,7 @@ def assemble(
         skills=skills,
         config=config_desk or ConfigDesk(places, env, user_file),
         images=images,
+        preview_dataset=partial(preview, create_inspector(services), workspace),
         warnings=warnings,
         model_problem=model_problem,
         suggestion=suggestion,

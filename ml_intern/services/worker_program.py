@@ -6,7 +6,6 @@ import contextlib
 import os
 import pickle
 import sys
-from collections.abc import Callable
 from typing import Any, BinaryIO
 
 HEAD_BYTES = 8
@@ -27,13 +26,13 @@ def main() -> None:
     _step_back()
     _limit_memory()
     while (head := source.read(HEAD_BYTES)) and len(head) == HEAD_BYTES:
-        work, arguments, limit_s = pickle.loads(source.read(int.from_bytes(head, "big")))  # noqa: S301 - from our parent
-        _limit_time(limit_s)
-        _answer(target, _done(work, arguments))
+        _answer(target, _done(source.read(int.from_bytes(head, "big"))))
 
 
-def _done(work: Callable[..., Any], arguments: tuple[Any, ...]) -> tuple[bool, Any]:
+def _done(task: bytes) -> tuple[bool, Any]:
     try:
+        work, arguments, limit_s = pickle.loads(task)  # noqa: S301 - from our parent
+        _limit_time(limit_s)
         return True, work(*arguments)
     except MemoryError:
         return False, WorkError("takes more memory than it may")

@@ -15,8 +15,10 @@ import pickle
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
+import ml_intern
 from ml_intern.core.child_env import without_secrets
 from ml_intern.services.threads import in_thread
 from ml_intern.services.worker_program import HEAD_BYTES, WorkError
@@ -79,26 +81,37 @@ class Workers:
     async def run(self, work: Callable[..., T], *arguments: Any, limit_s: float = LIMIT_S) -> T:
         """See `Runner`."""
         async with self._slots:
-            process = self._taken() or await _started()
-            if process is None:
-                return await Threads().run(work, *arguments, limit_s=limit_s)
-            usable = False
-            try:
-                async with asyncio.timeout(limit_s):
-                    done, value = await _exchange(process, (work, arguments, limit_s))
-                usable = True
-            except TimeoutError as error:
-                raise WorkError(f"takes longer than {limit_s:g} seconds to read") from error
-            except (OSError, EOFError, pickle.UnpicklingError) as error:
-                raise WorkError("broke the program that reads it, or takes more memory than it may") from error
-            finally:
-                if usable and not self._closed:
-                    self._give_back(process)
-                else:  # it may be in the middle of something, whoever has lost interest in it
-                    _end(process)
+            for last in (False, True):
+                process = self._taken() or await _started()
+                if process is None:
+                    return await Threads().run(work, *arguments, limit_s=limit_s)
+                try:
+                    done, value = await self._exchange(process, (work, arguments, limit_s), limit_s)
+                except TimeoutError as error:
+                    raise WorkError(f"takes longer than {limit_s:g} seconds to read") from error
+                except (OSError, EOFError, pickle.UnpicklingError) as error:
+                    log.warning("a worker ended over %s: %r, exit code %s", work.__name__, error, process.returncode)
+                    if last:
+                        raise WorkError("broke the program that reads it, or takes more memory than it may") from error
+                else:
+                    break
         if done:
             return value  # type: ignore[no-any-return]  # as the function gave it
         raise value
+
+    async def _exchange(self, process: Process, task: tuple[Any, ...], limit_s: float) -> tuple[bool, Any]:
+        """Hands work to a worker; it can be used again afterwards, or is ended."""
+        usable = False
+        try:
+            async with asyncio.timeout(limit_s):
+                answer = await _asked(process, task)
+            usable = True
+            return answer
+        finally:
+            if usable and not self._closed:
+                self._give_back(process)
+            else:  # it may be in the middle of something, whoever has lost interest in it
+                _end(process)
 
     async def aclose(self) -> None:
         """Ends all workers."""
@@ -136,17 +149,31 @@ class Workers:
 
 async def _started() -> Process | None:
     """A fresh worker; None where none can be started. It ends by itself when its input does, however we end."""
-    env = {**without_secrets(os.environ), "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    env = {**without_secrets(os.environ), "PYTHONPATH": os.pathsep.join(_places())}
     try:
         return await asyncio.create_subprocess_exec(
-            sys.executable, "-c", _PROGRAM, stdin=PIPE, stdout=PIPE, stderr=DEVNULL, env=env, start_new_session=True
+            sys.executable,
+            "-P",
+            "-c",
+            _PROGRAM,
+            stdin=PIPE,
+            stdout=PIPE,
+            stderr=DEVNULL,
+            env=env,
+            start_new_session=True,
         )
     except OSError as error:
         log.warning("no worker can be started: %s", error)
         return None
 
 
-async def _exchange(process: Process, task: tuple[Any, ...]) -> tuple[bool, Any]:
+def _places() -> list[str]:
+    """Where modules come from: as here, but never from the directory that is worked in, which may hold anything."""
+    own, here = str(Path(ml_intern.__file__).parent.parent), str(Path.cwd())
+    return [place for place in sys.path if place and (place == own or str(Path(place).absolute()) != here)]
+
+
+async def _asked(process: Process, task: tuple[Any, ...]) -> tuple[bool, Any]:
     assert process.stdin is not None
     assert process.stdout is not None
     data = pickle.dumps(task)

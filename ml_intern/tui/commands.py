@@ -140,6 +140,16 @@ def _upload(argument: str) -> Message:
     return messages.Operate("upload", path=words[0] if len(words) == 1 else argument)
 
 
+def _dataset(argument: str) -> Message:
+    try:
+        words = shlex.split(argument)
+    except ValueError:
+        words = []
+    if not 1 <= len(words) <= 3:
+        raise UsageError("Name a data set of the Hub or a data file: /dataset owner/name [config] [split]")
+    return messages.ShowDataset(*words)
+
+
 def _compact(argument: str) -> Message:
     return messages.Operate("compact", instructions=argument)
 
@@ -254,6 +264,13 @@ COMMANDS: tuple[Command, ...] = (
         "what this session has looked into: papers, pages, repositories, data",
         _no_argument("trail", messages.ShowTrail),
         aliases=("sources",),
+    ),
+    Command(
+        "dataset",
+        "look into a data set of the Hub or a data file: columns, rows, histograms",
+        _dataset,
+        args="REPO_OR_PATH [config] [split]",
+        objection=_started,
     ),
     Command(
         "leftovers",

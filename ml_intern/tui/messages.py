@@ -310,6 +310,22 @@ class ShowArtifacts(Visit):
     """Open the artifacts screen."""
 
 
+class ShowDataset(Visit):
+    """Look into a data set.
+
+    Attributes:
+        name: Its id on the Hub, or the path of a data file.
+        config: Its config; empty for the default one.
+        split: Its split; empty for train.
+    """
+
+    def __init__(self, name: str, config: str = "", split: str = "") -> None:
+        super().__init__()
+        self.name = name
+        self.config = config
+        self.split = split
+
+
 class ShowTrail(Visit):
     """Show what the session has looked into."""
 

@@ -8,10 +8,16 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from ml_intern.core.config import KeyPath, LoadedConfig
+    from ml_intern.core.display import DatasetBlock
     from ml_intern.core.protocol import ArtifactEvent, Leftover
 
 EndLeftover = Callable[["Leftover"], Awaitable[None]]
 """Ends what an earlier session has left running; raises `core.jobs.JobsError` with a sentence when it could not."""
+
+
+PreviewDataset = Callable[[str, str, str, Callable[[str], None]], Awaitable["DatasetBlock"]]
+"""Looks into a data set: takes its id or path, config, split, and what is told of the progress; raises
+`core.previews.PreviewError` with a sentence when it could not."""
 
 
 class ArtifactView(Protocol):

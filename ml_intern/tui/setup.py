@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ml_intern.core.llm.prices import ModelInfo
     from ml_intern.core.skills import Skills
     from ml_intern.sessions.store import SessionStore
-    from ml_intern.tui.ports import ArtifactCare, ConfigCare, EndLeftover, McpCare
+    from ml_intern.tui.ports import ArtifactCare, ConfigCare, EndLeftover, McpCare, PreviewDataset
     from ml_intern.wiring import Wired
 
 
@@ -74,6 +74,7 @@ class Setup:
         servers: Looks after MCP servers; None while there is no agent.
         skills: What the agent can load; None while there is no agent.
         config: Shows and changes the configuration; None while there is no agent.
+        preview_dataset: Looks into data sets; None while there is no agent.
     """
 
     model_problem: str = ""
@@ -93,6 +94,7 @@ class Setup:
     servers: McpCare | None = None
     skills: Skills | None = None
     config: ConfigCare | None = None
+    preview_dataset: PreviewDataset | None = None
 
 
 def setup_from(wired: Wired) -> Setup:
@@ -125,6 +127,7 @@ def setup_from(wired: Wired) -> Setup:
         servers=wired.mcp_admin,
         skills=wired.skills,
         config=wired.config,
+        preview_dataset=wired.preview_dataset,
     )
 
 

@@ -6,6 +6,7 @@ import signal
 import sys
 import time
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
@@ -97,3 +98,25 @@ async def test_threads_serve_where_no_process_is_wanted() -> None:
     assert (await Threads().run(whereabouts, "here"))[1] == os.getpid()
     with pytest.raises(WorkError, match=r"takes longer than 0\.05 seconds"):
         await Threads().run(time.sleep, 0.2, limit_s=0.05)
+
+
+def die_once(mark: str) -> str:
+    path = Path(mark)
+    if not path.exists():
+        path.touch()
+        die()
+    return "second time"
+
+
+async def test_work_whose_worker_died_by_itself_is_tried_once_more(workers: Workers, tmp_path: Path) -> None:
+    assert await workers.run(die_once, str(tmp_path / "mark")) == "second time"
+
+
+async def test_what_lies_in_the_directory_that_is_worked_in_is_never_run(
+    workers: Workers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("pickle.py", "resource.py", "contextlib.py", "ml_intern.py"):
+        (tmp_path / name).write_text("raise SystemExit('run from the workspace')")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [str(tmp_path), "", *sys.path])
+    assert (await workers.run(whereabouts, "safe"))[0] == "SAFE"

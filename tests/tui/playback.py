@@ -16,7 +16,7 @@ from ml_intern.core.protocol import EventBase, Operation, Ready
 from ml_intern.core.settings import Settings, UISettings
 from ml_intern.core.skills import Skills
 from ml_intern.options import Options
-from ml_intern.tui.ports import ArtifactCare, EndLeftover, McpCare
+from ml_intern.tui.ports import ArtifactCare, EndLeftover, McpCare, PreviewDataset
 from ml_intern.wiring import Wired
 from tests.tui.stage import WatchedApp
 
@@ -88,6 +88,7 @@ def played_app(
     skills: Skills | None = None,
     flags: dict[str, object] | None = None,
     env: dict[str, str] | None = None,
+    preview_dataset: PreviewDataset | None = None,
 ) -> tuple[WatchedApp, list[PlayedAgent]]:
     """The app on stand-ins, and the list they appear in once they are built; each takes one of the faults."""
     agents: list[PlayedAgent] = []
@@ -113,6 +114,7 @@ def played_app(
                 mcp_admin=servers,
                 skills=skills,
                 config=ConfigDesk(find_places({"ML_INTERN_HOME": str(directory / "home")}), env or {}, overrides=flags),
+                preview_dataset=preview_dataset,
                 model_problem="",
                 suggestion="",
                 earlier=(),

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 CHAT_KEYS = (("role", "content"), ("from", "value"))
 _FEW_LABELS = 5
+_FEW_ELEMENTS = 40
 _MEDIA = frozenset({"Image", "Audio", "Video", "Pdf", "Translation", "TranslationVariableLanguages"})
 
 
@@ -103,11 +104,40 @@ def cell(value: Any, limit: int = 150) -> str:
 
 
 def whole_cell(value: Any, limit: int) -> str | None:
-    """A value of a row as it is: a text with its lines, anything else as JSON, None for nothing."""
+    """A value of a row as it is: a text with its lines, anything else as JSON, None for nothing.
+
+    What is longer than the limit is cut, a structure within its texts and lists, so that it stays one.
+    """
     if value is None:
         return None
     text = _words(value)
+    if len(text) > limit and isinstance(value, Mapping | list):
+        texts = sum(1 for _ in _texts(value)) or 1
+        text = _words(_shortened(value, max(80, limit // texts)))
+    return _cut(text, limit)
+
+
+def _cut(text: str, limit: int) -> str:
     return text if len(text) <= limit else f"{text[:limit]} …[{len(text) - limit:,} characters more]"
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping | list):
+        for inner in value.values() if isinstance(value, Mapping) else value:
+            yield from _texts(inner)
+
+
+def _shortened(value: Any, limit: int) -> Any:
+    if isinstance(value, str):
+        return _cut(value, limit)
+    if isinstance(value, Mapping):
+        return {key: _shortened(inner, limit) for key, inner in value.items()}
+    if isinstance(value, list):
+        more = [f"…[{len(value) - _FEW_ELEMENTS:,} more]"] if len(value) > _FEW_ELEMENTS else []
+        return [*(_shortened(inner, limit) for inner in value[:_FEW_ELEMENTS]), *more]
+    return value
 
 
 def _words(value: Any) -> str:

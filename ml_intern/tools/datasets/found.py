@@ -13,9 +13,8 @@ from ml_intern.tools.datasets.verdicts import Verdict, verdicts
 
 PREVIEW_ROWS = 50
 PREVIEW_CHARS = 120_000
-"""A preview is kept in the log of the session: rows and cells are cut so that it stays about this long."""
+"""A preview is kept in the log of the session: it ends with the row that makes it longer than this."""
 CELL_CHARS = 6_000
-LEAST_CELL_CHARS = 300
 MOST_SPLITS = 10
 MOST_COLUMNS = 60
 MOST_VALUES = 30
@@ -186,15 +185,14 @@ def _shown_rows(found: Found) -> tuple[tuple[str | None, ...], ...]:
     rows, names = found.rows[:PREVIEW_ROWS], [column.name for column in found.columns]
     if not rows or not names:
         return ()
-    room = max(LEAST_CELL_CHARS, min(CELL_CHARS, PREVIEW_CHARS // (len(rows) * len(names))))
     shown: list[tuple[str | None, ...]] = []
     left = PREVIEW_CHARS
     for row in rows:
-        cells = tuple(whole_cell(row.get(name), room) for name in names)
+        cells = tuple(whole_cell(row.get(name), CELL_CHARS) for name in names)
         left -= sum(len(text or "") for text in cells)
-        if left < 0 and shown:
-            break
         shown.append(cells)
+        if left < 0:
+            break
     return tuple(shown)
 
 

@@ -144,12 +144,13 @@ def _is_null(feature: Feature) -> bool:
 
 def _shape(values: Sequence[float]) -> dict[str, Any]:
     low, high = min(values), max(values)
-    bins = 1 if low == high else BINS
-    width = (high - low) / bins or 1.0
+    few = high - low < BINS and all(value.is_integer() for value in values)  # each of them gets a bin
+    bins = int(high - low) + 1 if few else BINS
+    width = 1.0 if few else (high - low) / bins
     counts = [0] * bins
     for value in values:
         counts[min(bins - 1, int((value - low) / width))] += 1
-    edges = [low + number * width for number in range(bins)] + [high]
+    edges = [low + number * width for number in range(bins)] + [low + bins if few else high]
     middle = statistics.median(values)
     shape = {"hist": counts, "bin_edges": edges}
     return {"min": low, "max": high, "mean": statistics.fmean(values), "median": middle, "histogram": shape}

@@ -12,6 +12,7 @@ from pydantic import BeforeValidator, Field
 
 from ml_intern.core.approvals.effects import Assessment, Effect
 from ml_intern.core.display import DatasetBlock
+from ml_intern.core.previews import PreviewError
 from ml_intern.core.tools.spec import Params, ToolContext, ToolResult, ToolSpec
 from ml_intern.services.datasets_server import DatasetError, DatasetsServer
 from ml_intern.services.http import Progress
@@ -36,10 +37,6 @@ Looks into a data set of the Hub without downloading it, or into a data file her
 configs, splits, numbers of rows, sizes, columns and their types, statistics, missing values, repeated rows, sample \
 rows, how its chats are built, licence and gating, and whether it fits SFT, DPO, GRPO or classification. Use it before \
 writing code for a data set. The user sees a preview of it."""
-
-
-class InspectError(Exception):
-    """A data set cannot be looked into; the text is a sentence with the next step."""
 
 
 def _rows(value: Any) -> Any:
@@ -91,7 +88,7 @@ class Inspector:
             progress: Told what is being done.
 
         Raises:
-            InspectError: It cannot be looked into.
+            PreviewError: It cannot be looked into.
         """
         if is_path(name):
             found = await self._look_into_file(name, workspace, progress)
@@ -100,17 +97,17 @@ class Inspector:
             return found
         bare = hub_id(name)
         if not _ID.fullmatch(bare) or ".." in bare:
-            raise InspectError(
+            raise PreviewError(
                 f"{name!r} is neither a data set of the Hub (owner/name) nor a data file (.csv, .tsv, .jsonl, .json)."
             )
         try:
             return await look_into_hub(self.server, bare, config, split, progress)
         except DatasetError as error:
-            raise InspectError(explain(bare, error, self.server.endpoints)) from error
+            raise PreviewError(explain(bare, error, self.server.endpoints)) from error
 
     async def _look_into_file(self, name: str, workspace: Path, progress: Progress) -> Found:
         if not self.local:
-            raise InspectError(f"{name} is a path, and the files are in the sandbox: look at it there with bash.")
+            raise PreviewError(f"{name} is a path, and the files are in the sandbox: look at it there with bash.")
         try:
             path = locate(name, workspace)
             if not path.is_dir():
@@ -118,9 +115,9 @@ class Inspector:
             progress(f"reading {path.name}")
             return await self.runner.run(look_into_file, path, name, limit_s=FILE_LIMIT_S)
         except (DataFileError, FileError) as error:
-            raise InspectError(str(error)) from error
+            raise PreviewError(str(error)) from error
         except WorkError as error:
-            raise InspectError(f"{name} {error}. Look at a part of it with bash.") from error
+            raise PreviewError(f"{name} {error}. Look at a part of it with bash.") from error
 
 
 def create_inspect_dataset(inspector: Inspector) -> ToolSpec:
@@ -135,7 +132,7 @@ def create_inspect_dataset(inspector: Inspector) -> ToolSpec:
         asked = params.dataset, params.config or "", params.split or ""
         try:
             found = await inspector.look(*asked, context.workspace, context.log)
-        except InspectError as error:
+        except PreviewError as error:
             return ToolResult(f"ERROR: {error}", ok=False)
         if found.columns:
             names = frozenset(column.name for column in found.columns)
@@ -151,7 +148,7 @@ async def preview(
     """What a person sees of a data set.
 
     Raises:
-        InspectError: It cannot be looked into.
+        PreviewError: It cannot be looked into.
     """
     return block(await inspector.look(name, config, split, workspace, progress))
 

@@ -12,7 +12,7 @@ from ml_intern.sessions.store import SessionError, SessionStore
 from ml_intern.tui import messages
 from ml_intern.tui.modals.confirm import Confirm
 from ml_intern.tui.screens.review_text import entry_of
-from ml_intern.tui.screens.tool_detail import ToolDetailScreen
+from ml_intern.tui.screens.showing import open_entry
 
 
 class ReviewDeeds:
@@ -44,7 +44,7 @@ class ReviewDeeds:
             self._lose(error)
             return
         if (entry := entry_of(told)) is not None and self._screen.is_current:
-            self._screen.app.push_screen(ToolDetailScreen(entry))
+            open_entry(self._screen.app, entry)
 
     def fork(self, step: int) -> None:
         """Offers to go on in a copy of the session up to a step."""

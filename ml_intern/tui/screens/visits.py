@@ -12,7 +12,7 @@ from ml_intern.tui import messages
 from ml_intern.tui.books import Books
 from ml_intern.tui.screens.configuring import open_configuration
 from ml_intern.tui.screens.extensions import open_extensions
-from ml_intern.tui.screens.tool_detail import ToolDetailScreen
+from ml_intern.tui.screens.showing import open_dataset, open_entry
 
 if TYPE_CHECKING:
     from ml_intern.core import protocol
@@ -86,7 +86,9 @@ class Visits:
         match message:
             case messages.OpenCall():
                 if entry := self._calls.entry(message.tool_call_id):
-                    self._screen.app.push_screen(ToolDetailScreen(entry))
+                    open_entry(self._screen.app, entry)
+            case messages.ShowDataset():
+                open_dataset(self._screen.app, message, setup)
             case messages.OpenJobs():
                 self._jobs.open(message.job_id, state.session_id)
             case messages.ShowSpending():

@@ -22,6 +22,7 @@ from ml_intern.tui.widgets.text import clean, clock_span, count, money, one_line
 if TYPE_CHECKING:
     from ml_intern.core.display import (
         CurveBlock,
+        DatasetBlock,
         DiffBlock,
         DisplayBlock,
         JobCard,
@@ -266,6 +267,12 @@ def _curve(block: CurveBlock) -> Iterable[Piece]:
     yield LinesPiece(lambda width: plot_lines(block.series, width), " ".join(block.series), 10)
 
 
+def _dataset(block: DatasetBlock) -> Iterable[Piece]:
+    from ml_intern.tui.widgets.dataset_text import dataset_pieces  # which is made of what is above
+
+    return dataset_pieces(block)
+
+
 _PIECES: dict[str, Callable[[Any], Iterable[Piece]]] = {
     "diff": _diff,
     "table": _table,
@@ -273,4 +280,5 @@ _PIECES: dict[str, Callable[[Any], Iterable[Piece]]] = {
     "plan": _plan,
     "job": _job,
     "curve": _curve,
+    "dataset": _dataset,
 }

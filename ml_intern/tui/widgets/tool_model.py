@@ -257,8 +257,8 @@ def _size(block: DisplayBlock) -> int:
         return len(block.old) + len(block.new)
     if block.type == "log":
         return sum(map(len, block.lines))
-    if block.type == "table":
-        return sum(len(cell) for row in block.rows for cell in row)
+    if block.type == "table" or block.type == "dataset":
+        return sum(len(cell or "") for row in block.rows for cell in row)
     return len(block.text) if block.type == "text" else 0
 
 

@@ -163,7 +163,7 @@ async def test_a_person_gets_the_whole_of_it_to_look_at(inspect: Desk, viewer: V
     assert (text.kind, text.unit, text.counts, text.edges) == ("string", "characters", (3, 0, 1), (1, 4, 7, 9))
     assert (label.values, label.distinct) == ((("pos", 750), ("neg", 250)), 2)
     assert seen.rows[0] == ("two\nlines", None)
-    assert (seen.rows[1][0] or "").endswith(" …[47,000 characters more]")
+    assert (seen.rows[1][0] or "").endswith(" …[44,000 characters more]")
     assert len(seen.rows) == 20
     assert "In the first 20 rows: no row repeats" in seen.notes
 

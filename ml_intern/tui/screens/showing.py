@@ -1,0 +1,36 @@
+"""What a tool call shows at full size: a preview where there is one, else all of the call."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from ml_intern.tui.screens.tool_detail import ToolDetailScreen
+
+if TYPE_CHECKING:
+    from textual.app import App
+
+    from ml_intern.tui import messages
+    from ml_intern.tui.setup import Setup
+    from ml_intern.tui.widgets.tool_model import ToolEntry
+
+
+def open_entry(app: App[Any], entry: ToolEntry) -> None:
+    """Opens a tool call."""
+    block = next((block for block in entry.display if block.type == "dataset"), None)
+    if block is None:
+        app.push_screen(ToolDetailScreen(entry))
+        return
+    from ml_intern.tui.screens.dataset import DatasetScreen
+
+    app.push_screen(DatasetScreen(block.name, block, entry=entry))
+
+
+def open_dataset(app: App[Any], message: messages.ShowDataset, setup: Setup) -> None:
+    """Opens the preview of a data set that a person has asked for."""
+    if setup.preview_dataset is None:
+        return
+    from ml_intern.tui.screens.dataset import DatasetScreen
+
+    load = partial(setup.preview_dataset, message.name, message.config, message.split)
+    app.push_screen(DatasetScreen(message.name, load=load))

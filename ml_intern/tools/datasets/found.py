@@ -155,7 +155,7 @@ def block(found: Found) -> DatasetBlock:
         url=found.url,
         facts=tuple(found.facts),
         row_count=found.row_count,
-        splits=tuple(_split_words(found)),
+        splits=tuple(_split_words(found)) if found.part else (),
         fits=tuple(
             DatasetFit(method=verdict.method, fits=verdict.fits, reason=verdict.reason) for verdict in found.verdicts()
         ),

@@ -21,6 +21,7 @@ from ml_intern.tui.widgets.dataset_text import (
     cell_pieces,
     column_line,
     column_pieces,
+    column_widths,
     facts_lines,
     headline,
 )
@@ -88,6 +89,7 @@ class DatasetScreen(Dialog[None]):
         self._load = load
         self._entry = entry
         self._told: list[str] = []
+        self._widths = (0, 0)
         self._view = "columns"
 
     def compose(self) -> ComposeResult:
@@ -150,6 +152,7 @@ class DatasetScreen(Dialog[None]):
 
     def _show(self, block: DatasetBlock) -> None:
         self._block = block
+        self._widths = column_widths(block.columns)
         self.remove_class("-waiting", "-failed")
         entitle(self.query_one("#dataset"), f"data set · {headline(block)}")
         self.query_one("#dataset-head", Painted).paint(self._head)
@@ -169,7 +172,7 @@ class DatasetScreen(Dialog[None]):
 
     def _draw_column(self, number: int, width: int) -> Line:
         columns = self._block.columns if self._block is not None else ()
-        return column_line(columns[number], columns, width) if columns else Line()
+        return column_line(columns[number], self._widths, width) if columns else Line()
 
     # ------------------------------------------------------------------------------------------------- the views
 

@@ -73,7 +73,7 @@ class CellTable(RowList):
 
     def _layout(self, width: int) -> list[tuple[int, int]]:
         """Number and width of each column that is shown, the chosen one among them."""
-        room = max(1, width - self._gutter())
+        room = max(1, width - self._gutter() - GAP)  # at the right end stands whether there are more
         self._first = min(self._first, self.column)
         while True:
             last, used = self._first, -GAP

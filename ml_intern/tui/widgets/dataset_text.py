@@ -111,10 +111,16 @@ def spark(column: DatasetColumn) -> str:
     return "".join(BARS[min(7, 8 * number // most)] if number else " " for number in heights[:BAR_CELLS])
 
 
-def column_line(column: DatasetColumn, among: Sequence[DatasetColumn], width: int) -> Line:
-    """A column in one line: name, type, facts, histogram, each below that of the others."""
-    names = min(NAME_CELLS, max(cells(one_line(other.name, 200)) for other in among))
-    kinds = min(KIND_CELLS, max(cells(one_line(other.kind, 400)) for other in among), max(8, width // 4))
+def column_widths(columns: Sequence[DatasetColumn]) -> tuple[int, int]:
+    """How wide names and types are, one below the other."""
+    names = max((cells(one_line(column.name, 200)) for column in columns), default=0)
+    kinds = max((cells(one_line(column.kind, 400)) for column in columns), default=0)
+    return min(NAME_CELLS, names), min(KIND_CELLS, kinds)
+
+
+def column_line(column: DatasetColumn, widths: tuple[int, int], width: int) -> Line:
+    """A column in one line: name, type, facts, histogram, each below that of the others (see `column_widths`)."""
+    names, kinds = widths[0], min(widths[1], max(8, width // 4))
     bars = width >= names + kinds + BARS_CELLS + 8
     room = width - names - kinds - 4 - (BARS_CELLS + 2 if bars else 0)
     runs = [
@@ -274,7 +280,8 @@ def dataset_pieces(block: DatasetBlock) -> list[Piece]:
     pieces += [BLANK_PIECE, *about_pieces(block)]
     if block.columns:
         pieces += [BLANK_PIECE, _section("columns")]
-        pieces += [LinesPiece(partial(_column_lines, column, block.columns), column.name) for column in block.columns]
+        widths = column_widths(block.columns)
+        pieces += [LinesPiece(partial(_column_lines, column, widths), column.name) for column in block.columns]
     if block.rows:
         pieces += [BLANK_PIECE, _section("rows")]
         heading = [[Run(one_line(column.name, 80), "strong")] for column in block.columns]
@@ -289,9 +296,9 @@ def _cell_runs(value: str | None) -> list[Run]:
     return [Run(text, ink)]
 
 
-def _column_lines(column: DatasetColumn, among: Sequence[DatasetColumn], width: int) -> list[Line]:
+def _column_lines(column: DatasetColumn, widths: tuple[int, int], width: int) -> list[Line]:
     if width >= WIDE:
-        return [column_line(column, among, width)]
+        return [column_line(column, widths, width)]
     more = " · ".join(part for part in (column.kind, column.facts) if part)
     head = spread(
         [Run(fit(one_line(column.name, 200), width - 14), "strong")],

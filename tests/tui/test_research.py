@@ -5,6 +5,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Literal
 
+import pytest
+
 from ml_intern.core.protocol import (
     ApprovalItem,
     ApprovalRequired,
@@ -148,6 +150,45 @@ async def test_the_trail_lists_what_was_looked_into_and_grows_while_it_is_open(t
         assert stage.app.opened == ["https://site/1"]  # the cursor stays where it was
         await stage.press("escape")
         await stage.sees_no_more("trail · 2 sources")
+
+
+async def test_the_trail_takes_the_place_of_the_tool_calls_and_follows_them(tmp_path: Path) -> None:
+    events = [*begin("r1", "find moss"), *within("r1", *fetch(1))]
+    async with playing(tmp_path, *events) as (stage, agent):
+        await stage.sees("alt+5 · 1 source")
+        await stage.press("alt+5")
+        await stage.sees("trail · 1 source", "https://site/1", "c copy link")
+        assert "tool calls" not in stage.screen
+        agent.events.play(*within("r1", *fetch(2)))
+        await stage.sees("trail · 2 sources", "https://site/2")
+        await stage.press("enter")
+        assert stage.app.opened == ["https://site/1"]
+        await stage.press("2")
+        await stage.sees("tool calls · 1 call")
+        agent.events.play(*within("r1", *fetch(3)))
+        await stage.sees("alt+5 · 3 sources")
+        await stage.press("alt+5", "up")
+        await stage.sees("https://site/3")
+        await stage.press("alt+4")
+        await stage.sees("Jobs that the agent runs appear here")
+        await stage.type("hello")
+        await stage.sees("› hello")
+
+
+@pytest.mark.parametrize("width", [60, 100])
+async def test_the_trail_is_reached_on_small_screens(tmp_path: Path, width: int) -> None:
+    app, agents = played_app(tmp_path)
+    async with on_stage(app, (width, 20)) as stage:
+        await stage.sees("Ask for machine-learning work")
+        await stage.press("alt+5")
+        await stage.sees("This session has looked into nothing")
+        agents[0].events.play(*begin("r1", "find moss"), *within("r1", *fetch(1)))
+        await stage.sees("https://site/1")
+        if width == 60:
+            await stage.sees("1 chat", "4 jobs   5 trail 1 source")
+            assert "Ask for machine-learning work" not in stage.screen
+            await stage.press("1")
+            await stage.sees("5 trail")
 
 
 async def test_an_empty_trail_says_so(tmp_path: Path) -> None:

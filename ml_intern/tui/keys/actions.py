@@ -95,6 +95,7 @@ PLACES: tuple[Place, ...] = (
             Action("pane.tools", "alt+2", "show the tool calls"),
             Action("pane.plan", "alt+3", "show the plan"),
             Action("pane.jobs", "alt+4", "show the jobs"),
+            Action("pane.trail", "alt+5", "show the trail"),
         ),
     ),
     Place(

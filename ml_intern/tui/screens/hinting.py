@@ -10,6 +10,7 @@ PANE_KEYS: dict[str, tuple[Hint, ...]] = {
     "tools": (("{calls.up}{calls.down}", "choose"), ("{calls.open}", "detail")),
     "plan": (("{move}", "scroll"),),
     "jobs": (("{list.up}{list.down}", "choose"), ("{list.open}", "curves and log")),
+    "trail": (("{move}", "choose"), ("{item.open}", "open"), ("{item.copy}", "copy link")),
 }
 
 
@@ -18,7 +19,7 @@ def keys_now(state: SessionState, where: str, *, has_text: bool, has_calls: bool
 
     Args:
         state: The session.
-        where: What has the focus: `chat`, `tools`, `plan`, `jobs` or `prompt`.
+        where: What has the focus: `chat`, `tools`, `plan`, `jobs`, `trail` or `prompt`.
         has_text: The prompt holds text.
         has_calls: There are tool calls to look at.
         narrow: Only one pane fits.
@@ -36,7 +37,8 @@ def keys_now(state: SessionState, where: str, *, has_text: bool, has_calls: bool
     keys.append(("{commands}", "commands"))
     if has_calls and where != "tools":
         keys.append(("{call}", "detail"))
-    keys.append(("{pane.chat} {pane.tools} {pane.plan} {pane.jobs}", "panes") if narrow else ("{fields}", "panes"))
+    panes = "{pane.chat} {pane.tools} {pane.plan} {pane.jobs} {pane.trail}"
+    keys.append((panes, "panes") if narrow else ("{fields}", "panes"))
     if state.jobs and where != "jobs":
         keys.append(("{jobs}", "jobs"))
     keys += [("{help}", "help"), ("{jump}", "jump")]

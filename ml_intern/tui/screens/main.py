@@ -19,6 +19,7 @@ from ml_intern.tui.panes.chat import ChatPane
 from ml_intern.tui.panes.jobs import JobsPane
 from ml_intern.tui.panes.plan import PlanPane
 from ml_intern.tui.panes.tool_calls import ToolCallsPane
+from ml_intern.tui.panes.trail import TrailPane
 from ml_intern.tui.screens.approving import Approving
 from ml_intern.tui.screens.asking import Asking
 from ml_intern.tui.screens.choosing import Chooser
@@ -42,8 +43,10 @@ from ml_intern.tui.widgets.tabs import PaneTabs
 if TYPE_CHECKING:
     from ml_intern.sessions.store import SessionStore
 
-TABS = {"chat": "#transcript", "tools": "#tool-list", "plan": "#plan", "jobs": "#job-list"}
+TABS = {"chat": "#transcript", "tools": "#tool-list", "plan": "#plan", "jobs": "#job-list", "trail": "#source-list"}
 """The panes by name, and what of each takes the focus."""
+SIDES = ("jobs", "trail")
+"""The panes that take the place of the tool calls."""
 
 
 class MainScreen(Backdrop[None]):
@@ -82,6 +85,7 @@ class MainScreen(Backdrop[None]):
                 yield PlanPane(self._clock, id="plan")
                 yield ToolCallsPane(self._clock, id="tools")
                 yield JobsPane(self._clock, id="jobs")
+                yield TrailPane(id="trail")
         yield Composer(id="composer")
         yield Hints(self._clock, id="hints")
 
@@ -101,6 +105,7 @@ class MainScreen(Backdrop[None]):
         self._shell = PersonShell(self, self._chat, self._composer.attach)
         self._tidying = Tidying(self, self._clock)
         self._jobs = self.query_one(JobsPane)
+        self._trail = self.query_one(TrailPane)
         self._jobs_watch = JobsWatch(self, self._jobs, self._count_jobs, self._add_to_prompt, self._clock)
         self._visits = Visits(
             self,
@@ -108,6 +113,7 @@ class MainScreen(Backdrop[None]):
             self._chooser,
             self._tidying,
             self._tools,
+            self._trail,
             self._composer.prompt.insert,
             self._clock,
         )
@@ -355,11 +361,12 @@ class MainScreen(Backdrop[None]):
         """Shows one pane where there is room for one only."""
         for tab in TABS:
             self.set_class(tab == name, f"show-{tab}")
-        if name in {"tools", "jobs"}:
-            self.set_class(name == "jobs", "side-jobs")
+        if name in {"tools", *SIDES}:
+            for side in SIDES:
+                self.set_class(name == side, f"side-{side}")
         self._tabs.active = name
         where = self._where()
-        if "jobs" in {name, where} or (self.has_class("-narrow") and where != "prompt"):
+        if {name, where} & set(SIDES) or (self.has_class("-narrow") and where != "prompt"):
             self.query_one(TABS[name]).focus()
 
     @on(PaneTabs.Chosen)
@@ -376,8 +383,8 @@ class MainScreen(Backdrop[None]):
         """Typing goes to the prompt, wherever the focus is."""
         if not (event.is_printable and event.character) or self._where() == "prompt":
             return
-        number = int(event.character) if event.character in "1234" else 0
-        if number and (self.has_class("-narrow") or self._where() in {"tools", "jobs"}):
+        number = int(event.character) if event.character in "12345" else 0
+        if number and (self.has_class("-narrow") or self._where() in {"tools", *SIDES}):
             self.action_show_tab(list(TABS)[number - 1])
         elif event.key not in self.active_bindings:
             event.stop()
@@ -407,8 +414,10 @@ class MainScreen(Backdrop[None]):
         self._tabs.note("tools", self._tools.summary)
         self._tabs.note("plan", self._plan.summary)
         self._tabs.note("jobs", self._jobs.summary)
-        key, jobs = keymap_of(self).shown("pane.jobs"), self._jobs.summary
-        entitle(self._tools, subtitle=" · ".join(filter(None, [key, jobs])) if jobs else "")
+        self._tabs.note("trail", self._trail.summary)
+        keymap, aside = keymap_of(self), (("pane.jobs", self._jobs.summary), ("pane.trail", self._trail.summary))
+        told = [" · ".join(filter(None, [keymap.shown(pane), text])) for pane, text in aside if text]
+        entitle(self._tools, subtitle="   ".join(told))
         if (title := window_title(self.state)) != self._title:
             self._title = title
             self.post_message(messages.TitleChanged(title))

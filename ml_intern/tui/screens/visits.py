@@ -17,6 +17,7 @@ from ml_intern.tui.screens.showing import open_dataset, open_entry
 if TYPE_CHECKING:
     from ml_intern.core import protocol
     from ml_intern.tui.panes.tool_calls import ToolCallsPane
+    from ml_intern.tui.panes.trail import TrailPane
     from ml_intern.tui.screens.artifacts import ArtifactsScreen
     from ml_intern.tui.screens.choosing import Chooser
     from ml_intern.tui.screens.jobs_watch import JobsWatch
@@ -35,6 +36,7 @@ class Visits:
         chooser: Opens pickers.
         tidying: Asks about what was left running.
         calls: Knows the tool calls.
+        trail: Shows what was looked into.
         insert: Puts a text into the prompt.
         clock: Seconds since the epoch.
     """
@@ -46,6 +48,7 @@ class Visits:
         chooser: Chooser,
         tidying: Tidying,
         calls: ToolCallsPane,
+        trail: TrailPane,
         insert: Callable[[str], object],
         clock: Callable[[], float],
     ) -> None:
@@ -54,6 +57,7 @@ class Visits:
         self._chooser = chooser
         self._tidying = tidying
         self._calls = calls
+        self._trail_pane = trail
         self._insert = insert
         self._clock = clock
         self.begin_afresh()
@@ -63,6 +67,7 @@ class Visits:
         self._books = Books()
         self._trail = Trail()
         self._trail_screen: TrailScreen | None = None
+        self._trail_pane.show_sources(self._trail.sources)
         self._made: list[protocol.EventBase] = []
         self._artifacts: ArtifactsScreen | None = None
 
@@ -72,8 +77,10 @@ class Visits:
         if event is None:
             return
         self._books.take(event)
-        if self._trail.take(event) and self._trail_screen is not None:
-            self._trail_screen.show_sources()
+        if self._trail.take(event):
+            self._trail_pane.show_sources(self._trail.sources)
+            if self._trail_screen is not None:
+                self._trail_screen.show_sources()
         if isinstance(message, messages.ArtifactChanged):
             self._made.append(event)
             if self._artifacts is not None:

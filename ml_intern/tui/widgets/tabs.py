@@ -11,6 +11,8 @@ from textual.message import Message
 from textual.reactive import reactive
 from textual.widget import Widget
 
+GAP = 3
+
 
 class PaneTabs(Widget):
     """One numbered tab for each pane; a note beside a name tells what goes on in a pane that is not shown.
@@ -40,11 +42,20 @@ class PaneTabs(Widget):
 
     def render(self) -> Content:
         """The tabs; the active one is underlined as well as coloured."""
-        return Content("   ").join(self._tab(number, name) for number, name in enumerate(self._names, 1))
+        return Content(" " * GAP).join(self._tabs())
 
-    def _tab(self, number: int, name: str) -> Content:
+    def _tabs(self) -> list[Content]:
+        """All tabs. Where notes do not fit they are left out from the right, that of the active one last."""
+        notes = dict(self.notes)
+        for name in (*reversed([name for name in self._names if name != self.active]), self.active, ""):
+            tabs = [self._tab(number, name, notes.get(name, "")) for number, name in enumerate(self._names, 1)]
+            if sum(tab.cell_length for tab in tabs) + GAP * (len(tabs) - 1) <= self.content_size.width:
+                break
+            notes.pop(name, None)
+        return tabs
+
+    def _tab(self, number: int, name: str, note: str) -> Content:
         active = name == self.active
-        note = dict(self.notes).get(name, "")
         return Content.assemble(
             (f"{number} ", "$accent" if active else "$foreground-muted"),
             (name, "bold underline" if active else "$foreground-muted"),
@@ -66,9 +77,9 @@ class PaneTabs(Widget):
     def on_click(self, event: events.Click) -> None:
         """A click chooses the tab under the pointer."""
         start = 0
-        for number, name in enumerate(self._names, 1):
-            end = start + self._tab(number, name).cell_length
+        for name, tab in zip(self._names, self._tabs(), strict=True):
+            end = start + tab.cell_length
             if start <= event.x < end + 2:
                 self.post_message(self.Chosen(name))
                 return
-            start = end + 3
+            start = end + GAP

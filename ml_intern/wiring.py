@@ -251,7 +251,7 @@ def assemble(
     services = Services(
         jobs=jobs,
         hub=hub,
-        http=HttpService(places.cache / "http"),
+        http=HttpService(places.cache / "http", max_wait_s=settings.web.max_wait_s),
         index=SearchIndex(places.cache / "search.db"),
         env=env,
         messaging=messaging_from(settings.messaging, env),

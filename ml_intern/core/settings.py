@@ -112,6 +112,8 @@ class WebSettings(_Section):
     """Whether web_fetch may read addresses of this machine and of private networks."""
     timeout_s: Annotated[float, Field(gt=0, le=120)] = 30.0
     """How long to wait for a page."""
+    max_wait_s: Annotated[float, Field(ge=0, le=3600)] = 60.0
+    """How long one request to any service may wait because that asks to come back later."""
 
 
 class SessionSettings(_Section):

@@ -37,7 +37,6 @@ PER_HOST = 8
 ATTEMPTS = 4
 MAX_BODY_BYTES = 20_000_000
 LONGEST_WAIT_S = 60.0
-"""Longest time that one request spends waiting for a server that asks to come back later."""
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _MOST_REDIRECTS = 8
@@ -128,7 +127,7 @@ class Fetch:
         timeout_s: Limit for one attempt, from connecting to the last byte.
         max_bytes: A longer body is an error.
         attempts: Attempts in all.
-        max_wait_s: Longest time spent waiting because the server asks for it.
+        max_wait_s: Longest time spent waiting because the server asks for it; None: as the client is set.
         public_only: Refuse addresses of this machine and of private networks, on every hop.
         progress: Told of waits and repeated attempts.
     """
@@ -142,7 +141,7 @@ class Fetch:
     timeout_s: float = 30.0
     max_bytes: int = MAX_BODY_BYTES
     attempts: int = ATTEMPTS
-    max_wait_s: float = LONGEST_WAIT_S
+    max_wait_s: float | None = None
     public_only: bool = False
     progress: Progress = lambda _: None
 
@@ -155,6 +154,7 @@ class HttpService:
         backoff_s: Wait before the second attempt; doubled for each further one.
         network: Looks names up.
         cache_bytes: Most that is kept on disk.
+        max_wait_s: Longest time that one request spends waiting for a server that asks to come back later.
     """
 
     def __init__(
@@ -164,11 +164,13 @@ class HttpService:
         backoff_s: float = 1.0,
         network: Network | None = None,
         cache_bytes: int = CACHE_BYTES,
+        max_wait_s: float = LONGEST_WAIT_S,
     ) -> None:
         self._cache = cache
         self._backoff_s = backoff_s
         self._network = network or Network()
         self._cache_bytes = cache_bytes
+        self._max_wait_s = max_wait_s
         self._clients: dict[tuple[str, bool, bool, bool], httpx.AsyncClient] = {}
         self._making = asyncio.Lock()
         self._slots: defaultdict[str, asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(PER_HOST))
@@ -188,6 +190,7 @@ class HttpService:
             FetchError: There is none: no connection, too slow, too long, or the server keeps asking to wait.
         """
         host = host_of(request.url)
+        longest = self._max_wait_s if request.max_wait_s is None else request.max_wait_s
         waited = 0.0
         for attempt in range(1, request.attempts + 1):
             last = attempt == request.attempts
@@ -209,7 +212,7 @@ class HttpService:
                     return answer
                 failure = _rate_limited(host, asked) if answer.status == 429 else _broken(host, answer.status)
             pause = asked or self._backoff_s * 2 ** (attempt - 1) * random.uniform(0.75, 1.25)  # noqa: S311 - jitter
-            if last or waited + pause > request.max_wait_s:
+            if last or waited + pause > longest:
                 raise failure
             request.progress(f"{failure} Trying again in {pause:.0f} s." if pause >= 1 else f"{failure} Trying again.")
             waited += pause

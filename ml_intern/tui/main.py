@@ -14,11 +14,14 @@ if TYPE_CHECKING:
     from ml_intern.tui.background import BackgroundQuery
 
 INTERRUPTED = 130
+SWITCH_S = 0.001
+"""A thread that computes gives way to whoever types after so long."""
 END_SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 
 
 def run(options: Options) -> int:
     """Runs the app until the person leaves. Returns the exit code."""
+    sys.setswitchinterval(SWITCH_S)
     gc.disable()  # importing makes little but long-lived objects; the app switches it on again when it is up
     frame = FirstFrame()
     farewell = ""

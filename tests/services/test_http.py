@@ -138,6 +138,15 @@ async def test_a_rate_limit_longer_than_one_may_wait_fails_at_once(web: WebServe
     assert len(web.asked) == 1
 
 
+async def test_a_limit_that_stays_ends_within_the_wait_that_is_configured(web: WebServer, tmp_path: Path) -> None:
+    web.handlers["/a"] = page("slow down", status=429, retry_after="0.1")
+    http, told = HttpService(tmp_path / "cache", max_wait_s=0.25), list[str]()
+    with pytest.raises(FetchError, match="takes no more requests"):
+        await http.get(f"{web.url}/a", progress=told.append)
+    assert (len(web.asked), len(told)) == (3, 2)
+    await http.aclose()
+
+
 async def test_a_server_in_trouble_is_asked_again_and_its_last_word_is_the_answer(
     web: WebServer, http: HttpService
 ) -> None:

@@ -42,6 +42,8 @@ _AT_ONCE = frozenset(
 )
 """What a person waits for, or what ends something, is shown without waiting for more."""
 
+_NESTED = frozenset({"subagent", "subagent_state"})
+
 END_PATIENCE_S = 1.0
 """How long the agent may take to end after its turn."""
 RENTAL_PATIENCE_S = 12.0
@@ -49,6 +51,8 @@ RENTAL_PATIENCE_S = 12.0
 
 GATHER_S = 0.033
 """Lines that come faster than this are shown together. The first one after a pause is shown at once."""
+NESTED_S = 0.15
+"""The same for what happens within sub-agents: with eight of them at work nobody follows every line."""
 
 
 Connect = Callable[["Options"], "Wired"]
@@ -92,6 +96,7 @@ class Bridge:
         self._connect = connect
         self._agent: Agent | None = None
         self._gathered: list[_Gathered] = []
+        self._agents: set[str] = set()  # calls that sub-agents work for
         self._timer: asyncio.TimerHandle | None = None
         self._shown_at = 0.0
         self._wired: Wired | None = None
@@ -167,28 +172,51 @@ class Bridge:
         match event.type:
             case "tool_log":
                 call_id, tool = event.tool_call_id, event.tool
-                self._gather(("log", call_id), lambda text: messages.ToolLogged(call_id, tool, text), log_lines(event))
+                self._gather(
+                    ("log", call_id),
+                    lambda text: messages.ToolLogged(call_id, tool, text),
+                    log_lines(event),
+                    pause_s=NESTED_S if call_id in self._agents else GATHER_S,
+                )
             case "subagent" if event.event.type == "tool_log":
                 log = event.event
                 nested_id, nested = log.tool_call_id, log.tool
                 self._gather(
-                    ("log", nested_id), lambda text: messages.ToolLogged(nested_id, nested, text), log_lines(log)
+                    ("log", nested_id),
+                    lambda text: messages.ToolLogged(nested_id, nested, text),
+                    log_lines(log),
+                    pause_s=NESTED_S,
                 )
             case kind:
+                if kind == "subagent_state":
+                    self._agents.add(event.agent_id)
                 if message := message_of(event):
-                    self._gather((kind, event.seq), lambda _text: message)
+                    nested = kind in _NESTED or (kind == "llm_call" and event.kind == "research")
+                    pause_s = NESTED_S if nested else GATHER_S
+                    self._gather((kind, event.seq), lambda _text: message, pause_s=pause_s)
                 if kind in _AT_ONCE:
                     self._flush()
 
-    def _gather(self, key: tuple[Any, ...], make: Callable[[str], messages.AgentMessage], text: str = "") -> None:
+    def _gather(
+        self,
+        key: tuple[Any, ...],
+        make: Callable[[str], messages.AgentMessage],
+        text: str = "",
+        *,
+        pause_s: float = GATHER_S,
+    ) -> None:
         last = self._gathered[-1] if self._gathered else None
         if last is None or last.key != key:
             last = _Gathered(key, make)
             self._gathered.append(last)
         last.texts.append(text)
+        loop = asyncio.get_running_loop()
+        due = max(loop.time(), self._shown_at + pause_s)
+        if self._timer is not None and due < self._timer.when():
+            self._timer.cancel()
+            self._timer = None
         if self._timer is None:
-            loop = asyncio.get_running_loop()
-            self._timer = loop.call_at(max(loop.time(), self._shown_at + GATHER_S), self._flush)
+            self._timer = loop.call_at(due, self._flush)
 
     def _flush(self) -> None:
         if self._timer is not None:

@@ -11,12 +11,14 @@ from ml_intern.core.protocol import (
     Interrupt,
     Notice,
     Processing,
+    SubagentEvent,
+    SubagentState,
     ToolLog,
     UserInput,
 )
 from ml_intern.options import Options
 from ml_intern.tui import messages
-from ml_intern.tui.bridge import Bridge
+from ml_intern.tui.bridge import NESTED_S, Bridge
 from tests.tui.playback import PlayedAgent, played_app
 
 
@@ -90,6 +92,30 @@ async def test_log_lines_are_gathered_per_call_and_keep_their_place_between_othe
         ("a", "three\n"),
         messages.TurnStarted,
     ]
+    await bridge.close()
+    await serving
+
+
+async def test_sub_agents_are_shown_less_often_than_what_is_read_along_but_never_after_it(tmp_path: Path) -> None:
+    bridge, listener, agent, serving = await served(tmp_path)
+    await asyncio.sleep(2 * NESTED_S)  # so that the next event is the first after a pause
+    start, began = len(listener.messages), asyncio.get_running_loop().time()
+    shown: list[float] = []
+    agent.events.play(SubagentState(agent_id="r1", label="research: moss", model="m", state="running"))
+    while asyncio.get_running_loop().time() - began < 5 * NESTED_S:
+        nested = ToolLog(tool="read", log="line", tool_call_id="n1")
+        agent.events.play(SubagentEvent(agent_id="r1", event=nested), ToolLog(tool="x", log="l", tool_call_id="r1"))
+        before = len(listener.messages)
+        await asyncio.sleep(0.005)
+        if len(listener.messages) > before:
+            shown.append(asyncio.get_running_loop().time() - began)
+    assert 2 <= len(shown) <= 7
+    agent.events.play(SubagentEvent(agent_id="r1", event=ToolLog(tool="read", log="last", tool_call_id="n1")))
+    agent.events.play(AssistantChunk(content="read along"))
+    await listener.until(messages.ReplyText)
+    kinds = [type(message) for message in listener.messages[start:]]
+    assert kinds[0] is messages.SubagentMoved
+    assert kinds[-2:] == [messages.ToolLogged, messages.ReplyText]
     await bridge.close()
     await serving
 

@@ -74,6 +74,7 @@ class MainScreen(Backdrop[None]):
         self.state = SessionState()
         self._practice = practice
         self._clock = clock
+        self._lines_stale = False
 
     def compose(self) -> ComposeResult:
         """In the order in which Tab visits them."""
@@ -137,8 +138,9 @@ class MainScreen(Backdrop[None]):
         self._jobs_watch.take(message)
         if reaction := _REACTIONS.get(type(message)):
             reaction(self, message)
-        if message.event is not None:
-            self._refresh_lines()
+        if message.event is not None and not self._lines_stale:
+            self._lines_stale = True
+            self.call_later(self._refresh_lines)  # behind what has come with it: once is enough for a burst
 
     def _on_built(self, message: messages.AgentBuilt) -> None:
         self._setup = message.setup
@@ -401,6 +403,7 @@ class MainScreen(Backdrop[None]):
         return "prompt"
 
     def _refresh_lines(self) -> None:
+        self._lines_stale = False
         self.query_one(StatusBar).show(self.state)
         self._hints.show_keys(
             keys_now(

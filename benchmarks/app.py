@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from benchmarks.endpoint import RESEARCHERS, Endpoint, Exchange
-from benchmarks.procfs import cpu_seconds, memory_mb
+from benchmarks.procfs import cpu_seconds, memory_mb, queued_seconds
 from benchmarks.subjects import Subject
 from benchmarks.terminal import Terminal
 
@@ -279,10 +279,12 @@ def researchers(session: AppSession) -> Figures:
     for name in names:
         session.require(1.0 if session.endpoint.wait_for(name, timeout=20.0) else None, "a researcher is missing")
     began, cpu, painted = time.monotonic(), session.cpu, session.terminal.painted
+    queued = queued_seconds(session.terminal.pid)
     delays, _, _ = _type(
         session, 2 * KEYS, lambda: all(len(session.endpoint.exchanges(name)) <= STUDY_TURNS for name in names)
     )
     seconds, spent, bytes_ = time.monotonic() - began, session.cpu - cpu, session.terminal.painted - painted
+    queued = queued_seconds(session.terminal.pid) - queued
     if len(delays) < KEYS // 2:
         session.require(None, f"only {len(delays)} keys could be pressed during the research")
     session.wait_for_end(asked.name)
@@ -295,6 +297,7 @@ def researchers(session: AppSession) -> Figures:
         "research_key_ratio": statistics.median(delays) / statistics.median(alone),
         "research_key_p95_ratio": percentile(delays, 0.95) / percentile(alone, 0.95),
         "research_cpu_percent": 100 * spent / seconds,
+        "research_queued_percent": 100 * queued / seconds,
         "research_kb_per_s": bytes_ / 1024 / seconds,
     }
 

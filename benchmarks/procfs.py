@@ -36,6 +36,14 @@ def machine_cpu_seconds() -> float:
     return (user + nice + system + sum(rest)) / TICKS_PER_S
 
 
+def queued_seconds(pid: int) -> float:
+    """How long the first thread of the process was ready to run while others had the CPUs; 0 where this is not told."""
+    try:
+        return int((PROC / str(pid) / "schedstat").read_text().split()[1]) / 1e9
+    except (FileNotFoundError, ProcessLookupError):
+        return 0.0
+
+
 def tree(root: int) -> list[int]:
     """The process and its living descendants, parents first."""
     children = defaultdict(list)

@@ -38,6 +38,7 @@ ROWS = {
     "research_key_ratio": "the median, beside the same app at rest",
     "research_key_p95_ratio": "the p95, beside the same app at rest",
     "research_cpu_percent": "CPU while 8 researchers work, %",
+    "research_queued_percent": "of that time, the app waited for a CPU of the machine, %",
     "research_kb_per_s": "painted while 8 researchers work, KB/s",
     "app_turn_ms": "tool turn in the app, median ms",
     "app_turn_p95_ms": "tool turn in the app, p95 ms",

@@ -160,7 +160,7 @@ async def _started() -> Process | None:
             stdout=PIPE,
             stderr=DEVNULL,
             env=env,
-            start_new_session=True,
+            process_group=0,  # in our session still: only within one does niceness count for Linux
         )
     except OSError as error:
         log.warning("no worker can be started: %s", error)

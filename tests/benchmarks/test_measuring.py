@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from benchmarks.app import MeasurementError, percentile, turn_overheads
 from benchmarks.endpoint import Endpoint, Exchange
 from benchmarks.headless import measure_headless, measure_imports
 from benchmarks.keyed import Figure, KeyedApp, Span, Watch
-from benchmarks.procfs import cpu_seconds, kill_tree, memory_mb, tree
+from benchmarks.procfs import cpu_seconds, kill_tree, memory_mb, queued_seconds, tree
 from benchmarks.report import Results, notes, table
 from benchmarks.subjects import OURS, PEERS_VARIABLE, Subject, find_subjects
 from benchmarks.terminal import Terminal
@@ -147,6 +148,23 @@ def test_a_key_counts_until_the_screen_shows_what_comes_of_it(tmp_path: Path) ->
     )
 
 
+def test_a_process_waits_for_a_cpu_only_when_it_could_run() -> None:
+    """Where one CPU is shared by two that burn it, one of them waits about half of the time."""
+    pin = "os.sched_setaffinity(0, [min(os.sched_getaffinity(0))])"
+    burn = f"import os, time\n{pin}\nprint(flush=True)\nwhile time.process_time() < 5: pass"
+    with ExitStack() as stack:
+        command = [sys.executable, "-S", "-c", burn]
+        both = [stack.enter_context(subprocess.Popen(command, stdout=subprocess.PIPE)) for _ in range(2)]
+        for process in both:
+            assert process.stdout is not None
+            process.stdout.readline()
+        time.sleep(0.5)
+        waited = [queued_seconds(process.pid) for process in both]
+        for process in both:
+            process.kill()
+    assert sum(waited) > 0.2
+
+
 def test_memory_grows_by_what_a_process_takes() -> None:
     code = "print(flush=True); input(); taken = b'x' * 50_000_000; print(flush=True); input()"
     with subprocess.Popen([sys.executable, "-S", "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
@@ -165,6 +183,7 @@ def test_a_process_that_is_gone_costs_nothing() -> None:
     process = subprocess.Popen(["true"])
     process.wait()
     assert cpu_seconds(process.pid) == 0
+    assert queued_seconds(process.pid) == 0
     assert memory_mb(process.pid) == 0
     kill_tree(process.pid)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -69,8 +70,9 @@ async def test_the_app_goes_on_painting_and_esc_is_quick_while_every_service_is_
 ) -> None:
     stalled = tools(*(call(tool, arguments(tool, silent), id=tool) for tool in CALLS))
     script = ScriptedLLM(*(step for _ in range(TRIES) for step in (stalled, text("heard you"))))
-    settings = {"mode": "yolo", "web": WebSettings(allow_private=True), "tools": ToolSettings(parallel=len(CALLS))}
-    async with script as server, on_stage(real_app(server, tmp_path, env=services(silent), **settings)) as stage:
+    web, calls = WebSettings(allow_private=True), ToolSettings(parallel=len(CALLS))
+    app_of = partial(real_app, directory=tmp_path, env=services(silent), mode="yolo", web=web, tools=calls)
+    async with script as server, on_stage(app_of(server)) as stage:
         await stage.sees("vllm/scripted")
         loop, slowest = asyncio.get_running_loop(), [math.inf, math.inf]
         for number in range(TRIES):  # a machine that is busy otherwise may be late once, but not always

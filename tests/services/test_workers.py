@@ -22,6 +22,10 @@ def whereabouts(text: str) -> tuple[str, int, dict[str, str]]:
     return text.upper(), os.getpid(), dict(os.environ)
 
 
+def rank() -> tuple[int, int, int]:
+    return os.getpriority(os.PRIO_PROCESS, 0), os.getsid(0), os.getpgid(0)
+
+
 def refuse(kind: str) -> None:
     raise UnreadableError("no text in it") if kind == "plain" else FetchError("server", "an error with three fields")
 
@@ -57,6 +61,15 @@ async def test_work_is_done_elsewhere_and_the_same_worker_goes_on(
     assert "SOME_API_KEY" not in env
     await workers.aclose()
     await gone([first], 5)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has neither niceness nor sessions")
+async def test_work_steps_back_for_the_app_and_is_not_interrupted_with_it(workers: Workers) -> None:
+    """Linux weighs niceness within a session only; Ctrl+C goes to the group of processes in front."""
+    nice, session, group = await workers.run(rank)
+    assert nice == os.getpriority(os.PRIO_PROCESS, 0) + 10
+    assert session == os.getsid(0)
+    assert group != os.getpgid(0)
 
 
 async def test_what_work_raises_is_raised_here(workers: Workers) -> None:

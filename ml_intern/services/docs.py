@@ -25,8 +25,8 @@ LISTED_FOR_S = 86_400.0
 PAGE_FOR_S = 7 * 86_400.0
 READ_FOR_S = 900.0
 """A page that is in no index is fetched once for all of its parts."""
-AT_ONCE = 8
-"""Pages fetched at the same time."""
+AT_ONCE = 6
+"""Pages fetched at the same time: fewer than one host is asked for at once, so that other questions come through."""
 TELL_EVERY = 20
 TOC_BYTES = 10_000_000
 

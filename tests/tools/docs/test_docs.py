@@ -145,9 +145,11 @@ def titles(result: ToolResult) -> list[str]:
 
 
 async def test_without_a_query_the_table_of_contents_comes_in_order_with_a_glimpse(desk: Desk, web: WebServer) -> None:
-    Library(web)
+    library = Library(web)
+    library.pages["index"] = ("TRL", f"# TRL\n\nA library for post-training. {'word ' * 60} the end.")
     result = await desk.explore()
     assert result.ok
+    assert "the end" not in result.text
     assert titles(result) == ["Guides › TRL", "Guides › SFT Trainer", "Guides › DPO Trainer"]
     assert "A library for post-training" in result.text
     assert web.paths()[0] == "/docs/trl"
@@ -221,10 +223,26 @@ async def test_a_page_that_failed_is_tried_again(desk: Desk, web: WebServer) -> 
     assert "could not be fetched" not in again.text
 
 
-async def test_few_pages_are_fetched_at_the_same_time(desk: Desk, web: WebServer) -> None:
+async def test_few_pages_are_fetched_at_the_same_time_and_other_questions_come_through(
+    desk: Desk, web: WebServer
+) -> None:
     Library(web, pages={f"p{number}": (f"Page {number}", "text") for number in range(60)})
-    await desk.explore()
-    assert 2 <= web.busiest <= 8
+    answer, held = web.handlers["/docs/trl/*"], asyncio.Event()
+
+    async def hold(request: Request) -> Response:
+        while not held.is_set():
+            await asyncio.sleep(0.005)
+        return await answer(request)
+
+    web.handlers["/docs/trl/*"] = hold
+    web.handlers["/docs/other/*"] = page("meanwhile", kind="text/markdown")
+    crawl = asyncio.create_task(desk.explore())
+    while web.busiest < 6:
+        await asyncio.sleep(0.005)
+    assert "meanwhile" in (await asyncio.wait_for(desk.fetch(f"{web.url}/docs/other/page"), 10)).text
+    held.set()
+    await crawl
+    assert web.busiest <= 7
     assert "trl: 60 of 60 pages" in desk.bench.log_lines
 
 

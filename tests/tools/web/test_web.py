@@ -288,6 +288,16 @@ async def test_domains_are_filtered_with_their_subdomains(web: WebServer, http: 
     assert "3 others lie outside" in none.text
 
 
+async def test_eight_results_are_shown_unless_another_number_is_asked_for(
+    web: WebServer, http: HttpService, tmp_path: Path
+) -> None:
+    links = "".join(f'<a class="result__a" href="https://blog.example.org/{number}">Page</a>' for number in range(30))
+    web.handlers["/html"] = page(f"<html><body>{links}</body></html>")
+    browser = Browser(tmp_path, http, f"{web.url}/html")
+    assert (await browser.search("sft")).text.count("Page") == 8
+    assert (await browser.search("sft", max_results=20)).text.count("Page") == 20
+
+
 @pytest.mark.parametrize(
     ("status", "body"),
     [(202, RESULTS), (200, "<html><a href='/captcha'>prove that you are human</a></html>"), (200, ""), (403, "no")],

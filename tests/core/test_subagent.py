@@ -453,16 +453,16 @@ async def test_waiting_for_a_person_does_not_use_up_its_time(tmp_path: Path) -> 
         [tools(send("moss", "c1")), text("done")],
         moss=[tools(call("stain", {"value": "a"})), tools(see("b")), text("Report.")],
     )
-    parts = [study(Limits(iterations=9, seconds=0.5, tokens=100_000)), look(), touching("stain", Effect.CHANGE, done)]
+    parts = [study(Limits(iterations=9, seconds=1.5, tokens=100_000)), look(), touching("stain", Effect.CHANGE, done)]
     async with ScriptedLLM(cast) as server, Harness(server, tmp_path, mode="guarded", tools=parts) as agent:
         agent.submit(UserInput(text="go"))
         asked = await agent.approval()
-        await asyncio.sleep(0.6)  # the wait itself is what is tested
+        await asyncio.sleep(1.6)  # the wait itself is what is tested
         agent.decide(ApprovalDecision(tool_call_id=asked.tools[0].tool_call_id, approved=True))
         await agent.ended()
         assert done == ["a"]
         assert results(cast.heard["main"][1]) == ["Report."]
-        assert agent.last(SubagentState).seconds < 0.5
+        assert agent.last(SubagentState).seconds < 1.5
 
 
 async def test_the_same_call_again_and_again_brings_a_word_to_the_sub_agent(tmp_path: Path) -> None:

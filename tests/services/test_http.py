@@ -282,6 +282,21 @@ async def test_a_name_that_changes_its_meaning_is_connected_to_where_it_was_look
     await http.aclose()
 
 
+async def test_a_redirect_leads_from_a_public_page_to_no_other_place_inside(web: WebServer, tmp_path: Path) -> None:
+    outside = Network(Names(shop=[["127.0.0.1"]], inside=[["127.0.0.2"]]), lambda address: address == "127.0.0.1")
+    http = HttpService(tmp_path / "cache", network=outside)
+    for target in ("inside.test", "user:word@inside.test"):
+
+        async def away(request: Request, target: str = target) -> Response:
+            return RedirectResponse(f"http://{target}:{web.port}/keys")
+
+        web.handlers["/out"] = away
+        with pytest.raises(FetchError, match=r"inside\.test is an address of this machine or of a private network"):
+            await http.get(f"http://shop.test:{web.port}/out", public_only=True)
+    assert web.paths() == ["/out", "/out"]
+    await http.aclose()
+
+
 async def test_a_proxy_of_the_environment_is_used_but_not_for_this_machine_nor_against_the_rules(
     web: WebServer, http: HttpService, monkeypatch: pytest.MonkeyPatch
 ) -> None:

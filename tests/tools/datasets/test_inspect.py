@@ -43,6 +43,7 @@ class Viewer:
             "lastModified": "2026-01-02T00",
         }
         self.valid: dict[str, Any] = {"viewer": True, "preview": True, "statistics": True, "search": False}
+        self.partial = False
         self.failing: dict[str, tuple[int, str, str]] = {}
         web.handlers["/*"] = self._answer
 
@@ -67,12 +68,12 @@ class Viewer:
                     {"config": config, "split": split, "num_rows": rows, "num_bytes_parquet_files": rows * 100}
                     for config, split, rows in self.splits
                 ]
-                return {"size": {"splits": sizes}}
+                return {"size": {"splits": sizes}, "partial": self.partial}
             case "first-rows":
                 features = [{"name": column, "type": feature} for column, feature in self.features.items()]
                 return {"features": features, "rows": [{"row": row, "truncated_cells": []} for row in self.rows]}
             case "statistics":
-                return {"statistics": self.statistics}
+                return {"statistics": self.statistics, "partial": self.partial}
             case "info":
                 return {"dataset_info": {"features": self.features}}
             case "parquet":
@@ -263,6 +264,14 @@ async def test_what_is_not_ready_is_named_and_the_rest_is_told(inspect: Desk, vi
     assert "Missing here, its statistics: are still being worked out" in result.text
     assert "licence and gating could not be found out" in result.text
     assert "- text: string" in result.text
+
+
+async def test_a_data_set_that_was_looked_at_in_part_says_so(inspect: Desk, viewer: Viewer) -> None:
+    assert "part of" not in (await inspect()).text
+    viewer.partial = True
+    result = await inspect(dataset="mia/longer")
+    assert "The data set is too large for the viewer: it has counted and looked at a part of it." in result.text
+    assert "The statistics cover only a part of the split." in result.text
 
 
 async def test_columns_come_from_the_description_when_no_rows_can_be_had(inspect: Desk, viewer: Viewer) -> None:

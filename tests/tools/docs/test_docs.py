@@ -157,8 +157,11 @@ async def test_without_a_query_the_table_of_contents_comes_in_order_with_a_glimp
 
 
 async def test_a_title_counts_more_than_a_mention_and_words_are_stemmed(desk: Desk, web: WebServer) -> None:
-    Library(web)
-    assert titles(await desk.explore(query="SFT trainer"))[0].startswith("Guides › SFT Trainer")
+    library = Library(web)
+    library.pages["faq"] = ("Questions", f"# Questions\n\n{'Which SFT trainer? The SFT trainer. ' * 5}")
+    found = titles(await desk.explore(query="SFT trainer"))
+    assert found[0].startswith("Guides › SFT Trainer")
+    assert any("Questions" in title for title in found)
     stemmed = await desk.explore(query="upload")
     assert any("SFT Trainer › Saving" in title for title in titles(stemmed))
     assert "Uploading happens" in stemmed.text

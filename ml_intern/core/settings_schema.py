@@ -59,6 +59,7 @@ _NAMES = {
     "hub.collect_artifacts": "gather what is published",
     "web.allow_private": "may read private addresses",
     "web.timeout_s": "wait for a page",
+    "web.max_wait_s": "wait for a busy service",
     "research.max_iterations": "model calls",
     "research.max_minutes": "time",
     "research.max_cost_usd": "cost",

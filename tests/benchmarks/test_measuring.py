@@ -149,7 +149,6 @@ def test_a_key_counts_until_the_screen_shows_what_comes_of_it(tmp_path: Path) ->
 
 
 def test_a_process_waits_for_a_cpu_only_when_it_could_run() -> None:
-    """Where one CPU is shared by two that burn it, one of them waits about half of the time."""
     pin = "os.sched_setaffinity(0, [min(os.sched_getaffinity(0))])"
     burn = f"import os, time\n{pin}\nprint(flush=True)\nwhile time.process_time() < 5: pass"
     with ExitStack() as stack:

@@ -167,7 +167,7 @@ PLACES: tuple[Place, ...] = (
     Place(
         "list",
         "lists",
-        ("app", "jobs", "sessions", "settings"),
+        ("app", "jobs", "sessions", "settings", "dataset"),
         (
             Action("list.up", "up,k", "up"),
             Action("list.down", "down,j", "down"),
@@ -323,6 +323,21 @@ PLACES: tuple[Place, ...] = (
             Action("tab.before", "left", "the table before"),
             Action("tab.after", "right,tab", "the next table"),
             Action("spend.export", "e", "save the tables as CSV"),
+        ),
+    ),
+    Place(
+        "dataset",
+        "looking at a data set",
+        ("screens",),
+        (
+            Action("dataset.view_after", "tab", "the next view", above=True),
+            Action("dataset.view_before", "shift+tab", "the view before", above=True),
+            Action("dataset.column_before", "left,h", "the column before, in its rows"),
+            Action("dataset.column_after", "right,l", "the next column, in its rows"),
+            Action("dataset.copy", "c", "copy the cell, or the name of the data set"),
+            Action("dataset.browse", "o", "open it in a browser"),
+            Action("dataset.call", "v", "the tool call it comes from"),
+            Action("dataset.load", "r", "look into it once more, where that failed"),
         ),
     ),
     Place(

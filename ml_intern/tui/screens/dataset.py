@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, ClassVar
 
 from textual import on
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.containers import Vertical
 
 from ml_intern.tui import messages
+from ml_intern.tui.keys.keymap import bind, bind_number
 from ml_intern.tui.modals.base import Dialog
 from ml_intern.tui.screens.tool_detail import ToolDetailScreen
 from ml_intern.tui.widgets.cell_table import CellTable
@@ -27,8 +28,8 @@ from ml_intern.tui.widgets.dataset_text import (
 )
 from ml_intern.tui.widgets.detail import LineView
 from ml_intern.tui.widgets.display import BLANK_PIECE, LinesPiece, text_pieces, title_piece
-from ml_intern.tui.widgets.flow import Flow, key_items
 from ml_intern.tui.widgets.frame import entitle
+from ml_intern.tui.widgets.key_bar import Hint, KeyBar
 from ml_intern.tui.widgets.lines import Line, Run, line, wrap
 from ml_intern.tui.widgets.painted import Painted
 from ml_intern.tui.widgets.row_list import RowList
@@ -59,20 +60,21 @@ class DatasetScreen(Dialog[None]):
     """
 
     HELP = (
-        "A data set: 1 its columns with types, missing values and histograms, 2 its rows, 3 what it is and fits. ↑ and "
-        "↓ choose, in the rows ← and → go from column to column. Enter shows a column or a cell as a whole, c copies a "
-        "cell, o opens the data set in a browser, v shows the tool call it comes from."
+        "A data set: 1 its columns with types, missing values and histograms, 2 its rows, 3 what it is and fits. "
+        "{list.up} and {list.down} choose, in the rows {dataset.column_before} and {dataset.column_after} change the "
+        "column. {list.open} shows a column or a cell as a whole, {dataset.copy} copies a cell, {dataset.browse} "
+        "opens the data set in a browser, {dataset.call} shows the tool call it comes from."
     )
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,q", "back", "back"),
-        Binding("enter", "whole", "as a whole"),
-        Binding("tab", "turn(1)", "next view", priority=True),
-        Binding("shift+tab", "turn(-1)", "view before", priority=True),
-        *(Binding(str(number), f"show_view('{name}')", name) for number, name in enumerate(VIEWS, 1)),
-        Binding("c", "copy", "copy"),
-        Binding("o", "browse", "open in a browser"),
-        Binding("v", "call", "tool call"),
-        Binding("r", "load", "try again"),
+        bind("back", "back"),
+        bind("leave", "cancel"),
+        bind("dataset.view_after", "turn(1)"),
+        bind("dataset.view_before", "turn(-1)"),
+        *(bind_number(number, f"show_view('{name}')") for number, name in enumerate(VIEWS, 1)),
+        bind("dataset.copy", "copy"),
+        bind("dataset.browse", "browse"),
+        bind("dataset.call", "call"),
+        bind("dataset.load", "load"),
     ]
 
     def __init__(
@@ -102,7 +104,7 @@ class DatasetScreen(Dialog[None]):
             yield CellTable(id="dataset-rows")
             yield LineView(id="dataset-about")
             yield LineView(id="dataset-chosen")
-            yield Flow(id="dataset-keys", classes="dialog-keys")
+            yield KeyBar(id="dataset-keys")
 
     def on_mount(self) -> None:
         """Shows what there is, or has it looked into."""
@@ -276,18 +278,21 @@ class DatasetScreen(Dialog[None]):
             self.app.push_screen(ToolDetailScreen(self._entry))
 
     def _show_keys(self) -> None:
-        keys: list[tuple[str, str]] = []
+        rows = self._view == "rows"
+        choose, copy, scroll = ("{list.up}{list.down}", "choose"), ("{dataset.copy}", "copy"), ("{move}", "scroll")
+        keys: list[Hint] = []
         if self.has_class("-failed"):
-            keys = [("r", "try again")]
+            keys = [("{dataset.load}", "try again")]
         elif self.has_class("-whole"):
-            keys = [("↑↓", "scroll"), ("c", "copy")] if self._view == "rows" else [("↑↓", "scroll")]
+            keys = [scroll, copy] if rows else [scroll]
         elif self._block is not None:
-            keys = [("1 2 3", "views"), ("↑↓", "scroll" if self._view == "about" else "choose")]
-            keys += [("←→", "column"), ("↵", "whole cell"), ("c", "copy")] if self._view == "rows" else []
-            keys += [("↵", "whole")] if self._view == "columns" else []
-            keys += [("o", "browser")] if self._block.url else []
-            keys += [("v", "tool call")] if self._entry is not None else []
-        self.query_one("#dataset-keys", Flow).items = key_items([*keys, ("esc", "back")])
+            keys = [("1 2 3", "views"), scroll if self._view == "about" else choose]
+            keys += [("{dataset.column_before}{dataset.column_after}", "column")] if rows else []
+            keys += [("{list.open}", "whole cell"), copy] if rows else []
+            keys += [("{list.open}", "whole")] if self._view == "columns" else []
+            keys += [("{dataset.browse}", "browser")] if self._block.url else []
+            keys += [("{dataset.call}", "tool call")] if self._entry is not None else []
+        self.query_one(KeyBar).show([*keys, ("{back}", "back")])
 
 
 def _said(text: str, _width: int) -> list[Line]:

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from typing import ClassVar, Unpack
 
 from textual import events
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.reactive import var
 
+from ml_intern.tui.keys.keymap import bind
 from ml_intern.tui.widgets.dataset_text import short_cell
 from ml_intern.tui.widgets.lines import Line, Run
 from ml_intern.tui.widgets.pieces import Names
@@ -28,8 +29,8 @@ class CellTable(RowList):
 
     DEFAULT_CSS = ""
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("left,h", "column(-1)", "column before", show=False),
-        Binding("right,l", "column(1)", "next column", show=False),
+        bind("dataset.column_before", "column(-1)"),
+        bind("dataset.column_after", "column(1)"),
     ]
 
     column: var[int] = var(0)

@@ -66,9 +66,9 @@ class PaneTabs(Widget):
         """The tabs by the column each begins at."""
         found: list[tuple[int, Callable[[], None]]] = []
         start = 0
-        for number, name in enumerate(self._names, 1):
+        for name, tab in zip(self._names, self._tabs(), strict=True):
             found.append((start, partial(self._choose, name)))
-            start += self._tab(number, name).cell_length + 3
+            start += tab.cell_length + GAP
         return found
 
     def _choose(self, name: str) -> None:

@@ -54,8 +54,9 @@ async def test_a_letter_opens_a_session_and_works_while_it_is_reviewed(tmp_path:
     async with on_stage(app, (120, 40)) as stage:
         await stage.sees("claude-opus")
         await stage.press("f2")
+        await stage.sees("No sessions in this directory")
         await stage.press("a")
-        await stage.sees("all (1)")
+        await stage.sees("oday 13:00")
         await stage.press("f6")
         await stage.press(await letter_before(stage, "oday 13:00"))
         await stage.sees("review ·")

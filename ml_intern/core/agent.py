@@ -38,6 +38,7 @@ from ml_intern.core.protocol import (
     Shutdown,
     ShutdownEvent,
     Steer,
+    StopCall,
     Trust,
     Undo,
     UndoComplete,
@@ -47,6 +48,7 @@ from ml_intern.core.protocol import (
 from ml_intern.core.questions import Questions
 from ml_intern.core.session import Session
 from ml_intern.core.snapshots import FileSnapshots
+from ml_intern.core.stopping import Stops
 from ml_intern.core.turn import TurnRunner
 from ml_intern.core.uploads import Uploader, carry_out
 
@@ -135,6 +137,9 @@ class Agent:
         match operation:
             case Interrupt():
                 self._interrupt()
+            case StopCall():
+                if not self.session.state.get(Stops).end(operation.tool_call_id):
+                    self._complain("That call does not run any more.")
             case ExecApproval():
                 if not self._pending.decide(operation.approvals):
                     self._complain("No approval is pending.")

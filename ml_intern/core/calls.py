@@ -43,6 +43,7 @@ from ml_intern.core.protocol import (
 from ml_intern.core.session import Session
 from ml_intern.core.settings import Settings
 from ml_intern.core.spending import Spending
+from ml_intern.core.stopping import Stops
 from ml_intern.core.tools.router import Prepared, Refused, ToolRouter
 from ml_intern.core.tools.spec import ToolContext, ToolResult
 
@@ -161,7 +162,11 @@ class CallBatch:
         """The result of a call that an interrupt kept from finishing, or from starting at all."""
         if call_id not in self._running:
             return ToolResult(f"Not executed: {by} interrupted the turn first.", ok=False)
-        text = f"Interrupted by {by} before it had finished. What it had done so far is not undone."
+        return self._cut_off(call_id, f"Interrupted by {by} before it had finished.")
+
+    def _cut_off(self, call_id: str, why: str) -> ToolResult:
+        """The result of a call that was ended while it ran: with what it had found."""
+        text = f"{why} What it had done so far is not undone."
         self.spending.keep(call_id)
         context = self._contexts.get(call_id)
         found = context.salvage() if context is not None and context.salvage is not None else ""
@@ -346,12 +351,18 @@ class CallBatch:
         context = self._contexts[item.call_id] = self._context(item)
         self._state(item.call_id, item.name, "running")
         began = self._began[item.call_id] = time.monotonic()
+        stops = self.session.state.get(Stops)
         try:
-            result = await self.host.router.run(item, context)
+            with stops.offered(item.call_id) if self.asker is None else nullcontext():
+                result = await self.host.router.run(item, context)
         except asyncio.CancelledError:
             context.cancelled.set()
-            raise
-        self._finish(item.call_id, result, "completed" if result.ok else "failed", time.monotonic() - began)
+            if not stops.was_stopped(item.call_id):
+                raise
+            result = self._cut_off(item.call_id, "Stopped by the user before it had finished, while the turn goes on.")
+            self._finish(item.call_id, result, "cancelled", time.monotonic() - began)
+        else:
+            self._finish(item.call_id, result, "completed" if result.ok else "failed", time.monotonic() - began)
 
     def _context(self, item: Prepared) -> ToolContext:
         def show(line: str) -> None:

@@ -122,6 +122,13 @@ class Interrupt(_Operation):
     type: Literal["interrupt"] = "interrupt"
 
 
+class StopCall(_Operation):
+    """End one running tool call; the turn goes on with what it had found. Never queued."""
+
+    type: Literal["stop_call"] = "stop_call"
+    tool_call_id: str
+
+
 class Compact(_Operation):
     """Summarise the older part of the conversation."""
 
@@ -254,6 +261,7 @@ Operation = Annotated[
     | SetEffort
     | SetMode
     | SetCap
+    | StopCall
     | Steer
     | AnswerQuestion
     | Shutdown,

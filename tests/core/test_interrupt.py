@@ -7,10 +7,12 @@ from pathlib import Path
 from ml_intern.core.protocol import (
     AssistantChunk,
     AssistantMessage,
+    ErrorEvent,
     Interrupt,
     Interrupted,
     Notice,
     Steer,
+    StopCall,
     ToolLog,
     ToolOutput,
     ToolStateChange,
@@ -176,3 +178,51 @@ async def test_a_prompt_sent_while_a_turn_runs_waits_for_its_end(tmp_path: Path)
         gate.release()
         await agent.until(lambda event: isinstance(event, TurnComplete) and event.final_response == "b")
         assert [message["content"] for message in agent.request(2).messages[1:]] == ["one", "a", "two"]
+
+
+async def test_one_call_can_be_stopped_and_the_turn_goes_on_with_the_others(tmp_path: Path) -> None:
+    script = (
+        tools(call("bash", {"command": "echo pid $$; sleep 60"}, id="c1"), call("quick", {}, id="c2")),
+        text("I see."),
+    )
+    own = [tool("quick", lambda *_: "quick result")]
+    async with ScriptedLLM(*script) as server, Harness(server, tmp_path, tools=own) as agent:
+        agent.submit(UserInput(text="go"))
+        line = await agent.until(lambda event: isinstance(event, ToolLog) and "pid" in event.log)
+        agent.submit(StopCall(tool_call_id="c1"))
+        assert isinstance(await agent.ended(), TurnComplete)
+        await gone([int(line.log.split()[-1])])
+        stopped, quick = agent.tool_results(2)
+        assert stopped.startswith("Stopped by the user before it had finished")
+        assert quick == "quick result"
+        assert [event.state for event in agent.all(ToolStateChange) if event.tool_call_id == "c1"][-1] == "cancelled"
+        assert server.violations == []
+        agent.submit(StopCall(tool_call_id="c1"))
+        refused = await agent.until(lambda event: isinstance(event, ErrorEvent))
+        assert "does not run any more" in refused.error
+
+
+async def test_an_interrupt_after_a_stop_still_ends_the_turn(tmp_path: Path) -> None:
+    let_go = asyncio.Event()
+
+    async def stubborn(*_: object) -> str:
+        while not let_go.is_set():
+            try:
+                await let_go.wait()
+            except asyncio.CancelledError:
+                continue
+        return "at last"
+
+    script = (tools(call("stubborn", {}, id="c1")), text("b"))
+    async with (
+        ScriptedLLM(*script) as server,
+        Harness(server, tmp_path, tools=[tool("stubborn", stubborn)]) as agent,
+    ):
+        agent.submit(UserInput(text="go"))
+        await agent.until(lambda event: isinstance(event, ToolStateChange) and event.state == "running")
+        agent.submit(StopCall(tool_call_id="c1"))
+        try:
+            assert await interrupt(agent) < LIMIT_S + 0.1
+        finally:
+            let_go.set()
+        assert "Interrupted" in agent.outputs()["c1"].output

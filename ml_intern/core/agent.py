@@ -15,6 +15,7 @@ from ml_intern.core.llm.errors import LLMError
 from ml_intern.core.llm.probe import Probe
 from ml_intern.core.protocol import (
     AnswerQuestion,
+    Aside,
     Compact,
     ErrorEvent,
     ExecApproval,
@@ -137,6 +138,8 @@ class Agent:
         match operation:
             case Interrupt():
                 self._interrupt()
+            case Aside():
+                self._ask_aside(operation.text)
             case StopCall():
                 if not self.session.state.get(Stops).end(operation.tool_call_id):
                     self._complain("That call does not run any more.")
@@ -196,6 +199,7 @@ class Agent:
         for task in (self._preloading, self._switching):
             if task is not None:
                 task.cancel()
+        await self._runner.asides.stop()
         await session.state.release()
         self.events.emit(ShutdownEvent())
 
@@ -252,6 +256,14 @@ class Agent:
             self._runner.exchange.bill(model, tried.usage, "probe")
         self._choose(model, self.session.effort, tried.note)
         self._begin_preload()
+
+    def _ask_aside(self, question: str) -> None:
+        if not question.strip():
+            self._complain("Ask something: /btw QUESTION.")
+        elif not self.session.model:
+            self._complain("No model is chosen yet: /model.")
+        else:
+            self._runner.asides.ask(question)
 
     def _begin_preload(self) -> None:
         async def preload() -> None:

@@ -142,7 +142,7 @@ class Exchange:
             with_tools: False offers the model no tools, so that it can only write.
         """
         while True:
-            began, request = time.monotonic(), await self._request(with_tools=with_tools)
+            began, request = time.monotonic(), await self.request(with_tools=with_tools)
             self._first_piece_at, self._asked = None, request.model
             if log.isEnabledFor(logging.DEBUG):
                 log.debug("request: %s", json.dumps([message.record() for message in request.messages]))
@@ -189,7 +189,12 @@ class Exchange:
         self.bill(request.model, reply.usage, request.kind, reply.latency_ms, reply.finish_reason)
         return reply
 
-    async def _request(self, *, with_tools: bool) -> Request:
+    async def request(self, *, with_tools: bool = True) -> Request:
+        """The conversation as it stands, as a request.
+
+        Args:
+            with_tools: False offers the model no tools, so that it can only write.
+        """
         session = self._session
         messages = session.context.request_messages()
         images = await self._shown(session.model, messages)

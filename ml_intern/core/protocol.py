@@ -18,7 +18,8 @@ from ml_intern.core.images import ImageRef
 Mode = Literal["guarded", "ask", "plan", "yolo"]
 PlanStatus = Literal["pending", "in_progress", "completed"]
 EndReason = Literal["completed", "max_iterations", "cost_limit", "context_limit"]
-SpendingKind = Literal["main", "research", "compaction", "probe", "sampling", "job", "sandbox"]
+SpendingKind = Literal["main", "research", "compaction", "probe", "sampling", "aside", "job", "sandbox"]
+AsideState = Literal["asked", "answered", "failed"]
 CostState = Literal["promised", "measured", "estimated", "unknown"]
 """How sure a sum is. `promised`: the worst case of what still runs."""
 ArtifactKind = Literal["model", "dataset", "space", "bucket", "collection", "job", "sandbox"]
@@ -120,6 +121,13 @@ class Interrupt(_Operation):
     """End the running turn now, whatever it waits for. Never queued."""
 
     type: Literal["interrupt"] = "interrupt"
+
+
+class Aside(_Operation):
+    """Ask the model something that stays out of the conversation. Answered beside whatever runs; never queued."""
+
+    type: Literal["aside"] = "aside"
+    text: str
 
 
 class StopCall(_Operation):
@@ -262,6 +270,7 @@ Operation = Annotated[
     | SetMode
     | SetCap
     | StopCall
+    | Aside
     | Steer
     | AnswerQuestion
     | Shutdown,
@@ -647,7 +656,7 @@ class LLMCall(EventBase):
 
     type: Literal["llm_call"] = "llm_call"
     model: str
-    kind: Literal["main", "research", "compaction", "probe", "sampling"]
+    kind: Literal["main", "research", "compaction", "probe", "sampling", "aside"]
     cost_usd: float | None
     prompt_tokens: int
     completion_tokens: int
@@ -765,6 +774,23 @@ class Notice(EventBase):
     type: Literal["notice"] = "notice"
     text: str
     level: Literal["info", "warning", "error"] = "info"
+
+
+class AsideEvent(EventBase):
+    """A question beside the conversation, told when it is asked and again when it is answered.
+
+    Attributes:
+        aside_id: Which one.
+        question: The person's words.
+        state: How far it is.
+        answer: What came of it; why there is none, when it failed.
+    """
+
+    type: Literal["aside"] = "aside"
+    aside_id: str
+    question: str
+    state: AsideState = "asked"
+    answer: str = ""
 
 
 class HistoryRecord(EventBase):
@@ -889,6 +915,7 @@ Event = Annotated[
     | SessionMeta
     | SubagentState
     | SubagentEvent
+    | AsideEvent
     | ShutdownEvent,
     Field(discriminator="type"),
 ]

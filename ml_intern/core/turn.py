@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from datetime import date
 
 from ml_intern.core.approvals.pending import PendingApprovals
+from ml_intern.core.asides import Asides
 from ml_intern.core.calls import CallBatch, ToolHost
 from ml_intern.core.context.messages import Message
 from ml_intern.core.events import EventStream
@@ -93,6 +94,7 @@ class TurnRunner:
         self.exchange = Exchange(
             session, llm, facts, host.router, events, self.spending, settings, redactor, host.images
         )
+        self.asides = Asides(session, self.exchange, llm, self.spending, events)
         self._llm = llm
         self._hearing = Hearing(session, host.images, mentions)
         self._host = host

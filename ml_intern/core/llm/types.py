@@ -8,7 +8,7 @@ from typing import Any, Literal, Protocol
 
 from ml_intern.core.context.messages import Message, ToolCall
 
-CallKind = Literal["main", "research", "compaction", "probe", "sampling"]
+CallKind = Literal["main", "research", "compaction", "probe", "sampling", "aside"]
 
 
 @dataclass(frozen=True, slots=True)

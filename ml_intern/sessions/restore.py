@@ -14,6 +14,7 @@ from ml_intern.core.ledger import Ledger
 from ml_intern.core.protocol import (
     EVENT,
     TURN_ENDS,
+    AsideEvent,
     AssistantMessage,
     EventBase,
     Expense,
@@ -34,6 +35,8 @@ from ml_intern.sessions.log import read_session
 from ml_intern.sessions.pieces import OpenReply
 
 log = logging.getLogger(__name__)
+
+UNANSWERED = "Not answered: the session ended."
 
 _NOT_SHOWN_AGAIN = frozenset(
     {
@@ -108,6 +111,7 @@ def restore(path: Path) -> SavedSession:
         running = _is_running(event, running)
         saved.open_reply.take(line)
         _take(saved, event)
+    _close_asides(saved)
     saved.records = fold(changes)
     saved.ledger.keep_promises()
     if running:
@@ -116,6 +120,14 @@ def restore(path: Path) -> SavedSession:
             saved.events.append(AssistantMessage(content=said, partial=True, **stamp))
         saved.events.append(Interrupted(**stamp))
     return saved
+
+
+def _close_asides(saved: SavedSession) -> None:
+    """Says of questions on the side that nobody answers them any more."""
+    asides = {event.aside_id: event for event in saved.events if isinstance(event, AsideEvent)}
+    for event in asides.values():
+        if event.state == "asked":
+            saved.events.append(event.model_copy(update={"state": "failed", "answer": UNANSWERED}))
 
 
 def latest_session(directory: Path, workdir: Path) -> Path | None:

@@ -164,6 +164,8 @@ def docs_of(event: Mapping[str, Any]) -> Iterator[tuple[DocKind, str]]:
             yield "prompt", "\n".join(filter(None, [_doc(event.get("content")), _pictured(event)]))
         case "assistant_message":
             yield "answer", _doc(event.get("content"))
+        case "aside" if event.get("answer"):
+            yield "answer", _doc("\n".join([string(event.get("question")), string(event["answer"])]))
         case "tool_call":
             yield "command", _doc("\n".join([string(event.get("tool")), *strings_in(event.get("arguments"))]))
         case "tool_output":

@@ -130,6 +130,12 @@ def _steer(argument: str) -> Message:
     return messages.Operate("steer", text=argument)
 
 
+def _aside(argument: str) -> Message:
+    if not argument:
+        raise UsageError("Ask something that stays out of the conversation: /btw what is it waiting for?")
+    return messages.Operate("aside", text=argument)
+
+
 def _upload(argument: str) -> Message:
     if not argument:
         raise UsageError("Name a data file or folder of this machine: /upload data/train.csv")
@@ -202,6 +208,13 @@ COMMANDS: tuple[Command, ...] = (
         _rewind,
         args="[files]",
         objection=_between_turns,
+    ),
+    Command(
+        "btw",
+        "ask something beside the work; it stays out of the conversation",
+        _aside,
+        args="QUESTION",
+        objection=_started,
     ),
     Command("steer", "tell the running turn something at its next step", _steer, args="TEXT", objection=_started),
     Command(

@@ -73,5 +73,6 @@ _FAMILIES: dict[str, Callable[[Any], messages.AgentMessage | None]] = {
     "undo_complete": messages.Undone,
     "new_complete": messages.Begun,
     "notice": lambda event: messages.Noticed(event.text, event.level, event),
+    "aside": messages.AsideMoved,
     "compacted": _compacted,
 }

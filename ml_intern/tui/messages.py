@@ -211,6 +211,12 @@ class Noticed(AgentMessage):
         self.level = level
 
 
+class AsideMoved(AgentMessage):
+    """A question beside the conversation was asked, or has its answer."""
+
+    event: protocol.AsideEvent
+
+
 class AgentBuilt(AgentMessage):
     """The agent exists; it says `ready` next."""
 

@@ -141,6 +141,9 @@ def _part(event: Mapping[str, Any]) -> Part | None:
             return _call(event, time)
         case "notice":
             return Part("note", plain(string(event.get("text"))), time, title=string(event.get("level")))
+        case "aside" if event.get("answer"):
+            text = f"By the way: {plain(string(event.get('question')))}\n\n{plain(string(event['answer']))}"
+            return Part("note", text, time, title="info")
         case "origin":  # of a call that a sub-agent has made
             return Part("note", f"{plain(string(event.get('tool')))}: {_origin(event)}", time, title="warning")
         case "error":

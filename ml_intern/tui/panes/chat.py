@@ -14,6 +14,7 @@ from ml_intern.tui import messages
 from ml_intern.tui.state import SessionState
 from ml_intern.tui.widgets.blocks import (
     AnswerBlock,
+    AsideBlock,
     Block,
     EndBlock,
     NoticeBlock,
@@ -50,6 +51,7 @@ class ChatSnapshot(NamedTuple):
     blocks: Snapshot[Block]
     prompts: list[tuple[BlockId, str]]
     calls: dict[str, tuple[BlockId, ToolLine]]
+    asides: dict[str, BlockId]
     began: str
 
 
@@ -86,6 +88,7 @@ class ChatPane(Vertical):
         self._welcome.display = greets
         self._prompts: list[tuple[BlockId, str]] = []
         self._calls: dict[str, tuple[BlockId, ToolLine]] = {}
+        self._asides: dict[str, BlockId] = {}
         self._began = ""
         self._forget_reply()
 
@@ -138,6 +141,8 @@ class ChatPane(Vertical):
                 self._transcript.follow()
             case messages.Noticed(text=text, level=level):
                 self.say(text, level)
+            case messages.AsideMoved(event=event):
+                self._show_aside(event)
             case messages.AgentLost(text=text):
                 self._end_stream(False)
                 self.say(f"{text} The next prompt starts a new one.", "error")
@@ -152,6 +157,15 @@ class ChatPane(Vertical):
                 self._end_turn(message)
             case _:
                 self._mention(message)
+
+    def _show_aside(self, event: protocol.AsideEvent) -> None:
+        block = AsideBlock(event.question, time_of_day(event.time), event.answer, event.state == "failed")
+        place = self._asides.get(event.aside_id)
+        if place is not None:
+            self._transcript.update(place, block)
+            return
+        self._welcome.display = False
+        self._asides[event.aside_id] = self._transcript.append(block)
 
     # ------------------------------------------------------------------------------------------------------ replies
 
@@ -274,6 +288,7 @@ class ChatPane(Vertical):
         self._transcript.clear()
         self._prompts.clear()
         self._calls.clear()
+        self._asides.clear()
         self._forget_reply()
         self._began = ""
         self._welcome.display = self._greets
@@ -287,12 +302,14 @@ class ChatPane(Vertical):
 
     def snapshot(self) -> ChatSnapshot:
         """The conversation as it is, for `restore`. Not within a reply."""
-        return ChatSnapshot(self._transcript.snapshot(), self._prompts.copy(), self._calls.copy(), self._began)
+        blocks = self._transcript.snapshot()
+        return ChatSnapshot(blocks, self._prompts.copy(), self._calls.copy(), self._asides.copy(), self._began)
 
     def restore(self, kept: ChatSnapshot) -> None:
         """The conversation as it was."""
         self._transcript.restore(kept.blocks)
         self._prompts, self._calls, self._began = kept.prompts.copy(), kept.calls.copy(), kept.began
+        self._asides = kept.asides.copy()
         self._forget_reply()
 
     def copy(self, what: str) -> None:

@@ -122,6 +122,7 @@ _WORDS: dict[str, Any] = {
     "error": lambda event: f"error: {event.error}",
     "interrupted": lambda _event: "interrupted",
     "notice": lambda event: event.text,
+    "aside": lambda event: f"by the way: {event.question[:200]}{f' – {event.answer[:200]}' if event.answer else ''}",
     "tool_call": lambda event: f"{event.tool} asked for: {summarise(event.tool, event.arguments)}",
     "tool_log": lambda event: f"{event.tool}: {event.log[-400:]}",
     "tool_state_change": _moved,

@@ -14,6 +14,7 @@ from ml_intern.tui.widgets.tool_model import GLYPHS, STATE_INKS
 YOU = "you"
 AGENT = "ml-intern"
 MARGIN = Run("  ")
+ASIDE = Run("┊ ", "faint")
 FOLDED_PROMPT = 24
 """Lines of a long prompt that are shown before it is opened."""
 LIVE_THOUGHT = 3
@@ -158,6 +159,42 @@ class ReasoningBlock(_Said):
         if self.expanded:
             lines += indent(render(self.text, _body(width) - 2, "thought"), Run("  "))
         return indent(lines, MARGIN)
+
+
+@dataclass(frozen=True, slots=True)
+class AsideBlock(_Said):
+    """A question beside the conversation, and its answer below it.
+
+    Attributes:
+        answer: What came of it, in markdown; empty while it is being asked.
+        failed: The answer says why there is none.
+    """
+
+    answer: str = ""
+    failed: bool = False
+
+    speaker: ClassVar[str] = ""
+
+    @property
+    def plain(self) -> str:
+        """Question and answer."""
+        return f"{self.text}\n\n{self.answer}".strip()
+
+    def estimate(self, width: int) -> int:
+        """About how many lines both take."""
+        return _about(self.text, width) + _about(self.answer or "…", width)
+
+    def render(self, width: int) -> list[Line]:
+        """Both beside a line of their own, which tells them from the conversation."""
+        inner = max(1, _body(width) - len(ASIDE.text))
+        lines = _wrapped(f"by the way: {self.text.strip()}", inner, "muted")
+        if not self.answer:
+            lines.append(line("asking …", "faint"))
+        elif self.failed:
+            lines += _wrapped(f"✗ {self.answer}", inner)
+        else:
+            lines += render(self.answer, inner)
+        return indent(indent(lines, ASIDE), MARGIN)
 
 
 @dataclass(frozen=True, slots=True)

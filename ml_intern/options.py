@@ -1,15 +1,27 @@
-"""What the command line asked for, before anything is read or imported."""
+"""What the command line asked for, before anything is read or imported.
+
+Nor is anything imported here, since the first frame waits for it: `dataclasses` and `typing` take longer than the rest.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Literal
+TYPE_CHECKING = False
+"""What `typing` has by this name, for modules that come before the first frame."""
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from typing import Any, Literal
 
 DEMO_MODEL = "demo/first-run"
+MODES = ("guarded", "ask", "plan", "yolo")
+EFFORTS = ("off", "minimal", "low", "medium", "high", "xhigh", "max")
+OUTPUTS = ("text", "json", "stream-json")
 
 
-@dataclass(frozen=True, slots=True)
+class UsageError(Exception):
+    """The command line cannot be used. The message is one sentence."""
+
+
 class Options:
     """Flags of one run. `None` means "not given": configuration and defaults decide.
 
@@ -33,23 +45,56 @@ class Options:
         demo: The practice session: built-in model, fresh workspace, no key, no network.
     """
 
-    prompt: str | None = None
-    model: str | None = None
-    max_iterations: int | None = None
-    stream: bool | None = None
-    tool_runtime: Literal["local", "sandbox"] | None = None
-    mode: Literal["guarded", "ask", "plan", "yolo"] | None = None
-    max_cost_usd: float | Literal["none"] | None = None
-    output: Literal["text", "json", "stream-json"] = "text"
-    resume: str | None = None
-    continue_latest: bool = False
-    workdir: Path | None = None
-    config: Path | None = None
-    effort: str | None = None
-    theme: str | None = None
-    demo: bool = False
-    debug: bool = False
-    arguments: tuple[str, ...] = ()
+    def __init__(
+        self,
+        *,
+        prompt: str | None = None,
+        model: str | None = None,
+        max_iterations: int | None = None,
+        stream: bool | None = None,
+        tool_runtime: Literal["local", "sandbox"] | None = None,
+        mode: Literal["guarded", "ask", "plan", "yolo"] | None = None,
+        max_cost_usd: float | Literal["none"] | None = None,
+        output: Literal["text", "json", "stream-json"] = "text",
+        resume: str | None = None,
+        continue_latest: bool = False,
+        workdir: Path | None = None,
+        config: Path | None = None,
+        effort: str | None = None,
+        theme: str | None = None,
+        demo: bool = False,
+        debug: bool = False,
+        arguments: tuple[str, ...] = (),
+    ) -> None:
+        self.prompt = prompt
+        self.model = model
+        self.max_iterations = max_iterations
+        self.stream = stream
+        self.tool_runtime = tool_runtime
+        self.mode = mode
+        self.max_cost_usd = max_cost_usd
+        self.output = output
+        self.resume = resume
+        self.continue_latest = continue_latest
+        self.workdir = workdir
+        self.config = config
+        self.effort = effort
+        self.theme = theme
+        self.demo = demo
+        self.debug = debug
+        self.arguments = arguments
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Options) and vars(self) == vars(other)
+
+    __hash__ = None  # type: ignore[assignment]  # as of anything that may be changed
+
+    def __repr__(self) -> str:
+        return f"Options({', '.join(f'{name}={value!r}' for name, value in vars(self).items())})"
+
+    def but(self, **changes: Any) -> Options:
+        """The same with other values."""
+        return Options(**{**vars(self), **changes})
 
     @property
     def headless(self) -> bool:

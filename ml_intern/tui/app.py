@@ -8,7 +8,6 @@ import os
 import signal
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import events, on
@@ -194,7 +193,7 @@ class MLInternApp(ChosenApp):
             if not isinstance(error, ConfigError):
                 raise
             if self._bridge_before:  # a session that was opened from here: no reason to leave
-                self._options = replace(self._options, resume=None)
+                self._options = self._options.but(resume=None)
                 self.main_screen.post_message(messages.AgentLost(str(error)))
                 return
             self.farewell = f"ml-intern: {error}"
@@ -276,7 +275,7 @@ class MLInternApp(ChosenApp):
         """Shuts the agent down and builds another one with these options."""
         if self._bridge is not None:
             await self._bridge.close()
-        self._options = replace(self._options, continue_latest=False, **options)
+        self._options = self._options.but(continue_latest=False, **options)
         self._back_to_main()
         self.main_screen.begin_afresh(practice=practice)
         self._start_agent()

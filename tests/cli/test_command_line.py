@@ -9,10 +9,9 @@ from typing import get_args
 import pytest
 
 from ml_intern import __version__, cli
-from ml_intern.cli import EFFORTS, MODES, OUTPUTS
 from ml_intern.core.protocol import Mode
 from ml_intern.core.settings import Effort
-from ml_intern.options import Options
+from ml_intern.options import EFFORTS, MODES, OUTPUTS, Options
 
 
 def parse(*arguments: str) -> tuple[str, Options]:
@@ -292,14 +291,19 @@ def test_directory_that_is_gone_is_a_usage_error(tmp_path: Path, arguments: list
     assert done.stderr.count(b"\n") == 1
 
 
-def test_version_imports_next_to_nothing() -> None:
+@pytest.mark.parametrize(("flag", "ours"), [("--version", set()), ("--help", {"arguments"})])
+def test_what_only_prints_imports_next_to_nothing(flag: str, ours: set[str]) -> None:
     code = (
         "import sys; before = set(sys.modules)\n"
         "from ml_intern import cli\n"
-        "code = cli.run(['--version'])\n"
-        "print(*sorted(set(sys.modules) - before), code)"
+        f"code = cli.run([{flag!r}])\n"
+        "print(); print(*sorted(set(sys.modules) - before), code)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=30)
-    loaded = set(done.stdout.split())
-    assert "ml_intern.cli" in loaded
-    assert not loaded & {"pydantic", "textual", "asyncio", "httpx", "ml_intern.core", "ml_intern.tui"}
+    *loaded, exit_code = done.stdout.splitlines()[-1].split()
+    assert exit_code == "0"
+    assert {name for name in loaded if name.startswith("ml_intern.")} == {
+        f"ml_intern.{name}" for name in {"cli", "exit_codes", "options", *ours}
+    }
+    assert {name.partition(".")[0] for name in loaded} - sys.stdlib_module_names == {"ml_intern"}
+    assert not set(loaded) & {"asyncio", "logging", "subprocess", "ssl", "json", "email", "http"}

@@ -96,9 +96,16 @@ class Prompt(TextArea):
             self.insert(sign)
 
     async def _on_key(self, event: events.Key) -> None:
-        if self.intercept(event.key) or self._act_on(event.key):
+        if self.intercept(event.key) or self._act_on(event.key) or await self._edit(event.key):
             event.stop()
             event.prevent_default()
+
+    async def _edit(self, key: str) -> bool:
+        """Carries out a key of the editor at once: on its way through the app, letters after it would overtake it."""
+        for binding in self._bindings.key_to_bindings.get(key, ()):
+            if not binding.priority and await self.app.run_action(binding.action, self):
+                return True
+        return False
 
     def _act_on(self, key: str) -> bool:
         """Carries out a key of the prompt's own. False leaves it to the editor."""

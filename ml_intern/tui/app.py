@@ -7,59 +7,56 @@ import logging
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from textual import events, on
+from textual import on
 from textual.binding import BindingType
-from textual.driver import Driver
+from textual.message_pump import MessagePump
 from textual.screen import Screen
 from textual.worker import Worker, WorkerState
 
 from ml_intern.options import DEMO_MODEL, Options
 from ml_intern.resources import styles_path
 from ml_intern.tui import messages
-from ml_intern.tui.background import TerminalAtStart
 from ml_intern.tui.bridge import Bridge, Connect, connect
-from ml_intern.tui.chosen import ChosenApp
 from ml_intern.tui.clipboard import clipboard_sequence
 from ml_intern.tui.copying import Copying
+from ml_intern.tui.early.frame import FirstFrame
+from ml_intern.tui.early.look import DEFAULT_THEME
+from ml_intern.tui.early.opening import INTERRUPTED, OpeningApp
+from ml_intern.tui.early.output import title_sequence
 from ml_intern.tui.fault import record_fault
 from ml_intern.tui.keys.keymap import bind
 from ml_intern.tui.modals.confirm import Confirm
 from ml_intern.tui.past import Past
-from ml_intern.tui.screens.help import HelpScreen, about, keys_here
 from ml_intern.tui.screens.main import MainScreen
 from ml_intern.tui.sharing import ASKED as SHARING_ASKED
-from ml_intern.tui.terminal import has_terminal, outliving, title_sequence
-from ml_intern.tui.themes import DEFAULT_THEME
+from ml_intern.tui.terminal import has_terminal
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
-
     from ml_intern.tui.opening import Resumable
 
 log = logging.getLogger(__name__)
 
 QUIT_WITHIN_S = 1.0
 CLOSE_PATIENCE_S = 16.0
-INTERRUPTED = 130
 LOOK_S = 2.0
 """How often the app looks whether its terminal is still there."""
-SETTLE_S = 0.03
-SETTLE_TRIES = 10
-LATE_S = 0.01
-"""A timer that is later than this shows that the app is still busy opening."""
 
 
-class MLInternApp(ChosenApp):
+class MLInternApp(OpeningApp):
     """The full-screen app.
 
     Args:
         options: Flags of this run.
         connect: Builds the agent.
         clock: Seconds since the epoch, for times and durations on the screen.
-        terminal: What the terminal said of itself, and what was typed meanwhile.
+        first_frame: What is on the screen until the app paints.
+        light: The terminal's background is light.
+
+    Attributes:
+        farewell: What is said in the terminal after the app is gone.
     """
 
     TITLE = "ml-intern"
@@ -86,9 +83,10 @@ class MLInternApp(ChosenApp):
         options: Options,
         connect: Connect = connect,
         clock: Callable[[], float] = time.time,
-        terminal: TerminalAtStart | None = None,
+        first_frame: FirstFrame | None = None,
+        light: bool = False,
     ) -> None:
-        super().__init__(options, terminal)
+        super().__init__(options, first_frame, light=light)
         self.farewell = ""
         self._options = options
         self._connect = connect
@@ -99,15 +97,17 @@ class MLInternApp(ChosenApp):
         self._leaving = False
         self._copying = Copying(self, lambda: self.main_screen.kept_copies)
         self._past = Past(self, lambda: self.main_screen, self._back_to_main, self._go_on, clock)
-        self._opening = True
-        self._early_keys: list[events.Event] | None = _as_events(terminal.typed if terminal else "")
         self._code = 0
 
     # ------------------------------------------------------------------------------------------------- the agent
 
     def get_default_screen(self) -> Screen[None]:
         """The main screen."""
-        return MainScreen(practice=self._options.demo, clock=self._clock)
+        # With the class of its width from the beginning: a class that comes later means new styles for all of it.
+        widths = [name for least, name in self.HORIZONTAL_BREAKPOINTS if self.size.width >= least]
+        screen = MainScreen(practice=self._options.demo, clock=self._clock, classes=" ".join(widths[-1:]))
+        screen.paints = False
+        return screen
 
     @property
     def main_screen(self) -> MainScreen:
@@ -116,9 +116,10 @@ class MLInternApp(ChosenApp):
         assert isinstance(screen, MainScreen)
         return screen
 
-    def get_driver_class(self) -> type[Driver]:
-        """The platform's driver, made to outlive its terminal."""
-        return outliving(super().get_driver_class())
+    @property
+    def way_of_keys(self) -> Sequence[MessagePump]:
+        """From the prompt upwards."""
+        return self.main_screen.prompt_and_above
 
     def on_mount(self) -> None:
         """The agent is built once the first frame is on its way."""
@@ -129,55 +130,20 @@ class MLInternApp(ChosenApp):
                     loop.add_signal_handler(number, self._leave_on_signal)
                 except (NotImplementedError, ValueError, RuntimeError):  # not on this platform or thread
                     log.debug("%s is not handled here", name)
-        if not self.is_headless and has_terminal():
+        if not self.is_headless:
             self.set_interval(LOOK_S, self._leave_without_terminal)
         self.tell_of_wrong_choices()
-
-    def _display(self, screen: Screen[Any], renderable: RenderableType | None) -> None:
-        # Textual lays out and paints several times until styles, sizes and focus have settled: once is enough, and
-        # `batch_update` would put the layout off as well.
-        if not self._opening:
-            super()._display(screen, renderable)
 
     @on(messages.ScreenMounted)
     def _settle(self, message: messages.ScreenMounted) -> None:
         message.stop()
-        self._begin_soon(SETTLE_TRIES)
+        self.settle()
 
-    def _begin_soon(self, tries: int) -> None:
-        due = time.monotonic() + SETTLE_S
-        self.set_timer(SETTLE_S, lambda: self._begin(due, tries))
-
-    def _begin(self, due: float, tries: int) -> None:
-        """The first real frame, what was typed until then, and behind it the agent."""
-        busy = time.monotonic() - due > LATE_S
-        if tries and (busy or self.focused is None):
-            self._begin_soon(tries - 1)
-            return
-        self._opening = False
-        self.screen.refresh()
-        early, self._early_keys = self._early_keys or [], None
-        for event in early:
-            self.post_message(event)
+    def on_opened(self) -> None:
+        """Behind the first real frame the agent is built."""
+        self.main_screen.paints = True
         self.call_after_refresh(self._start_agent)
         self._past.prepare_soon()
-
-    async def on_event(self, event: events.Event) -> None:
-        """Keeps what is typed before the prompt has the focus, instead of losing it."""
-        if self._early_keys is not None and isinstance(event, events.Key | events.Paste):
-            self._early_keys.append(event)
-        elif isinstance(event, events.Key) and not self.keymap.has("copy", event.key) and self._catch(event):
-            event.stop()
-        else:
-            await super().on_event(event)
-
-    def _catch(self, event: events.Key) -> bool:
-        """Hands a key to a dialog that waits for just any, before it can mean something."""
-        take = getattr(self.screen, "take_key", None) if self.screen_stack else None
-        if take is None or event.is_forwarded:
-            return False
-        take(event.key)
-        return True
 
     def _start_agent(self) -> None:
         self._bridge_before = self._bridge is not None
@@ -339,6 +305,9 @@ class MLInternApp(ChosenApp):
 
     def _leave_on_signal(self) -> None:
         self._code = INTERRUPTED
+        if self.is_opening:  # taking screens down that are being put up would break them
+            self.leaves_when_up = True
+            return
         self.run_worker(self.action_leave(), name="leaving", exit_on_error=False)
 
     def action_copy_or_quit(self) -> None:
@@ -441,17 +410,10 @@ class MLInternApp(ChosenApp):
     @on(messages.ShowHelp)
     def action_help(self) -> None:
         """Explains what has the focus, or closes the explanation."""
+        from ml_intern.tui.screens.help import HelpScreen, about, keys_here
+
         if isinstance(self.screen, HelpScreen):
             self.screen.dismiss(None)
         else:
             keys = () if self.screen is self.main_screen else keys_here(self.screen)
             self.push_screen(HelpScreen(about(self.focused, self.screen), keys))
-
-
-def _as_events(typed: str) -> list[events.Event]:
-    """Keys out of what a terminal has sent."""
-    if not typed:
-        return []
-    from textual._xterm_parser import XTermParser
-
-    return [event for event in XTermParser().feed(typed) if isinstance(event, events.Key | events.Paste)]

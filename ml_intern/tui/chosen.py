@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -15,12 +14,13 @@ from textual.widgets._input import Input
 from textual.widgets._text_area import TextArea
 
 from ml_intern.tui import messages
-from ml_intern.tui.background import TerminalAtStart
+from ml_intern.tui.early.look import AUTO, DEFAULT_THEME
+from ml_intern.tui.early.preferences import preferences_at_start, theme_at_start
 from ml_intern.tui.keys.keymap import STANDARD, ShowsKeys
 from ml_intern.tui.motion import is_reduced
 from ml_intern.tui.plain_colours import PlainColours
-from ml_intern.tui.preferences import preferences_at_start, save_theme
-from ml_intern.tui.themes import ANSI, AUTO, DEFAULT_THEME, LIGHT, OWN_THEMES
+from ml_intern.tui.preferences import save_theme
+from ml_intern.tui.themes import LIGHT, OWN_THEMES
 
 if TYPE_CHECKING:
     from ml_intern.options import Options
@@ -33,17 +33,17 @@ class ChosenApp(App[None]):
 
     Args:
         options: Flags of this run.
-        terminal: What the terminal said of itself.
+        light: The terminal's background is light.
 
     Attributes:
         keymap: Which key does what.
         reduced_motion: Whether little should move.
     """
 
-    def __init__(self, options: Options, terminal: TerminalAtStart | None = None) -> None:
+    def __init__(self, options: Options, *, light: bool = False) -> None:
         super().__init__()
         self._flags = options
-        self._terminal = terminal or TerminalAtStart()
+        self._light = light
         self._plain, self._colourless = PlainColours(), NoColor()
         self._unknown_theme = ""
         self._key_problems: tuple[str, ...] = ()
@@ -54,8 +54,7 @@ class ChosenApp(App[None]):
             self.use_keys(chosen.keys)
         for theme in OWN_THEMES:
             self.register_theme(theme)
-        uncoloured = ANSI.name if os.environ.get("NO_COLOR") else ""
-        wanted = options.theme or uncoloured or chosen.theme or DEFAULT_THEME
+        wanted = theme_at_start(options, chosen)
         if not self.use_theme(wanted):
             self._unknown_theme = wanted
             self.use_theme(DEFAULT_THEME)
@@ -73,7 +72,7 @@ class ChosenApp(App[None]):
     def use_theme(self, name: str) -> bool:
         """Takes a theme, or the one that fits the terminal. False when there is no such theme."""
         if name == AUTO:
-            name = LIGHT.name if self._terminal.light else DEFAULT_THEME
+            name = LIGHT.name if self._light else DEFAULT_THEME
         known = name in self.available_themes
         if known:
             self.theme = name
@@ -129,3 +128,17 @@ class ChosenApp(App[None]):
             for node in screen.walk_children(Widget, with_self=True):
                 if isinstance(node, ShowsKeys):
                     node.take_keymap(self.keymap)
+
+    async def on_event(self, event: events.Event) -> None:
+        """Hands a key to a dialog that waits for just any, before it can mean something."""
+        if isinstance(event, events.Key) and not self.keymap.has("copy", event.key) and self._catch(event):
+            event.stop()
+        else:
+            await super().on_event(event)
+
+    def _catch(self, event: events.Key) -> bool:
+        take = getattr(self.screen, "take_key", None) if self.screen_stack else None
+        if take is None or event.is_forwarded:
+            return False
+        take(event.key)
+        return True

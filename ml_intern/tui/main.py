@@ -5,13 +5,15 @@ from __future__ import annotations
 import gc
 import signal
 import sys
-from typing import TYPE_CHECKING, NoReturn
 
-from ml_intern.tui.terminal import FirstFrame
+from ml_intern.options import TYPE_CHECKING
+from ml_intern.tui.early.frame import FirstFrame
+from ml_intern.tui.early.look import AUTO
+from ml_intern.tui.early.preferences import preferences_at_start, theme_at_start
 
 if TYPE_CHECKING:
     from ml_intern.options import Options
-    from ml_intern.tui.background import BackgroundQuery
+    from ml_intern.tui.app import MLInternApp
 
 INTERRUPTED = 130
 SWITCH_S = 0.001
@@ -24,39 +26,46 @@ def run(options: Options) -> int:
     sys.setswitchinterval(SWITCH_S)
     gc.disable()  # importing makes little but long-lived objects; the app switches it on again when it is up
     frame = FirstFrame()
+    app: MLInternApp | None = None
     farewell = ""
+    leaving = importing = False
+
+    def leave(_number: int, _frame: object) -> None:  # until the app is up and handles signals itself
+        nonlocal leaving
+        leaving = True
+        if importing:
+            raise SystemExit(0 if frame.left else INTERRUPTED)
+        if app is not None:
+            app.leaves_when_up = True
+
     try:
         for number in END_SIGNALS:
-            signal.signal(number, _leave_at_once)
-        frame.show()
-        query = _ask_for_background(options)
+            signal.signal(number, leave)
+        if resized := getattr(signal, "SIGWINCH", None):
+            signal.signal(resized, lambda *_: frame.resized())
+        chosen = preferences_at_start(options)
+        theme = theme_at_start(options, chosen)
+        frame.show(theme, own_keys=bool(chosen.keys))
+        importing = True  # it may be broken off; the first frame may not, coming or going
+        if leaving:
+            return INTERRUPTED
         from ml_intern.tui.app import MLInternApp
 
-        app = MLInternApp(options, terminal=query.answer() if query is not None else None)
+        importing = False
+        app = MLInternApp(options, first_frame=frame, light=theme == AUTO and frame.is_light())
+        if leaving:  # where a library has swallowed the exception
+            app.leaves_when_up = True
         app.run()
         farewell = app.farewell
         return app.return_code or 0
     except KeyboardInterrupt:
         return INTERRUPTED
+    except Exception:
+        if not leaving:
+            raise
+        return INTERRUPTED  # what a library has made of the exception that ends the import
     finally:
+        importing = False
         frame.close()
         if farewell:
             sys.stderr.write(f"{farewell}\n")
-
-
-def _ask_for_background(options: Options) -> BackgroundQuery | None:
-    """Asks the terminal only when a person wants the theme to follow it."""
-    from ml_intern.tui.preferences import preferences_at_start
-
-    if (options.theme or preferences_at_start(options).theme) != "auto":
-        return None
-    from ml_intern.tui.background import BackgroundQuery
-
-    query = BackgroundQuery()
-    query.ask()
-    return query
-
-
-def _leave_at_once(_number: int, _frame: object) -> NoReturn:
-    # Until the app is up and handles signals itself.
-    raise SystemExit(INTERRUPTED)

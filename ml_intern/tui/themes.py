@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 from textual.theme import Theme
 
-DEFAULT_THEME = "ml-intern-dark"
+from ml_intern.tui.early.look import AUTO, DEFAULT_THEME, UNCOLOURED_THEME
 
 DARK = Theme(
     name=DEFAULT_THEME,
@@ -153,7 +153,7 @@ _MARKED = "ansi_bright_white"
 """As a background: stands for the terminal's two colours, exchanged (`plain_colours`)."""
 
 ANSI = Theme(
-    name="ml-intern-ansi",
+    name=UNCOLOURED_THEME,
     ansi=True,
     primary="ansi_magenta",
     secondary="ansi_default",
@@ -191,8 +191,6 @@ ANSI = Theme(
 )
 
 OWN_THEMES = (DARK, LIGHT, CONTRAST, CONTRAST_LIGHT, ANSI)
-AUTO = "auto"
-"""Dark or light, as the terminal is."""
 NOTES = {
     DARK.name: "the default",
     AUTO: "dark or light, as the terminal was at the start",

@@ -43,6 +43,12 @@ class Terminal:
         """The screen, one line per row."""
         return "\n".join(row.rstrip() for row in self._screen.display)
 
+    def cells(self, line: int) -> list[tuple[str, ...]]:
+        """A line as it looks: each cell with its character and its colours; a negative one counts from the end."""
+        row = self._screen.buffer[line % self._screen.lines]
+        cells = (row[column] for column in range(self._screen.columns))
+        return [(cell.data, cell.bg, "" if cell.data == " " else f"{cell.fg} {cell.bold}") for cell in cells]
+
     def send(self, keys: str) -> None:
         """Types."""
         self.process.send(keys)

@@ -13,18 +13,6 @@ from tests.support.program import Program
 from tests.support.terminal import ENTER_SCREEN, LEAVE_SCREEN, opened
 
 
-def test_keys_typed_during_the_start_reach_the_prompt(tmp_path: Path) -> None:
-    program = Program(tmp_path)
-    with opened(program, program.command("--demo")) as terminal:
-        terminal.sees("starting")
-        terminal.process.send("early")
-        terminal.sees("› early", "demo/first-run")
-        assert terminal.text.count("early") == 1  # in the prompt, and not echoed by the terminal beside it
-        terminal.process.send("\x03\x03")
-        assert terminal.ended() == 0
-        assert terminal.is_restored()
-
-
 def test_the_theme_follows_a_light_terminal_and_what_was_typed_meanwhile_is_kept(tmp_path: Path) -> None:
     program = Program(tmp_path)
     with opened(program, program.command("--demo", "--theme", "auto")) as terminal:

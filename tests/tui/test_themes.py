@@ -11,7 +11,7 @@ from textual.color import Color
 from textual.theme import Theme
 
 from ml_intern.core.protocol import ApprovalRequired, Processing
-from ml_intern.tui.background import TerminalAtStart, understood
+from ml_intern.tui.background import is_answered, is_light, without_answers
 from ml_intern.tui.plain_colours import BRIGHT_BLACK, BRIGHT_WHITE
 from ml_intern.tui.themes import ANSI, OWN_THEMES
 from tests.tui.playback import PlayedAgent, played_app
@@ -131,17 +131,20 @@ def test_a_theme_that_was_asked_for_beats_no_color(tmp_path: Path, monkeypatch: 
 
 
 @pytest.mark.parametrize(
-    ("received", "colorfgbg", "expected"),
+    ("received", "colorfgbg", "light", "typed"),
     [
-        ("\x1b]11;rgb:ffff/ffff/ffff\x1b\\\x1b[?62;22c", "", TerminalAtStart(light=True)),
-        ("\x1b]11;rgb:1515/1717/1c1c\x07\x1b[?1;2c", "0;15", TerminalAtStart()),
-        ("\x1b]11;#faf9f6\x07\x1b[?1;2c", "", TerminalAtStart(light=True)),
-        ("he\x1b]11;rgb:ff/ff/ff\x07l\x1b[?1;2clo", "", TerminalAtStart(light=True, typed="hello")),
-        ("\x1b[?6c", "0;15", TerminalAtStart(light=True)),
-        ("early", "15;0", TerminalAtStart(typed="early")),
-        ("", "", TerminalAtStart()),
-        ("\x1b]11;rgb:/\x07\x1b[?6c", "", TerminalAtStart()),
+        ("\x1b]11;rgb:ffff/ffff/ffff\x1b\\\x1b[?62;22c", "", True, ""),
+        ("\x1b]11;rgb:1515/1717/1c1c\x07\x1b[?1;2c", "0;15", False, ""),
+        ("\x1b]11;#faf9f6\x07\x1b[?1;2c", "", True, ""),
+        ("he\x1b]11;rgb:ff/ff/ff\x07l\x1b[?1;2clo", "", True, "hello"),
+        ("\x1b[?6c", "0;15", True, ""),
+        ("early", "15;0", False, "early"),
+        ("", "", False, ""),
+        ("\x1b]11;rgb:/\x07\x1b[?6c", "", False, ""),
     ],
 )
-def test_the_words_of_a_terminal_are_understood(received: str, colorfgbg: str, expected: TerminalAtStart) -> None:
-    assert understood(received, colorfgbg) == expected
+def test_the_words_of_a_terminal_are_understood(received: str, colorfgbg: str, light: bool, typed: str) -> None:
+    data = received.encode()
+    assert is_light(data, colorfgbg) is light
+    assert without_answers(data) == typed.encode()
+    assert is_answered(data) is received.partition("\x1b[?")[2].partition("lo")[0].endswith("c")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -11,6 +11,7 @@ from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
+from textual.message_pump import MessagePump
 
 from ml_intern.tui import leaving, messages
 from ml_intern.tui.commands import COMMANDS, Command, UsageError, parse
@@ -55,6 +56,10 @@ class MainScreen(Backdrop[None]):
     Args:
         practice: The practice session was asked for.
         clock: Seconds since the epoch.
+        classes: Style classes to begin with.
+
+    Attributes:
+        paints: Whether changes are painted.
     """
 
     AUTO_FOCUS = "#prompt"
@@ -69,8 +74,9 @@ class MainScreen(Backdrop[None]):
     ]
     HELP = "The chat, the tool calls and the plan of one conversation. {fields} moves between them and the prompt."
 
-    def __init__(self, *, practice: bool = False, clock: Callable[[], float] = time.time) -> None:
-        super().__init__()
+    def __init__(self, *, practice: bool = False, clock: Callable[[], float] = time.time, classes: str = "") -> None:
+        super().__init__(classes=f"show-chat {classes}")
+        self.paints = True
         self.state = SessionState()
         self._practice = practice
         self._clock = clock
@@ -89,6 +95,14 @@ class MainScreen(Backdrop[None]):
                 yield TrailPane(id="trail")
         yield Composer(id="composer")
         yield Hints(self._clock, id="hints")
+
+    def _compositor_refresh(self) -> None:
+        # While the app opens, Textual would paint several times until styles, sizes and focus have settled: once is
+        # enough, and `batch_update` would put the layout off as well.
+        if self.paints:
+            super()._compositor_refresh()
+        else:
+            self._dirty_widgets.clear()
 
     def on_mount(self) -> None:
         """Shows the chat; the rest follows the agent."""
@@ -361,11 +375,10 @@ class MainScreen(Backdrop[None]):
 
     def action_show_tab(self, name: str) -> None:
         """Shows one pane where there is room for one only."""
-        for tab in TABS:
-            self.set_class(tab == name, f"show-{tab}")
+        classes = {f"show-{tab}": tab == name for tab in TABS}
         if name in {"tools", *SIDES}:
-            for side in SIDES:
-                self.set_class(name == side, f"side-{side}")
+            classes |= {f"side-{side}": side == name for side in SIDES}
+        self.update_classes(classes)  # all in one, since each change means new styles for the whole screen
         self._tabs.active = name
         where = self._where()
         if {name, where} & set(SIDES) or (self.has_class("-narrow") and where != "prompt"):
@@ -445,6 +458,11 @@ class MainScreen(Backdrop[None]):
         self._hints.say("starting …")
         self._greet()
         self._refresh_lines()
+
+    @property
+    def prompt_and_above(self) -> Sequence[MessagePump]:
+        """The prompt and all that its messages go through, in this order."""
+        return [node for node in self._composer.prompt.ancestors_with_self if node is not self.app]
 
     @property
     def grace_s(self) -> float:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import importlib.util
 import json
 import subprocess
 import sys
@@ -17,12 +18,19 @@ from tests.tui.playback import played_app
 from tests.tui.stage import WatchedApp, on_stage, real_app
 
 HEAVY = ("pydantic", "httpx", "markdown_it", "pygments", "litellm", "mcp", "huggingface_hub", "tiktoken")
+OPENED_LATER = (
+    *("modals.approvals", "modals.ask", "modals.editor", "modals.hardware", "screens.help", "screens.jobs"),
+    *("screens.mcp", "screens.review", "screens.sessions", "screens.spend", "screens.tool_detail", "widgets.detail"),
+)
 
 
-def test_the_first_frame_imports_nothing_heavy() -> None:
-    code = f"import sys, ml_intern.tui.app; print([name for name in {HEAVY!r} if name in sys.modules])"
+def test_the_apps_first_frame_imports_nothing_heavy_and_nothing_that_is_opened_later() -> None:
+    unwanted = (*HEAVY, *(f"ml_intern.tui.{name}" for name in OPENED_LATER))
+    code = f"import sys, ml_intern.tui.app; print([name for name in {unwanted!r} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+    for name in OPENED_LATER:
+        assert importlib.util.find_spec(f"ml_intern.tui.{name}"), f"{name} has moved"
 
 
 async def test_an_agent_that_breaks_is_told_once_and_the_next_prompt_starts_another(tmp_path: Path) -> None:

@@ -6,13 +6,13 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ml_intern.tui import messages
-from ml_intern.tui.modals.approvals import Answer, ApprovalDialog
 from ml_intern.tui.setup import Setup
 
 if TYPE_CHECKING:
     from textual.screen import Screen
 
     from ml_intern.core.protocol import ApprovalRequired, ApprovalResolved
+    from ml_intern.tui.modals.approvals import Answer, ApprovalDialog
     from ml_intern.tui.widgets.hints import Hints
 
 
@@ -33,6 +33,8 @@ class Approving:
 
     def put(self, request: ApprovalRequired) -> None:
         """Asks. An earlier request that is still open is withdrawn."""
+        from ml_intern.tui.modals.approvals import ApprovalDialog
+
         setup = self._setup()
         self._hints.begin("waiting for your approval")
         if self._dialog is not None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from textual.app import App
 
-from ml_intern.tui.modals.editor import edit_outside
-from ml_intern.tui.modals.pick import Choice, Pick
 from ml_intern.tui.widgets.prompt import Prompt
 
 LABEL_CHARS = 200
@@ -17,6 +15,7 @@ def search_history(app: App[object], prompt: Prompt) -> None:
     if not entries:
         app.notify("There are no earlier prompts in this directory.", markup=False)
         return
+    from ml_intern.tui.modals.pick import Choice, Pick
 
     def take(number: str | None) -> None:
         if number is not None:
@@ -32,6 +31,8 @@ def search_history(app: App[object], prompt: Prompt) -> None:
 
 def edit_prompt(app: App[object], prompt: Prompt) -> None:
     """Opens the prompt, with large pastes in full, in the person's own editor."""
+    from ml_intern.tui.modals.editor import edit_outside
+
     edited = edit_outside(app, prompt.whole_text, "prompt")
     if edited is not None and edited != prompt.whole_text:
         prompt.fill(edited)

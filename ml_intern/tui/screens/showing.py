@@ -5,8 +5,6 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from ml_intern.tui.screens.tool_detail import ToolDetailScreen
-
 if TYPE_CHECKING:
     from textual.app import App
 
@@ -19,6 +17,8 @@ def open_entry(app: App[Any], entry: ToolEntry) -> None:
     """Opens a tool call."""
     block = next((block for block in entry.display if block.type == "dataset"), None)
     if block is None:
+        from ml_intern.tui.screens.tool_detail import ToolDetailScreen
+
         app.push_screen(ToolDetailScreen(entry))
         return
     from ml_intern.tui.screens.dataset import DatasetScreen

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ml_intern.core.config import ConfigError
-from ml_intern.core.protocol import NewComplete, UserMessage
+from ml_intern.core.protocol import NewComplete, UserInput, UserMessage
 from ml_intern.options import Options
 from ml_intern.wiring import Wired
 from tests.support.llm_script import text
@@ -40,7 +40,7 @@ async def test_an_agent_that_breaks_is_told_once_and_the_next_prompt_starts_anot
         assert stage.screen.count("cable pulled") == 1
         await stage.enter("hello")
         await stage.until(lambda: len(agents) == 2 and bool(agents[1].operations), "the new agent to get the prompt")
-        assert agents[1].operations[0].model_dump() == {"type": "user_input", "text": "hello"}
+        assert agents[1].operations == [UserInput(text="hello")]
 
 
 async def test_an_agent_that_cannot_be_built_leaves_the_app_usable() -> None:

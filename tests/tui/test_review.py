@@ -60,7 +60,7 @@ async def test_a_long_session_shows_its_end_at_once_and_every_moment_soon(tmp_pa
     write_log(sessions_of(tmp_path), long_story(60))
     async with on_stage(played_app(tmp_path)[0], (160, 45)) as stage:
         await review(stage)
-        await stage.sees("event 603 of 603", "Prompt 59", "60 calls", "$0.60", "plan · 1 of 2")
+        await stage.sees("event 603 of 603", "Prompt 59", "60 calls", "train.py 25", "$0.60", "plan · 1 of 2")
         picture = stage.screen
         for key, seen in (("home", "event 1 of 603"), ("end", "event 603 of 603")):
             await stage.press(key)

@@ -19,6 +19,7 @@ from ml_intern.core.protocol import (
     Compact,
     ErrorEvent,
     ExecApproval,
+    Feedback,
     Interrupt,
     Mode,
     ModeChanged,
@@ -28,6 +29,7 @@ from ml_intern.core.protocol import (
     Notice,
     Operation,
     PlanUpdate,
+    Rate,
     Ready,
     Rewind,
     SessionResumed,
@@ -165,6 +167,8 @@ class Agent:
                 self._choose(self.session.model, operation.effort, "")
             case SetModel():
                 self._begin_switch(operation.model)
+            case Rate():
+                self.events.emit(Feedback(message_seq=operation.message_seq, rating=operation.rating))
             case _:
                 if self._pending.open or self._questions.open:
                     self._interrupt()

@@ -19,6 +19,7 @@ Mode = Literal["guarded", "ask", "plan", "yolo"]
 PlanStatus = Literal["pending", "in_progress", "completed"]
 EndReason = Literal["completed", "max_iterations", "cost_limit", "context_limit"]
 SpendingKind = Literal["main", "research", "compaction", "probe", "sampling", "aside", "job", "sandbox"]
+Rating = Literal["up", "down", "none"]
 AsideState = Literal["asked", "answered", "failed"]
 CostState = Literal["promised", "measured", "estimated", "unknown"]
 """How sure a sum is. `promised`: the worst case of what still runs."""
@@ -247,6 +248,19 @@ class AnswerQuestion(_Operation):
     dismissed: bool = False
 
 
+class Rate(_Operation):
+    """Say of an answer whether it was good. The model does not hear of it.
+
+    Attributes:
+        message_seq: Number of the `assistant_message`.
+        rating: What the person thinks of it; `none` takes an earlier rating back.
+    """
+
+    type: Literal["rate"] = "rate"
+    message_seq: int
+    rating: Rating
+
+
 class Shutdown(_Operation):
     """Stop the agent: the running turn is interrupted, children are stopped, the log is closed."""
 
@@ -273,6 +287,7 @@ Operation = Annotated[
     | Aside
     | Steer
     | AnswerQuestion
+    | Rate
     | Shutdown,
     Field(discriminator="type"),
 ]
@@ -821,6 +836,19 @@ class SessionMeta(EventBase):
     origin: str | None = None
 
 
+class Feedback(EventBase):
+    """What a person thinks of an answer; a later one about the same answer takes its place.
+
+    Attributes:
+        message_seq: Number of the `assistant_message`.
+        rating: `none` takes an earlier rating back.
+    """
+
+    type: Literal["feedback"] = "feedback"
+    message_seq: int
+    rating: Rating
+
+
 class SubagentState(EventBase):
     """How far a sub-agent has come. The first one says that it runs, the last one how it ended.
 
@@ -913,6 +941,7 @@ Event = Annotated[
     | Notice
     | HistoryRecord
     | SessionMeta
+    | Feedback
     | SubagentState
     | SubagentEvent
     | AsideEvent

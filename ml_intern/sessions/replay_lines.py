@@ -21,7 +21,7 @@ SHOWN = frozenset(
         *("user_message", "assistant_message", "turn_complete", "error", "interrupted", "notice"),
         *("tool_call", "tool_log", "tool_state_change", "tool_output", "plan_update", "origin"),
         *("approval_required", "approval_resolved", "compacted", "undo_complete"),
-        *("llm_call", "expense", "artifact", "aside"),
+        *("llm_call", "expense", "artifact", "feedback", "aside"),
     }
 )
 """Types that make a step. What else there is changes nothing by itself that a person could see."""

@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 
 from ml_intern.core.protocol import (
+    AssistantMessage,
     Compacted,
     ErrorEvent,
     EventBase,
+    Feedback,
     HistoryRecord,
     Interrupted,
     LLMCall,
@@ -19,6 +21,7 @@ from ml_intern.core.protocol import (
     OriginFound,
     PlanItem,
     PlanUpdate,
+    Rating,
     SessionMeta,
     SubagentEvent,
     SubagentState,
@@ -320,3 +323,26 @@ def test_calls_of_a_sub_agent_are_not_told_as_calls_of_the_conversation(tmp_path
 def test_without_sources_there_is_no_such_section(tmp_path: Path) -> None:
     assert "Sources" not in exported(tmp_path, "markdown")
     assert "<h2>" not in exported(tmp_path, "html")
+
+
+@pytest.mark.parametrize(
+    ("ratings", "tag"),
+    [
+        ({"first": ["up"]}, "up"),
+        ({"first": ["up", "down"]}, "down"),
+        ({"first": ["up"], "second": ["down"]}, "mixed"),
+        ({"first": ["down", "none"], "second": ["up"]}, "up"),
+        ({"first": ["down", "none"]}, "none"),
+        ({"third": ["down"], "first": ["up"]}, "up"),  # the third was taken back
+    ],
+)
+def test_what_a_person_thinks_of_the_answers_that_stand_is_a_tag(
+    tmp_path: Path, ratings: dict[str, list[Rating]], tag: str
+) -> None:
+    events: list[EventBase] = []
+    for name in ("first", "second", "third"):
+        events += [*prompt(f"{name}?"), *answer(name)]
+    seqs = {event.content: at for at, event in enumerate(events, 2) if isinstance(event, AssistantMessage)}
+    events += [Feedback(message_seq=seqs[name], rating=rating) for name in ratings for rating in ratings[name]]
+    events += [HistoryRecord(op="truncate", keep=4), UndoComplete(removed_messages=2, prompt="third?")]
+    assert {found for found in tags(tmp_path, *events) if found.startswith("feedback:")} == {f"feedback:{tag}"}

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from ml_intern.sessions.conversation import Conversation
-from ml_intern.sessions.summary import milliseconds, string, strings_in
+from ml_intern.sessions.summary import milliseconds, string, strings_in, whole
 
 _FAMILIES = ("opus", "sonnet", "haiku", "kimi", "gpt", "deepseek", "qwen", "llama", "glm", "minimax", "gemini")
 _OOM = re.compile(r"\bOOM\b|\bOOMKilled\b|out of memory|OutOfMemoryError", re.IGNORECASE)
@@ -39,7 +39,7 @@ def tags_of(conversation: Conversation) -> list[str]:
         f"model:{_family(conversation.summary.model)}",
         f"turns:{_length(len([entry for entry in conversation.kept if entry.message.is_prompt]))}",
         f"cost:{_cost(conversation)}",
-        "feedback:none",
+        f"feedback:{_feedback(conversation)}",
         *(f"tool:{name}" for name, _ in calls if name),
         *_outcomes(conversation),
         *_jobs(events, [arguments for name, arguments in calls if name == "hf_jobs"]),
@@ -85,6 +85,21 @@ def _outcomes(conversation: Conversation) -> Iterator[str]:
     ends = [event.get("reason") for event in _of(conversation.events, "turn_complete")]
     if "context_limit" in ends or any(event.get("type") == "compacted" for event in conversation.events):
         yield "outcome:context_exceeded"
+
+
+def _feedback(conversation: Conversation) -> str:
+    """What a person thinks of the answers that still stand."""
+    standing = {entry.message.content for entry in conversation.kept if entry.message.role == "assistant"}
+    answers = {
+        whole(event.get("seq"))
+        for event in _of(conversation.events, "assistant_message")
+        if string(event.get("content")) in standing
+    }
+    last: dict[int, str] = {}
+    for event in _of(conversation.events, "feedback"):
+        last[whole(event.get("message_seq"))] = string(event.get("rating"))
+    ratings = {rating for seq, rating in last.items() if seq in answers} & {"up", "down"}
+    return "mixed" if len(ratings) > 1 else next(iter(ratings), "none")
 
 
 # ------------------------------------------------------------------------------------------------------- compute

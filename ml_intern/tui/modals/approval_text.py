@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from textual.content import Content
 
 from ml_intern.tui.modals.wish import Wish
-from ml_intern.tui.widgets.text import cells, clean, fit, money, one_line
+from ml_intern.tui.widgets.text import cells, fit, money, one_line
 
 if TYPE_CHECKING:
     from ml_intern.core.approvals.effects import Compute
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ml_intern.core.jobs import Flavor
     from ml_intern.core.protocol import ApprovalItem
 
+LONGEST_REASON = 800
 USUAL_WIDTH = 76
 """Cells of a line in the dialog before it knows its own size."""
 ROOMY = 28
@@ -44,7 +45,7 @@ def title(item: ApprovalItem) -> str:
     """What would be done, in a few words."""
     if item.tool == "hf_jobs" and item.compute is not None:
         return "Run a job on this machine" if item.compute.usd_per_hour == 0 else "Run a job on Hugging Face"
-    return f"{TITLES[item.tool]} · {item.tool}" if item.tool in TITLES else f"Use {item.tool}"
+    return f"{TITLES[item.tool]} · {item.tool}" if item.tool in TITLES else f"Use {one_line(item.tool, 60)}"
 
 
 def position(decided: Sequence[bool | None], at: int) -> str:
@@ -164,7 +165,7 @@ def checks(item: ApprovalItem) -> tuple[Content, ...]:
 def _cost(item: ApprovalItem, spent_usd: float, cap_usd: float | None, changed: Change | None) -> list[Content]:
     worst = worst_usd(item, changed)
     compute = changed.compute if changed else item.compute
-    note, later = clean(item.cost_note), _is_paid_later(item)
+    note, later = one_line(item.cost_note), _is_paid_later(item)
     lines = [_hardware(compute, _worst(compute, 1.0) if later else worst, note)] if compute else _noted(item)
     if later and changed is None:
         lines.append(Content.styled(note, "$warning"))
@@ -176,7 +177,7 @@ def _cost(item: ApprovalItem, spent_usd: float, cap_usd: float | None, changed: 
 
 def _noted(item: ApprovalItem) -> list[Content]:
     """The cost in the tool's own words."""
-    note = clean(item.cost_note)
+    note = one_line(item.cost_note)
     if item.estimated_cost_usd is None:
         return [Content.styled(note, "$warning")] if note else []
     if item.estimated_cost_usd == 0:
@@ -239,7 +240,7 @@ def _leads_to(worst: float | None, spent_usd: float, cap_usd: float | None, hour
 
 def why(item: ApprovalItem, edited: bool) -> Content:
     """The reason, and that an edit will be approved rather than the original."""
-    reason = Content.assemble(("why asked: ", "$foreground-muted"), clean(item.reason))
+    reason = Content.assemble(("why asked: ", "$foreground-muted"), one_line(item.reason, LONGEST_REASON))
     note = Content.styled("edited: the lines above are what you change; a approves it so", "$warning")
     return Content("\n").join([reason, note]) if edited else reason
 

@@ -15,6 +15,7 @@ from textual.widgets._static import Static
 from ml_intern.tui.keys.keymap import bind
 from ml_intern.tui.modals.base import Dialog
 from ml_intern.tui.widgets.key_bar import KeyBar
+from ml_intern.tui.widgets.text import one_line
 
 
 class AskText(Dialog[str]):
@@ -41,7 +42,7 @@ class AskText(Dialog[str]):
         """The line, the note, keys."""
         with Vertical(id="ask-text", classes="dialog") as frame:
             frame.border_title = self._title
-            yield Input(self._value, id="ask-text-line", compact=True, select_on_focus=False)
+            yield Input(one_line(self._value), id="ask-text-line", compact=True, select_on_focus=False)
             yield Static(self._note, id="ask-text-note", markup=False)
             yield Static(id="ask-text-problem", markup=False)
             yield KeyBar([("{choose}", "take it"), ("{back}", "leave")])

@@ -12,6 +12,7 @@ from textual.widgets._static import Static
 from ml_intern.tui.keys.keymap import bind
 from ml_intern.tui.modals.base import GraceDialog
 from ml_intern.tui.widgets.key_bar import KeyBar
+from ml_intern.tui.widgets.text import clean
 
 
 class Confirm(GraceDialog[bool]):
@@ -42,7 +43,7 @@ class Confirm(GraceDialog[bool]):
         """Question and keys."""
         with Vertical(id="confirm", classes="dialog") as frame:
             frame.border_title = self._title
-            yield Static(self._text, markup=False)
+            yield Static(clean(self._text), markup=False)
             yield KeyBar([("{confirm.yes}", self._yes), ("{confirm.no}", "leave it")])
 
     def action_answer(self, answer: bool) -> None:

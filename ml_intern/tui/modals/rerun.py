@@ -14,13 +14,13 @@ from textual.containers import Vertical
 from textual.content import Content
 from textual.widgets._input import Input
 from textual.widgets._static import Static
-from textual.widgets._text_area import TextArea
 
 from ml_intern.tui.keys.keymap import bind
 from ml_intern.tui.modals.base import Dialog
 from ml_intern.tui.modals.editor import edit_outside
 from ml_intern.tui.widgets.form import TextField
 from ml_intern.tui.widgets.key_bar import KeyBar
+from ml_intern.tui.widgets.script_area import ScriptArea
 
 FIELDS = (
     ("hardware_flavor", "hardware"),
@@ -130,7 +130,7 @@ class Rerun(Dialog[str]):
                     id="rerun-note",
                     markup=False,
                 )
-            yield TextArea(request.text, id="rerun-text", compact=True, show_line_numbers=True, tab_behavior="focus")
+            yield ScriptArea(id="rerun-text", compact=True, show_line_numbers=True, tab_behavior="focus")
             with Vertical(id="rerun-fields"):
                 for name, label in FIELDS:
                     yield TextField(label, request.fields.get(name, ""), id=f"rerun-{name}")
@@ -138,17 +138,18 @@ class Rerun(Dialog[str]):
 
     def on_mount(self) -> None:
         """The script can be edited at once."""
-        self._text = self.query_one(TextArea)
+        self._text = self.query_one(ScriptArea)
+        self._text.load_script(self._request.text)
         self._text.cursor_blink = False
         self._text.focus()
 
     def action_edit_outside(self) -> None:
         """The person's own editor."""
-        edited = edit_outside(self.app, self._text.text, self._request.kind)
+        edited = edit_outside(self.app, self._text.script, self._request.kind)
         if edited is not None:
-            self._text.load_text(edited)
+            self._text.load_script(edited)
 
     def action_done(self) -> None:
         """Answers with the request."""
         fields = {name: self.query_one(f"#rerun-{name}", Input).value for name, _ in FIELDS}
-        self.dismiss(self._request.prompt(self._text.text, fields))
+        self.dismiss(self._request.prompt(self._text.script, fields))

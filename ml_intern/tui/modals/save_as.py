@@ -15,6 +15,7 @@ from textual.widgets._static import Static
 from ml_intern.tui.keys.keymap import bind, keymap_of
 from ml_intern.tui.modals.base import Dialog
 from ml_intern.tui.widgets.key_bar import KeyBar
+from ml_intern.tui.widgets.text import one_line
 
 
 class SaveAs(Dialog[tuple[Path, bool]]):
@@ -41,7 +42,9 @@ class SaveAs(Dialog[tuple[Path, bool]]):
         """Path, warning, keys."""
         with Vertical(id="save-as", classes="dialog") as frame:
             frame.border_title = self._title
-            yield Input(_short(self._suggestion), id="save-as-path", compact=True, select_on_focus=False)
+            yield Input(
+                one_line(_short(self._suggestion), 2_000), id="save-as-path", compact=True, select_on_focus=False
+            )
             yield Static(id="save-as-note", markup=False)
             yield KeyBar([("{choose}", "save"), ("{back}", "leave")])
 

@@ -13,7 +13,7 @@ from typing import Literal, NamedTuple
 from ml_intern.tui.widgets.code import LONG_LINE, highlight, language_of
 from ml_intern.tui.widgets.ink import Span, overlaid
 from ml_intern.tui.widgets.lines import BLANK, Line, Run, chop, indent, line
-from ml_intern.tui.widgets.text import clean
+from ml_intern.tui.widgets.text import clean_code
 
 CONTEXT = 3
 SPLIT_FROM = 100
@@ -71,7 +71,7 @@ def changes(old: str, new: str, first_line: int = 1) -> list[Change]:
 
 
 def _lines(text: str) -> list[str]:
-    return clean(text).removesuffix("\n").split("\n") if text else []
+    return clean_code(text).removesuffix("\n").split("\n") if text else []
 
 
 _Code = tuple[str, int, int, int, int]

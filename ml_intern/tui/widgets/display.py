@@ -17,7 +17,7 @@ from ml_intern.tui.widgets.markdown import render as render_markdown
 from ml_intern.tui.widgets.pieces import Piece
 from ml_intern.tui.widgets.plot import plot_lines
 from ml_intern.tui.widgets.tables import table_lines
-from ml_intern.tui.widgets.text import clean, clock_span, count, money, one_line
+from ml_intern.tui.widgets.text import clean, clean_code, clean_output, clock_span, count, money, one_line
 
 if TYPE_CHECKING:
     from ml_intern.core.display import (
@@ -58,6 +58,7 @@ class TextPiece:
         language: Syntax to highlight, or empty.
         digits: Width of the line numbers; 0 for none.
         ink: Ink of text that is not highlighted.
+        safe: Makes a line fit to be shown.
     """
 
     lines: Sequence[str]
@@ -66,11 +67,12 @@ class TextPiece:
     language: str = ""
     digits: int = 0
     ink: str = ""
+    safe: Callable[[str], str] = clean
 
     @property
     def plain(self) -> str:
-        """The lines."""
-        return "\n".join(self.lines[self.start : self.end])
+        """The lines as they are shown."""
+        return "\n".join([self.safe(text) for text in self.lines[self.start : self.end]])
 
     def estimate(self, width: int) -> int:
         """A line each, more for a piece whose first line is long."""
@@ -79,7 +81,7 @@ class TextPiece:
 
     def render(self, width: int) -> list[Line]:
         """The lines; what is too long goes on below."""
-        own = [clean(text) for text in self.lines[self.start : self.end]]
+        own = [self.safe(text) for text in self.lines[self.start : self.end]]
         room = width - self.digits - 2 if self.digits else width
         if not self.digits:
             return [row for runs in self._runs(own) for row in chop(runs, room)]
@@ -121,7 +123,12 @@ BLANK_PIECE = LinesPiece(lambda _width: [BLANK])
 
 
 def text_pieces(
-    text: str | Sequence[str], language: str = "", *, numbers: bool = False, ink: str = ""
+    text: str | Sequence[str],
+    language: str = "",
+    *,
+    numbers: bool = False,
+    ink: str = "",
+    safe: Callable[[str], str] = clean,
 ) -> list[TextPiece]:
     """A text, in pieces.
 
@@ -130,6 +137,7 @@ def text_pieces(
         language: Syntax to highlight.
         numbers: Whether lines are numbered.
         ink: Ink of text that is not highlighted.
+        safe: Makes a line fit to be shown: `clean`, `clean_output` or `clean_code`.
     """
     lines = text.removesuffix("\n").split("\n") if isinstance(text, str) else text
     digits = len(str(len(lines))) if numbers else 0
@@ -139,7 +147,7 @@ def text_pieces(
         language, ends = "", [*range(PLAIN_LINES, len(lines), PLAIN_LINES), len(lines)]
     starts = [0, *ends]
     return [
-        TextPiece(lines, start, end, language, digits, ink)
+        TextPiece(lines, start, end, language, digits, ink, safe)
         for start, end in zip(starts, ends, strict=False)
         if end > start
     ]
@@ -151,15 +159,16 @@ def title_piece(text: str, aside: str = "") -> LinesPiece:
     return LinesPiece(lambda width: [spread([Run(name, "muted")], [Run(remark, "faint")], width)], name)
 
 
-def display_pieces(block: DisplayBlock, *, numbers: bool = False) -> list[Piece]:
+def display_pieces(block: DisplayBlock, *, numbers: bool = False, exact: bool = False) -> list[Piece]:
     """A display block, in pieces.
 
     Args:
         block: What to show.
         numbers: Whether the lines of a text are numbered.
+        exact: Nothing of a text may be left out, not even what cannot be seen: somebody decides by it.
     """
     if block.type == "text":
-        return _text(block, numbers)
+        return _text(block, numbers, exact)
     return list(_PIECES[block.type](block))
 
 
@@ -173,15 +182,16 @@ def render_display(block: DisplayBlock, width: int, *, limit: int | None = None)
     return lines
 
 
-def _text(block: TextBlock, numbers: bool) -> list[Piece]:
+def _text(block: TextBlock, numbers: bool, exact: bool) -> list[Piece]:
     head: list[Piece] = [title_piece(block.title)] if block.title else []
-    if block.language in ("markdown", "md") and not numbers:
+    if block.language in ("markdown", "md") and not numbers and not exact:
         return [
             *head,
             LinesPiece(lambda width: render_markdown(block.text, width), block.text, block.text.count("\n") + 1),
         ]
     language = block.language or language_of(block.title)
-    return [*head, *text_pieces(block.text, language, numbers=numbers)]
+    safe = clean_code if exact or language else clean
+    return [*head, *text_pieces(block.text, language, numbers=numbers, safe=safe)]
 
 
 def _diff(block: DiffBlock) -> Iterable[Piece]:
@@ -221,7 +231,7 @@ def _log(block: LogBlock) -> Iterable[Piece]:
         where = f" in {block.path}" if block.path else ""
         text = f"… {count(block.omitted, 'earlier line')}{where}"
         yield LinesPiece(lambda width: wrap([Run(one_line(text), "muted")], width), text)
-    yield from text_pieces("\n".join(block.lines) or "(no output yet)")
+    yield from text_pieces("\n".join(block.lines) or "(no output yet)", safe=clean_output)
 
 
 def _plan(block: PlanBlock) -> Iterable[Piece]:

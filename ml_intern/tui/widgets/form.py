@@ -17,6 +17,7 @@ from textual.widgets._input import Input
 from textual.widgets._static import Static
 
 from ml_intern.tui.keys.keymap import bind
+from ml_intern.tui.widgets.text import one_line
 
 
 class TextField(Horizontal):
@@ -32,7 +33,7 @@ class TextField(Horizontal):
     def __init__(self, label: str, value: str = "", placeholder: str = "", *, id: str) -> None:  # noqa: A002 - Textual's name
         super().__init__(classes="field")
         self._label = label
-        self._input = Input(value, placeholder, id=id, compact=True)
+        self._input = Input(one_line(value, 2_000), placeholder, id=id, compact=True)
 
     def compose(self) -> ComposeResult:
         """Label, then text."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from textual.content import Content
 
-from ml_intern.tui.widgets.text import cells, fit
+from ml_intern.tui.widgets.text import cells, clean, fit
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ def whole_seconds(seconds: float) -> str:
 
 def line(left: Sequence[Part], right: Sequence[Part], width: int, separator: str = "  ") -> Content:
     """Left parts, a gap, right parts, within `width` cells."""
-    sides = [[part for part in side if part.text] for side in (left, right)]
+    sides = [[_shown(part) for part in side if part.text] for side in (left, right)]
     while (excess := _width(sides, separator) - width) > 0 and _give_up(sides, excess):
         pass
     left_text, right_text = (_join(side, separator) for side in sides)
@@ -65,6 +65,13 @@ def line(left: Sequence[Part], right: Sequence[Part], width: int, separator: str
         return left_text
     gap = width - left_text.cell_length - right_text.cell_length
     return Content.assemble(left_text, " " * max(0, gap), right_text)
+
+
+def _shown(part: Part) -> Part:
+    """The part with nothing in it that a terminal could act on."""
+    if part.text.isprintable() and part.short.isprintable():
+        return part
+    return replace(part, text=clean(part.text).replace("\n", " "), short=clean(part.short).replace("\n", " "))
 
 
 def _join(parts: Sequence[Part], separator: str) -> Content:

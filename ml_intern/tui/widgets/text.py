@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from datetime import datetime, tzinfo
+from functools import lru_cache
 
 from rich.cells import cell_len, get_character_cell_size
 
 ELLIPSIS = "…"
 REPLACEMENT = "\ufffd"
+RETURN = "\u240d"
+"""Stands for a carriage return that a reader should know of."""
 TAB_CELLS = 4
+LONGEST_LINE = 20_000
+"""So much of a line is shown where messages are read. What is copied is always whole."""
 
+# Control characters, what is invisible or changes the direction of what follows, and halves of characters.
 _DIRTY = re.compile(
-    "[\x00-\x09\x0b-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
-    "\U000e0000-\U000e007f\ud800-\udfff]"
+    "[\x00-\x09\x0b-\x1f\x7f-\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b\u200e\u200f"
+    "\u2028-\u202e\u2060-\u206f\u3164\ufeff\uffa0\ufff0-\ufffb\U000e0000-\U000e0fff\ud800-\udfff]"
+)
+# A joiner joins pictures only: elsewhere terminals disagree on how wide the result is.
+_JOINER = re.compile(
+    "(?<![\u2190-\u2bff\U0001f000-\U0001faff\ufe0f])\u200d|\u200d(?![\u2190-\u2bff\U0001f000-\U0001faff])"
 )
 # Line by line, so that text cleaned piece by piece comes out as text cleaned whole. An unfinished string sequence loses
 # only its introducer: swallowing the rest of the line would hide text from the reader.
@@ -22,6 +33,10 @@ _ESCAPE = re.compile(
     r"|(?:\x1b[\]PX^_]|[\x9d\x90\x98\x9e\x9f])[^\n\x07\x1b\x9c]*(?:\x07|\x1b\\|\x9c)"
     r"|\x1b[ -/]*[0-~]?"
 )
+_MARKS_BEYOND = "\U00010a01-\U00010a0f\U0001d165-\U0001d1ad\U0001da00-\U0001daaf\U0001e000-\U0001e02a"
+MOST_MARKS = 8
+"""So many marks may be put on one character."""
+_ENDING = re.compile(r"\r+(?=\n|\Z)")
 _NARROW = re.compile(
     "[\x20-\x7e\u00a0-\u00ac\u00ae-\u02ff\u0370-\u0482\u2010-\u2027\u2030-\u205e\u2190-\u21ff\u2500-\u25fc]*"
 )
@@ -31,29 +46,105 @@ def _replace(match: re.Match[str]) -> str:
     char = match[0]
     if "\ud800" <= char <= "\udfff":
         return REPLACEMENT
-    return " " if char in "\u2028\u2029" else ""
+    return " " if char in "\u2028\u2029" else RETURN if char == "\r" else ""
 
 
-def _fold_returns(line: str) -> str:
-    """What a carriage return leaves on the line: the last thing that was written over it."""
-    return line.rstrip("\r").rpartition("\r")[2]
+def _spell_out(match: re.Match[str]) -> str:
+    code = ord(match[0])
+    if code < 32:
+        return chr(0x2400 + code)
+    return "\u2421" if code == 127 else f"<{code:04x}>"
+
+
+@lru_cache(maxsize=1)
+def _stacked() -> re.Pattern[str]:
+    """More marks than one character carries. They take no room, but each is written, however many there are."""
+    ranges: list[list[int]] = []
+    for code in range(0x300, 0x10000):
+        if unicodedata.category(chr(code)) in {"Mn", "Me"}:
+            if ranges and ranges[-1][1] == code - 1:
+                ranges[-1][1] = code
+            else:
+                ranges.append([code, code])
+    marks = "".join(f"\\u{first:04x}-\\u{last:04x}" for first, last in ranges) + _MARKS_BEYOND
+    return re.compile(f"([{marks}]{{{MOST_MARKS}}})[{marks}]+")
+
+
+def _settled(text: str) -> str:
+    """Text whose width terminals agree on, as far as they do at all."""
+    if is_narrow(text):
+        return text
+    if "\u200d" in text:
+        text = _JOINER.sub("", text)
+    return _stacked().sub(r"\1", text)
 
 
 def clean(text: str) -> str:
-    """The text without anything that a terminal could act on.
+    """The text without anything that a terminal could act on, for what is said and read.
 
-    Escape sequences, control characters, invisible and direction-changing characters go; tabs become spaces; of a
-    progress line rewritten by carriage returns the last state stays; lone surrogates become the replacement character.
-    Newlines are kept. Cleaning works line by line: the lines of the result are the cleaned lines of the text.
+    Escape sequences, control characters, invisible and direction-changing characters go; tabs become spaces; a carriage
+    return within a line is shown; lone surrogates become the replacement character. Newlines are kept. Cleaning works
+    line by line: the lines of the result are the cleaned lines of the text.
     """
+    if _DIRTY.search(text) is not None:
+        text = _ESCAPE.sub("", text)
+        if "\r" in text:
+            text = _ENDING.sub("", text)
+        if "\t" in text:
+            text = text.expandtabs(TAB_CELLS)
+        text = _DIRTY.sub(_replace, text)
+    return _settled(text)
+
+
+def clean_output(text: str) -> str:
+    """The same for what a program wrote to its terminal: of a line that was written over, what came last."""
+    if "\r" in text:
+        text = "\n".join([line.rstrip("\r").rpartition("\r")[2] for line in text.split("\n")])
+    return clean(text)
+
+
+def clean_code(text: str) -> str:
+    """The same for what will be run or written somewhere: nothing is left out, what cannot be seen is spelled out.
+
+    A program may do something within what a terminal would take for an escape sequence.
+    """
+    if _DIRTY.search(text) is not None:
+        if "\r" in text:
+            text = _ENDING.sub("", text)
+        if "\t" in text:
+            text = text.expandtabs(TAB_CELLS)
+        text = _DIRTY.sub(_spell_out, text)
+    return _settled(text)
+
+
+def readable(line: str) -> str:
+    """A line as far as anybody would read it in running text: all of it, unless it is endless."""
+    more = len(line) - LONGEST_LINE
+    return line if more <= 0 else f"{line[:LONGEST_LINE]}{ELLIPSIS} ({more:,} more characters)"
+
+
+def without_controls(text: str) -> str:
+    """A text that has been measured, without what a terminal could act on, and as wide as before."""
+    return _DIRTY.sub(lambda match: "-" if match[0] == "\u00ad" else _kept_width(match[0]), text)
+
+
+def _kept_width(char: str) -> str:
+    if "\ud800" <= char <= "\udfff":
+        return REPLACEMENT
+    return " " * get_character_cell_size(char)
+
+
+def unseen(text: str) -> set[str]:
+    """The characters of a text, newlines aside, that cannot be shown or that a terminal could act on."""
+    return set(_DIRTY.findall(text))
+
+
+def typed(text: str) -> str:
+    """A text as it may stand where something is typed: tabs and ends of lines stay, what cannot be shown goes."""
     if _DIRTY.search(text) is None:
         return text
-    text = _ESCAPE.sub("", text)
-    if "\r" in text:
-        text = "\n".join(map(_fold_returns, text.split("\n")))
-    if "\t" in text:
-        text = text.expandtabs(TAB_CELLS)
-    return _DIRTY.sub(_replace, text)
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    return _DIRTY.sub(lambda match: match[0] if match[0] == "\t" else _replace(match), text)
 
 
 def is_narrow(text: str) -> bool:
@@ -64,6 +155,14 @@ def is_narrow(text: str) -> bool:
 def cells(text: str) -> int:
     """How many terminal cells the text takes."""
     return len(text) if text.isascii() else cell_len(text)
+
+
+def joining(before: str, text: str) -> int:
+    """How many characters at the beginning of a text belong to the last character before it."""
+    number = 1 if before.endswith("\u200d") else 0
+    while number < len(text) and (text[number] == "\u200d" or not get_character_cell_size(text[number])):
+        number += 2 if text[number] == "\u200d" else 1
+    return min(number, len(text))
 
 
 def graphemes(text: str) -> list[tuple[int, int, int]]:

@@ -20,7 +20,7 @@ from ml_intern.tui.widgets.display import render_display
 from ml_intern.tui.widgets.lines import Line, Run, indent, line, spread, wrap
 from ml_intern.tui.widgets.pieces import JumpRow, Names, Snapshot
 from ml_intern.tui.widgets.reader import Reader
-from ml_intern.tui.widgets.text import cells, clean, count, duration, fit, one_line
+from ml_intern.tui.widgets.text import cells, clean_output, count, duration, fit, one_line
 from ml_intern.tui.widgets.tool_model import GLYPHS, ORIGIN_MARK, SILENT, STATE_INKS, Remark, ToolEntry, origin_text
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ class ToolPiece:
             return [Line((Run(fit(text, width), "faint"),)) for text in entry.tail(PREVIEW_LINES)]
         shown = [row for block in entry.display for row in render_display(block, width, limit=PREVIEW_LINES + 1)]
         if not shown:
-            text = clean(entry.output[:4_000]).strip("\n")
+            text = clean_output(entry.output[:4_000]).strip("\n")
             shown = [
                 row
                 for part in text.split("\n")[: PREVIEW_LINES + 1]

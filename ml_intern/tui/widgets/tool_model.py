@@ -9,7 +9,7 @@ from copy import copy
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from ml_intern.tui.widgets.text import clean, count, duration, one_line
+from ml_intern.tui.widgets.text import clean_output, count, duration, one_line
 
 if TYPE_CHECKING:
     from ml_intern.core.display import DisplayBlock
@@ -191,7 +191,7 @@ class ToolEntry:
 
     def tail(self, limit: int) -> list[str]:
         """The last lines of live output that are not empty."""
-        lines = clean(self._tail[-400 * limit :]).split("\n")
+        lines = clean_output(self._tail[-400 * limit :]).split("\n")
         return [text for text in lines if text.strip()][-limit:]
 
     @property

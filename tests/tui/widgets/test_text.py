@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from ml_intern.tui.widgets import text
+from ml_intern.tui.widgets.script_area import signs_for
 
 HOSTILE = st.text(
     alphabet=st.one_of(
@@ -25,18 +26,36 @@ HOSTILE = st.text(
         ("\x1b]0;title\x07text", "text"),
         ("\x9b1mbold", "bold"),
         ("a\x1b]52;c;unfinished", "a52;c;unfinished"),
-        ("10%\r20%\r100%\ndone\r\n", "100%\ndone\n"),
+        ("10%\r20%\r100%\ndone\r\n", "10%␍20%␍100%\ndone\n"),
         ("a\tb", "a   b"),
         ("a\x00b\x08c\x7f", "abc"),
         ("lone \ud800 surrogate", "lone \ufffd surrogate"),
         ("left \u202eright\u200b", "left right"),
         ("\U000e0041hidden", "hidden"),
-        ("family 👩\u200d👧", "family 👩\u200d👧"),
+        ("family 👩\u200d👧 ❤\ufe0f\u200d🔥", "family 👩\u200d👧 ❤\ufe0f\u200d🔥"),
+        ("joined a\u200db", "joined ab"),
+        ("no room \u115f\u3164\u034f\U000e0101.", "no room ."),
+        ("marks e" + "\u0301" * 99 + "x", "marks e" + "\u0301" * 8 + "x"),
         ("[bold]markup[/bold]", "[bold]markup[/bold]"),
     ],
 )
 def test_what_a_terminal_could_act_on_is_removed(dirty: str, shown: str) -> None:
     assert text.clean(dirty) == shown
+
+
+def test_output_is_shown_as_its_terminal_was_left_and_code_in_full() -> None:
+    assert text.clean_output("10%\r20%\r100%\ndone\r\n\x1b[31mred") == "100%\ndone\nred"
+    hidden = "ok() #\x1b]0;\rimport os; os.remove('x')\x07 \u202e\x9b\x7f\r\n"
+    assert text.clean_code(hidden) == "ok() #␛]0;␍import os; os.remove('x')␇ <202e><009b>␡\n"
+
+
+@given(HOSTILE)
+def test_nothing_of_code_is_left_out(dirty: str) -> None:
+    shown = text.clean_code(dirty)
+    assert text.clean(shown) == shown
+    letters = [char for char in dirty if char.isalnum()]
+    rest = iter(shown)
+    assert all(char in rest for char in letters)
 
 
 @given(HOSTILE)
@@ -49,7 +68,8 @@ def test_cleaned_text_holds_nothing_but_printable_text_and_newlines(dirty: str) 
 
 @given(HOSTILE)
 def test_lines_cleaned_each_for_itself_are_the_lines_of_the_whole(dirty: str) -> None:
-    assert text.clean(dirty).split("\n") == [text.clean(line) for line in dirty.split("\n")]
+    for cleaned in (text.clean, text.clean_output, text.clean_code):
+        assert cleaned(dirty).split("\n") == [cleaned(line) for line in dirty.split("\n")]
 
 
 @given(HOSTILE.map(text.clean).map(lambda found: found.replace("\n", " ")), st.integers(0, 30))
@@ -106,3 +126,20 @@ def test_amounts_counts_and_moments_read_as_people_say_them() -> None:
 def test_one_line_looks_only_at_the_beginning() -> None:
     assert text.one_line("a\n  b\tc") == "a b c"
     assert text.one_line("x" * 1_000_000, 10) == "x" * 10 + "…"
+
+
+@given(HOSTILE)
+def test_an_editor_for_scripts_shows_nothing_harmful_and_gives_the_text_back(dirty: str) -> None:
+    signs = signs_for(dirty)
+    shown = dirty.translate(signs)
+    assert text.unseen(shown) <= {"\t", "\r"}
+    assert shown.translate({ord(sign): chr(code) for code, sign in signs.items()}) == dirty
+    assert len(shown.replace("\r\n", "\n").splitlines()) <= dirty.count("\n") + 1
+
+
+@given(HOSTILE)
+def test_the_last_filter_takes_out_what_is_left_and_keeps_the_width(dirty: str) -> None:
+    line = dirty.replace("\n", " ")
+    shown = text.without_controls(line)
+    assert not text.unseen(shown)
+    assert cell_len(shown) == cell_len(line) or "\u200d" in line

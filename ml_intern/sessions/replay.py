@@ -20,6 +20,7 @@ from pydantic import ValidationError
 from ml_intern.core.protocol import EVENT, AssistantChunk, Event, EventBase
 from ml_intern.sessions.lock import in_use
 from ml_intern.sessions.log import parse_line
+from ml_intern.sessions.needle import Needle
 from ml_intern.sessions.pieces import NEXT, PIECE
 from ml_intern.sessions.replay_lines import LineReader, LogLine, Mark
 from ml_intern.sessions.summary import docs_of
@@ -373,7 +374,7 @@ class Recording:
         return found
 
     def search(self, text: str, stop: Callable[[], bool] = lambda: False) -> list[int]:
-        """Steps whose prompt, answer, command or output holds a text, whatever its case. Slow: call it in a thread.
+        """Steps whose prompt, answer, command or output holds a text (see `Needle`). Slow: call it in a thread.
 
         Args:
             text: What to look for.
@@ -382,25 +383,25 @@ class Recording:
         Raises:
             OSError: The log cannot be read any more.
         """
-        needle = text.casefold()
+        needle = Needle(text)
         found: list[int] = []
         with self.path.open("rb") as file:
             for step, at in enumerate(list(self._shown)):
                 line = self.lines[at]
-                if line.kind == _PIECE and any(needle in _said(piece) for piece in self.events(at, at + 1)):
+                if line.kind == _PIECE and any(needle.within(_said(piece)) for piece in self.events(at, at + 1)):
                     found.append(step)
                 if line.kind not in _SEARCHED or line.damaged:
                     continue
                 if stop():
                     return []
                 event = parse_line(_read(file, line), self.path)
-                if event is not None and any(needle in said.casefold() for _kind, said in docs_of(event)):
+                if event is not None and any(needle.within(said) for _kind, said in docs_of(event)):
                     found.append(step)
         return found
 
 
 def _said(event: EventBase) -> str:
-    return event.content.casefold() if isinstance(event, AssistantChunk) else ""
+    return event.content if isinstance(event, AssistantChunk) else ""
 
 
 def _has_rest(path: Path, offset: int) -> bool:

@@ -124,13 +124,13 @@ def test_texts_beside_the_log_are_cut_in_the_list_and_whole_in_the_call(tmp_path
 
 def test_search_looks_at_prompts_answers_commands_and_outputs(tmp_path: Path) -> None:
     recording = Recording.open(record(tmp_path, "abc", *whole_session()))
-    found = {text: [recording.line(step).kind for step in recording.search(text)] for text in ("TRAIN", "0.31", "0.93")}
+    found = {text: [recording.line(step).kind for step in recording.search(text)] for text in ("train", "0.31", "0.93")}
     assert found == {
-        "TRAIN": ["user_message", "tool_call"],
+        "train": ["user_message", "tool_call"],
         "0.31": ["tool_output"],
         "0.93": ["assistant_message"],
     }
-    assert recording.search("quokka") == []
+    assert recording.search("quokka") == recording.search("TRAIN") == []
     assert recording.search("train", lambda: True) == []
 
 

@@ -55,7 +55,8 @@ def test_a_store_that_grows_too_large_drops_its_older_half_and_keeps_its_numbers
     assert store.read(1_999, 2_000) == ["line 1999 of the log"]
     assert store.read(store.first, store.first + 1) == [f"line {store.first} of the log"]
     assert store.read(0, store.first) == []
-    assert store.search("LINE 19")[-1] == 1_999
+    assert store.search("line 19")[-1] == 1_999
+    assert store.search("LINE 19") == []
     written = io.BytesIO()
     store.write_to(written)
     assert written.getvalue().decode().splitlines() == numbered(2_000 - store.first, store.first)

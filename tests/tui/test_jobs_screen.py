@@ -180,12 +180,12 @@ async def test_the_log_is_searched_and_the_search_is_left_with_escape(jobs: Jobs
     async with looking(jobs, tmp_path) as (stage, _):
         await stage.sees("3,000 lines", "row 2999")
         await stage.press("slash")
-        await stage.enter("ROW 77")
-        await stage.sees("'ROW 77' 11 of 11", "row 779")
+        await stage.enter("row 77")
+        await stage.sees("'row 77' 11 of 11", "row 779")
         await stage.press("n")
-        await stage.sees("'ROW 77' 1 of 11", "row 78")
+        await stage.sees("'row 77' 1 of 11", "row 78")
         await stage.press("escape")
-        await stage.sees_no_more("ROW 77")
+        await stage.sees_no_more("'row 77'")
         await stage.press("f")
         await stage.sees("row 2999")
 

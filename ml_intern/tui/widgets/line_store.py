@@ -9,7 +9,8 @@ from itertools import pairwise
 from threading import Lock
 from typing import BinaryIO, cast
 
-from ml_intern.tui.widgets.text import ELLIPSIS, clean
+from ml_intern.sessions.needle import Needle
+from ml_intern.tui.widgets.text import ELLIPSIS, clean_output
 
 MAX_LINE_CHARS = 4_000
 MAX_BYTES = 256_000_000
@@ -69,14 +70,14 @@ class LineStore:
         return [data[left - ends[0] : right - ends[0]].decode() for left, right in pairwise(ends)]
 
     def search(self, text: str, stopped: Callable[[], bool] = lambda: False) -> list[int]:
-        """Numbers of the lines that contain a text, whatever its case. Blocks: call it in a thread."""
-        needle = text.casefold()
+        """Numbers of the lines that contain a text (see `Needle`). Blocks: call it in a thread."""
+        needle = Needle(text)
         found: list[int] = []
         for start in range(self.first, len(self), _SEARCH_LINES):
             if stopped() or len(found) >= FINDS_AT_MOST:
                 break
             lines = self.read(start, start + _SEARCH_LINES)
-            found += [start + at for at, line in enumerate(lines) if needle in line.casefold()]
+            found += [start + at for at, line in enumerate(lines) if needle.within(line)]
         return found
 
     def write_to(self, file: BinaryIO) -> None:
@@ -111,5 +112,5 @@ def _open() -> BinaryIO:
 
 def _safe(text: str) -> str:
     more = len(text) - MAX_LINE_CHARS
-    shown = clean(text if more <= 0 else text[:MAX_LINE_CHARS]).replace("\n", " ")
+    shown = clean_output(text if more <= 0 else text[:MAX_LINE_CHARS]).replace("\n", " ")
     return shown if more <= 0 else f"{shown}{ELLIPSIS} ({more:,} more characters)"

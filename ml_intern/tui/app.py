@@ -8,11 +8,14 @@ import os
 import signal
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from textual import on
+from textual import events, on
 from textual.binding import BindingType
+from textual.filter import LineFilter
 from textual.message_pump import MessagePump
+from textual.reactive import Reactive
 from textual.screen import Screen
 from textual.worker import Worker, WorkerState
 
@@ -27,12 +30,15 @@ from ml_intern.tui.early.look import DEFAULT_THEME
 from ml_intern.tui.early.opening import INTERRUPTED, OpeningApp
 from ml_intern.tui.early.output import title_sequence
 from ml_intern.tui.fault import record_fault
+from ml_intern.tui.following import Following
 from ml_intern.tui.keys.keymap import bind
 from ml_intern.tui.modals.confirm import Confirm
 from ml_intern.tui.past import Past
+from ml_intern.tui.printable import PrintableOnly
 from ml_intern.tui.screens.main import MainScreen
 from ml_intern.tui.sharing import ASKED as SHARING_ASKED
 from ml_intern.tui.terminal import has_terminal
+from ml_intern.tui.widgets.text import typed
 
 if TYPE_CHECKING:
     from ml_intern.tui.opening import Resumable
@@ -67,6 +73,9 @@ class MLInternApp(OpeningApp):
         (100, "-medium"),
         (140, "-wide"),
     ]
+    # Textual would take the focus away, style every widget anew and paint the whole terminal, each time a person looks
+    # at another window. Nothing here looks different then, so nothing is done.
+    app_focus = Reactive(True, compute=False, repaint=False)
     BINDINGS: ClassVar[list[BindingType]] = [
         bind("commands", "pick('command')"),
         bind("settings", "settings"),
@@ -96,6 +105,8 @@ class MLInternApp(OpeningApp):
         self._quit_armed_at = 0.0
         self._leaving = False
         self._copying = Copying(self, lambda: self.main_screen.kept_copies)
+        self._printable = PrintableOnly()
+        self._following = Following(self, self._workspace, self._copying.take)
         self._past = Past(self, lambda: self.main_screen, self._back_to_main, self._go_on, clock)
         self._code = 0
 
@@ -144,6 +155,12 @@ class MLInternApp(OpeningApp):
         self.main_screen.paints = True
         self.call_after_refresh(self._start_agent)
         self._past.prepare_soon()
+
+    async def on_event(self, event: events.Event) -> None:
+        """Lets nothing in that a terminal could act on."""
+        if isinstance(event, events.Paste):
+            event.text = typed(event.text)
+        await super().on_event(event)
 
     def _start_agent(self) -> None:
         self._bridge_before = self._bridge is not None
@@ -335,6 +352,30 @@ class MLInternApp(OpeningApp):
     def _copy(self, message: messages.CopyText) -> None:
         message.stop()
         self._copying.take(message.text, message.what)
+
+    @on(messages.FollowLink)
+    def _follow_link(self, message: messages.FollowLink) -> None:
+        message.stop()
+        self._following.follow(message.text, message.target)
+
+    @on(messages.ShowLinks)
+    def _choose_link(self, message: messages.ShowLinks) -> None:
+        message.stop()
+        self._following.choose(message.links)
+
+    def _workspace(self) -> Path:
+        return getattr(self.screen, "workspace", self.main_screen.workspace)
+
+    def open_url(self, url: str, *, new_tab: bool = True) -> None:
+        """Opens an address in a browser, or copies it where there is none that the person would see."""
+        self._following.open_address(url, lambda address: super(MLInternApp, self).open_url(address, new_tab=new_tab))
+
+    def _watch_app_focus(self, _focus: bool) -> None:
+        pass  # see `app_focus`
+
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        """Textual's own, and after them the one that lets nothing through that a terminal could act on."""
+        return [*super().get_line_filters(), self._printable]
 
     def copy_to_clipboard(self, text: str) -> None:
         """Hands a text to the terminal, through a multiplexer if there is one."""

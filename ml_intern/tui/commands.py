@@ -182,7 +182,12 @@ def _share(argument: str) -> Message:
     return messages.ShareTraces(action or "status")
 
 
-COPIED = {"last": "the last answer", "code": "the newest code block", "all": "the whole conversation"}
+COPIED = {
+    "last": "the last answer",
+    "code": "the newest code block",
+    "error": "the last error with its details",
+    "all": "the whole conversation",
+}
 
 
 COMMANDS: tuple[Command, ...] = (
@@ -338,7 +343,20 @@ COMMANDS: tuple[Command, ...] = (
         messages.ShowKeys,
         args="[words]",
     ),
-    Command("copy", "copy the last answer, the newest code, or all", _copy, args="[last|code|all]"),
+    Command(
+        "find",
+        "search the conversation",
+        messages.SearchChat,
+        args="[text]",
+        aliases=("search",),
+        action="search",
+    ),
+    Command(
+        "links",
+        "the links in view: web pages, files, repositories",
+        _no_argument("links", messages.ShowChatLinks),
+    ),
+    Command("copy", "copy the last answer, the newest code, or all", _copy, args="[last|code|error|all]"),
     Command("theme", "choose the colours", _theme, args="[name]"),
     Command(
         "practice",

@@ -69,6 +69,7 @@ _FAMILIES: dict[str, Callable[[Any], messages.AgentMessage | None]] = {
     "question_resolved": messages.QuestionSettled,
     "subagent_state": messages.SubagentMoved,
     "subagent": _of_subagent,
+    "feedback": messages.Rated,
     "plan_update": messages.PlanChanged,
     "undo_complete": messages.Undone,
     "new_complete": messages.Begun,

@@ -6,6 +6,7 @@ gathered. An intent is an operation of the protocol by name, so that panes need 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -182,6 +183,12 @@ class SubagentTold(AgentMessage):
     def __init__(self, event: protocol.SubagentEvent, inner: AgentMessage) -> None:
         super().__init__(event)
         self.inner = inner
+
+
+class Rated(AgentMessage):
+    """A person has said what they think of an answer."""
+
+    event: protocol.Feedback
 
 
 class PlanChanged(AgentMessage):
@@ -424,8 +431,50 @@ class CopyText(Intent):
         self.what = what
 
 
-class CopyFromChat(Intent):
-    """Copy from the chat: `last` answer, newest `code`, or `all`."""
+class FollowLink(Intent):
+    """Open a link: an address in the browser, a file in the editor. What its text does not tell is shown first.
+
+    Attributes:
+        text: What is shown of it.
+        target: Where it leads, see `widgets/links.py`.
+    """
+
+    def __init__(self, text: str, target: str) -> None:
+        super().__init__()
+        self.text = text
+        self.target = target
+
+
+class ChatIntent(Intent):
+    """Something is wanted of the conversation on the main screen."""
+
+
+class ShowLinks(Intent):
+    """Let the person choose one of some links.
+
+    Attributes:
+        links: Pairs of text and target.
+    """
+
+    def __init__(self, links: Sequence[tuple[str, str]]) -> None:
+        super().__init__()
+        self.links = links
+
+
+class ShowChatLinks(ChatIntent):
+    """Let the person choose one of the links that are in view."""
+
+
+class SearchChat(ChatIntent):
+    """Look for a text in the conversation; an empty one lets the person type it."""
+
+    def __init__(self, text: str = "") -> None:
+        super().__init__()
+        self.text = text
+
+
+class CopyFromChat(ChatIntent):
+    """Copy from the chat: `last` answer, newest `code`, last `error` with its details, or `all`."""
 
     def __init__(self, what: str) -> None:
         super().__init__()

@@ -89,6 +89,7 @@ def played_app(
     flags: dict[str, object] | None = None,
     env: dict[str, str] | None = None,
     preview_dataset: PreviewDataset | None = None,
+    kind: type[WatchedApp] = WatchedApp,
 ) -> tuple[WatchedApp, list[PlayedAgent]]:
     """The app on stand-ins, and the list they appear in once they are built; each takes one of the faults."""
     agents: list[PlayedAgent] = []
@@ -122,4 +123,4 @@ def played_app(
             ),
         )
 
-    return WatchedApp(Options(theme=theme), connect, clock=clock), agents
+    return kind(Options(theme=theme), connect, clock=clock), agents

@@ -128,9 +128,11 @@ def _event(key: str) -> Key:
 
 
 @asynccontextmanager
-async def on_stage(app: WatchedApp, size: tuple[int, int] = (120, 40)) -> AsyncIterator[Stage]:
-    """Runs an app without a terminal."""
-    async with app.run_test(size=size, notifications=True) as pilot:
+async def on_stage(
+    app: WatchedApp, size: tuple[int, int] = (120, 40), *, headless: bool = True
+) -> AsyncIterator[Stage]:
+    """Runs an app without a terminal; `headless=False` lets it paint with the driver it has."""
+    async with app.run_test(headless=headless, size=size, notifications=True) as pilot:
         stage = Stage(app, pilot)
         yield stage
 
@@ -141,6 +143,7 @@ def real_app(
     options: Options | None = None,
     *,
     env: dict[str, str] | None = None,
+    kind: type[WatchedApp] | None = None,
     **settings: Any,
 ) -> WatchedApp:
     """The app on the real agent, which works in `directory/work` and asks the scripted model.
@@ -160,4 +163,4 @@ def real_app(
             env={"LOCAL_LLM_BASE_URL": server.url, "PATH": "/usr/bin:/bin", "HOME": str(directory), **(env or {})},
         )
 
-    return WatchedApp(options or Options(), connect)
+    return (kind or WatchedApp)(options or Options(), connect)

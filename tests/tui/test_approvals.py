@@ -202,7 +202,8 @@ async def test_text_of_the_request_is_never_markup(tmp_path: Path) -> None:
     nasty = "[/red]\x1b[2J[bold]x"
     item = job(reason=nasty, cost_note=nasty, checks=((True, nasty),), display=(TextBlock(text=nasty),))
     async with asked(tmp_path, item) as (stage, _):
-        assert stage.screen.count("[/red][bold]x") == 4
+        assert stage.screen.count("[/red][bold]x") == 3
+        assert "[/red]␛[2J[bold]x" in stage.screen  # of what will be run, nothing is left out
 
 
 async def test_the_whole_way_with_the_real_agent(tmp_path: Path) -> None:

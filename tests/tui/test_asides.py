@@ -25,6 +25,13 @@ async def test_an_aside_stands_beside_the_reply_that_streams(tmp_path: Path) -> 
             gate.release()
             await stage.sees("First half, second half.", "done")
             assert stage.screen.index("second half.") < stage.screen.index("by the way")
+            await stage.enter("/find fine")
+            await stage.sees("1 of 1")
+            await stage.press("enter", "escape", "y")
+            await stage.until(
+                lambda: stage.app.clipboard == "is it all right?\n\nIt is **fine**.", "the aside to be copied"
+            )
+            await stage.press("escape", "escape")
             await stage.enter("/btw")
             await stage.sees("Ask something that stays out of the conversation")
         assert "all right?" not in str(server.requests[0].messages)

@@ -84,7 +84,7 @@ async def test_keys_and_commands_copy_messages_and_code(tmp_path: Path) -> None:
         await stage.sees("Copied the conversation.")
         assert app.clipboard.startswith("you:\ngo\n\nml-intern:\nTry")
         await stage.enter("/copy everything")
-        await stage.sees("/copy takes last, code, all")
+        await stage.sees("/copy takes last, code, error, all")
 
 
 async def test_a_text_too_large_for_the_terminal_is_kept_in_a_file(tmp_path: Path) -> None:

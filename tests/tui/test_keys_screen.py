@@ -22,7 +22,7 @@ async def open_keys(stage: Stage, words: str = "") -> None:
 
 
 async def test_keys_of_the_configuration_count_and_are_named_everywhere(tmp_path: Path) -> None:
-    configure(tmp_path, keys={"interrupt": "Ctrl+X", "prompt.send": "alt+s", "prompt.newline": "enter", "/trail": "f8"})
+    configure(tmp_path, keys={"interrupt": "Ctrl+X", "prompt.send": "alt+s", "prompt.newline": "enter", "/trail": "f9"})
     app, agents = played_app(tmp_path)
     async with on_stage(app, (120, 40)) as stage:
         await stage.sees("claude-opus")
@@ -39,11 +39,11 @@ async def test_keys_of_the_configuration_count_and_are_named_everywhere(tmp_path
         await stage.press("f1")
         await stage.sees("Alt+S sends, Enter begins a new line", "ctrl+x    interrupt the turn")
         assert "None" not in stage.screen
-        await stage.press("escape", "f8")
+        await stage.press("escape", "f9")
         await stage.sees("This session has looked into nothing yet")
         await stage.press("escape", "ctrl+p")
         await stage.type("trail")
-        await stage.sees("/trail", "f8")
+        await stage.sees("/trail", "f9")
 
 
 async def test_what_is_wrong_with_the_keys_is_told_at_the_start_and_the_rest_counts(tmp_path: Path) -> None:

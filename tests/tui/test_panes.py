@@ -80,7 +80,9 @@ async def test_every_end_says_how_it_ended(tmp_path: Path) -> None:
         )
         await stage.sees("stopped at the spending cap · 1 model call · $0.50")
         agent.events.play(ErrorEvent(error="The key is wrong; set another.", kind="auth"))
-        await stage.sees("✗ The key is wrong; set another.", "failed")
+        await stage.sees(
+            "✗ The key is wrong.", "next: Set another.", "F8 copies time, session, model and error", "failed"
+        )
 
 
 async def test_what_happens_to_the_context_is_said(tmp_path: Path) -> None:

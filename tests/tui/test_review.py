@@ -196,20 +196,23 @@ async def test_a_search_goes_through_prompts_commands_outputs_and_answers(tmp_pa
     async with on_stage(app_with_past(tmp_path), (160, 45)) as stage:
         await review(stage)
         await stage.press("slash")
-        await stage.enter("CLEAN")
-        await stage.sees("'CLEAN' 1 of 5", "prompt: Clean the data")
+        await stage.enter("clean")
+        await stage.sees("/ clean", "1 of 5   n N next, previous   esc end", "prompt: Clean the data")
         await stage.press("n", "n")
-        await stage.sees("'CLEAN' 3 of 5", "no such file: clean.py")
+        await stage.sees("3 of 5", "no such file: clean.py")
         await stage.press("N", "N", "N")
-        await stage.sees("'CLEAN' 5 of 5", "answer: The data is **clean**.")
-        await stage.press("slash", "ctrl+a", "ctrl+k")
+        await stage.sees("5 of 5", "answer: The data is **clean**.")
+        await stage.press("slash")
         await stage.enter("rows dropped")
-        await stage.sees("'rows dropped' 1 of 1", "31 rows dropped")
+        await stage.sees("/ rows dropped", "1 of 1", "31 rows dropped")
         await stage.press("escape")
         await stage.sees_no_more("1 of 1")
         await stage.press("slash")
         await stage.enter("quokka")
-        await stage.sees("'quokka' is nowhere in this session.")
+        await stage.sees("/ quokka", "nowhere in this session")
+        await stage.press("slash")
+        await stage.enter("Clean")
+        await stage.sees("/ Clean", "1 of 1")  # its capital counts
 
 
 async def test_a_filter_lets_the_arrows_stop_at_one_tool_or_at_errors_only(tmp_path: Path) -> None:
@@ -243,8 +246,8 @@ async def test_a_call_opens_in_full_as_it_was_then(tmp_path: Path) -> None:
         await stage.press("ctrl+o")
         await stage.sees("tool call", "python data/clean.py", "31 rows dropped", "xxxxx")
         await stage.press("slash")
-        await stage.enter("x" * 4_000)
-        await stage.sees("17 finds")  # of 70,000 characters, not of a preview
+        await stage.type("x" * 10)
+        await stage.sees("1 of 7,000")  # of 70,000 characters, not of a preview
         await stage.press("escape", "escape")
         await stage.sees("event ")
         await stage.press("left", "ctrl+o")

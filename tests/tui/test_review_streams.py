@@ -73,7 +73,7 @@ async def test_arrows_pass_over_pieces_and_show_a_reply_as_far_as_it_had_come(tm
         assert pictures[4].count("The loss falls") == 1
         await stage.press("end", "slash")
         await stage.enter("norm stays")
-        await stage.sees("'norm stays' 1 of 1")
+        await stage.sees("/ norm stays", "1 of 1")
 
 
 async def test_a_jump_into_or_past_a_reply_shows_the_same_from_wherever_it_comes(tmp_path: Path) -> None:

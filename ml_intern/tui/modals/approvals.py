@@ -13,9 +13,9 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Vertical
+from textual.content import Content
 from textual.widgets._input import Input
 from textual.widgets._static import Static
-from textual.widgets._text_area import TextArea
 
 from ml_intern.tui.keys.keymap import bind
 from ml_intern.tui.modals import approval_text
@@ -24,6 +24,7 @@ from ml_intern.tui.modals.editor import edit_outside
 from ml_intern.tui.widgets.detail import LineView
 from ml_intern.tui.widgets.flow import Flow
 from ml_intern.tui.widgets.key_bar import KeyBar
+from ml_intern.tui.widgets.script_area import ScriptArea
 
 if TYPE_CHECKING:
     from ml_intern.core.jobs import JobsBackend
@@ -198,7 +199,7 @@ class ApprovalDialog(GraceDialog[Answer]):
             yield Static(id="approval-cost", markup=False)
             yield Flow(id="approval-checks")
             yield LineView(id="approval-body")
-            yield TextArea(id="approval-editor", compact=True, show_line_numbers=True, tab_behavior="indent")
+            yield ScriptArea(id="approval-editor", compact=True, show_line_numbers=True, tab_behavior="indent")
             yield Static(id="approval-why", markup=False)
             yield Static(id="approval-origin", markup=False)
             yield Input(id="approval-note", placeholder="what should be different? the agent reads this", compact=True)
@@ -209,7 +210,7 @@ class ApprovalDialog(GraceDialog[Answer]):
         super().on_mount()
         self._frame = self.query_one("#approval", Vertical)
         self._body = self.query_one(LineView)
-        self._editor = self.query_one(TextArea)
+        self._editor = self.query_one(ScriptArea)
         self._note = self.query_one(Input)
         self._editor.cursor_blink = False
         self._show_call()
@@ -222,8 +223,8 @@ class ApprovalDialog(GraceDialog[Answer]):
 
     def _show_call(self) -> None:
         item, decision = self._batch.item, self._batch.decision
-        self._frame.border_title = approval_text.title(item)
-        self._body.show_blocks(approval_text.blocks(item, decision.edited), line_numbers=True)
+        self._frame.border_title = Content(approval_text.title(item))  # a string would be read as markup
+        self._body.show_blocks(approval_text.blocks(item, decision.edited), line_numbers=True, exact=True)
         self._fit()
         self._show_text()
         self._type_into("")
@@ -335,16 +336,16 @@ class ApprovalDialog(GraceDialog[Answer]):
 
     def action_edit(self) -> None:
         """Opens the script or command for editing."""
-        self._editor.load_text(self._present_text())
+        self._editor.load_script(self._present_text())
         self._type_into("edit")
 
     def action_finish_edit(self) -> None:
         """Keeps the edit and shows what it changes; approving comes after that."""
-        self._keep_edit(self._editor.text)
+        self._keep_edit(self._editor.script)
 
     def action_edit_outside(self) -> None:
         """Hands the text to the person's own editor."""
-        edited = edit_outside(self.app, self._editor.text, self._batch.item.editable)
+        edited = edit_outside(self.app, self._editor.script, self._batch.item.editable)
         if edited is not None:
             self._keep_edit(edited)
 

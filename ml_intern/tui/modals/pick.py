@@ -19,7 +19,8 @@ from textual.widgets._static import Static
 
 from ml_intern.tui.keys.keymap import bind
 from ml_intern.tui.modals.base import Dialog
-from ml_intern.tui.widgets.key_bar import KeyBar
+from ml_intern.tui.widgets.key_bar import Hint, KeyBar
+from ml_intern.tui.widgets.text import cells, one_line, pad
 
 LABEL_CELLS = 36
 NUMBERS = 9
@@ -103,6 +104,7 @@ class Pick(Dialog[str]):
         on_highlight: Called with the value under the cursor, for a preview.
         note: A line under the list.
         names: The choices have names: the first ones can be chosen by number, and all be found by scattered letters.
+        keys: Further keys that a subclass has, and what they do.
     """
 
     HELP = (
@@ -126,8 +128,10 @@ class Pick(Dialog[str]):
         on_highlight: Callable[[str], None] | None = None,
         note: str = "",
         names: bool = True,
+        keys: Sequence[Hint] = (),
     ) -> None:
         super().__init__()
+        self._keys = tuple(keys)
         self._title = title
         self._choices = list(choices)
         self._free = free
@@ -145,7 +149,8 @@ class Pick(Dialog[str]):
             yield OptionList(id="pick-list", compact=True, markup=False)
             yield Static(id="pick-detail", markup=False)
             yield Static(self._note, id="pick-note", markup=False)
-            yield KeyBar([("{choose}", "choose"), *number, ("{picker.up}{picker.down}", "move"), ("{back}", "leave")])
+            move = ("{picker.up}{picker.down}", "move")
+            yield KeyBar([("{choose}", "choose"), *number, move, *self._keys, ("{back}", "leave")])
 
     def on_mount(self) -> None:
         """Begins at what is in use."""
@@ -161,7 +166,7 @@ class Pick(Dialog[str]):
         if self.is_mounted:
             self.query_one("#pick-note", Static).update(note)
             self.query_one("#pick-note").display = bool(note)
-            self._fill(self.query_one(Input).value, keep=self._highlighted())
+            self._fill(self.query_one(Input).value, keep=self.highlighted)
 
     def action_move(self, where: str) -> None:
         """Moves the highlight while the filter keeps the focus."""
@@ -176,7 +181,7 @@ class Pick(Dialog[str]):
     @on(Input.Submitted)
     def _choose(self, event: Input.Submitted) -> None:
         event.stop()
-        if (value := self._highlighted()) is not None:
+        if (value := self.highlighted) is not None:
             self.dismiss(value)
 
     @on(Filter.Numbered)
@@ -197,11 +202,13 @@ class Pick(Dialog[str]):
         event.stop()
         # The list may have changed since; the entry itself knows what it stands for.
         if isinstance(event.option, _Entry):
-            self.query_one("#pick-detail", Static).update(event.option.choice.detail)
+            self.query_one("#pick-detail", Static).update(one_line(event.option.choice.detail))
             if self._on_highlight is not None:
                 self._on_highlight(event.option.choice.value)
 
-    def _highlighted(self) -> str | None:
+    @property
+    def highlighted(self) -> str | None:
+        """The value under the cursor."""
         index = self.query_one(OptionList).highlighted
         return self._shown[index].value if index is not None and index < len(self._shown) else None
 
@@ -212,7 +219,7 @@ class Pick(Dialog[str]):
             self._shown.append(Choice(typed, help=self._free))
         options = self.query_one(OptionList)
         options.clear_options()
-        width = min(LABEL_CELLS, max((len(choice.title) for choice in self._shown), default=0))
+        width = min(LABEL_CELLS, max((cells(one_line(choice.title)) for choice in self._shown), default=0))
         rows = zip(self._shown, self._row_numbers(bool(typed)), strict=True)
         keys = max((len(choice.key) for choice in self._shown), default=0)
         options.add_options([_Entry(choice, width, keys, number) for choice, number in rows])
@@ -256,7 +263,7 @@ def _row(choice: Choice, width: int, key_width: int, number: int) -> Content:
     return Content.assemble(
         ("● " if choice.current else "  ", "$accent"),
         (f"{number or ' '} " if number >= 0 else "", "$foreground-muted"),
-        f"{choice.title:<{width}}",
+        pad(one_line(choice.title), width),
         (f"  {choice.key:<{key_width}}" if key_width else "", "$accent"),
-        (f"  {choice.help}" if choice.help else "", "$foreground-muted"),
+        (f"  {one_line(choice.help)}" if choice.help else "", "$foreground-muted"),
     )

@@ -7,11 +7,14 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from textual import on
 from textual.app import ComposeResult
-from textual.containers import Vertical
+from textual.message import Message
 
 from ml_intern.tui import messages
+from ml_intern.tui.keys.keymap import keymap_of
 from ml_intern.tui.state import SessionState
+from ml_intern.tui.widgets.block_list import BlockId
 from ml_intern.tui.widgets.blocks import (
     AnswerBlock,
     AsideBlock,
@@ -22,11 +25,13 @@ from ml_intern.tui.widgets.blocks import (
     ReasoningBlock,
     ToolLine,
 )
+from ml_intern.tui.widgets.error_block import ErrorBlock
 from ml_intern.tui.widgets.pieces import Snapshot
+from ml_intern.tui.widgets.search_bar import SearchFrame
 from ml_intern.tui.widgets.text import clock as time_of_day
 from ml_intern.tui.widgets.text import count, duration, money
 from ml_intern.tui.widgets.tool_model import summarise
-from ml_intern.tui.widgets.transcript import BlockId, Transcript
+from ml_intern.tui.widgets.transcript import Transcript
 from ml_intern.tui.widgets.welcome import Welcome
 
 if TYPE_CHECKING:
@@ -53,9 +58,10 @@ class ChatSnapshot(NamedTuple):
     calls: dict[str, tuple[BlockId, ToolLine]]
     asides: dict[str, BlockId]
     began: str
+    model: str
 
 
-class ChatPane(Vertical):
+class ChatPane(SearchFrame):
     """Shows the conversation; greets while there is none.
 
     Args:
@@ -66,10 +72,26 @@ class ChatPane(Vertical):
 
     HELP = (
         "The conversation. {move} {page} scroll; {last} follows what is being written; {chat.prompt_before} and "
-        "{chat.prompt_after} go from prompt to prompt; {chat.error_after} and {chat.error_before} go to the next and "
-        "previous error; {chat.thoughts} opens and closes thoughts. {chat.copy} copies the message in view, "
-        "{chat.copy_code} the newest code block, again the one before. Select with the mouse, {copy} copies."
+        "{chat.prompt_after} go from prompt to prompt, {chat.message_before} and {chat.message_after} from message to "
+        "message, {chat.error_before} and {chat.error_after} from error to error; {chat.find} or {search} searches; "
+        "{chat.thoughts} opens and closes thoughts; {chat.links} lists the links in view. A bar at the left marks the "
+        "message at hand: {chat.copy:2} copies it, {chat.edit} edits its prompt and sends it anew, {chat.good} and "
+        "{chat.poor} say that an answer is good or poor. {chat.copy_code} copies the newest code block, again the one "
+        "before. Select with the mouse, {copy} copies. After a click, letters go to the prompt."
     )
+
+    class PromptWanted(Message):
+        """An earlier prompt is to be edited and sent anew.
+
+        Attributes:
+            number: Which one, as `rewind` counts them.
+            text: What it says.
+        """
+
+        def __init__(self, number: int, text: str) -> None:
+            super().__init__()
+            self.number = number
+            self.text = text
 
     def __init__(
         self,
@@ -84,12 +106,13 @@ class ChatPane(Vertical):
         self._practice = practice
         self._greets = greets
         self._transcript = Transcript(clock=clock, id="transcript")
+        self.search_in(self._transcript)
         self._welcome = Welcome(id="welcome")
         self._welcome.display = greets
         self._prompts: list[tuple[BlockId, str]] = []
         self._calls: dict[str, tuple[BlockId, ToolLine]] = {}
         self._asides: dict[str, BlockId] = {}
-        self._began = ""
+        self._began = self._model = ""
         self._forget_reply()
 
     def compose(self) -> ComposeResult:
@@ -131,7 +154,7 @@ class ChatPane(Vertical):
             case messages.ReplyText():
                 self._write(message)
             case messages.ReplyWhole(event=event):
-                self._complete_reply(event.content, event.reasoning, time_of_day(event.time), event.partial)
+                self._complete_reply(event)
             case messages.ReplyEnded(discarded=discarded):
                 self._end_stream(discarded)
             case messages.PromptEntered(event=event):
@@ -153,6 +176,10 @@ class ChatPane(Vertical):
                 self._tell_of_files(event)
             case messages.TurnStarted(event=event):
                 self._began = event.time
+            case messages.SessionChanged(event=event):
+                self._model = getattr(event, "model", "") or self._model
+            case messages.Rated(event=event):
+                self._transcript.rated(event.message_seq, event.rating)
             case messages.TurnEnded():
                 self._end_turn(message)
             case _:
@@ -199,17 +226,19 @@ class ChatPane(Vertical):
             self._transcript.remove_block(block_id)
         self._forget_reply()
 
-    def _complete_reply(self, content: str, reasoning: str, moment: str, partial: bool) -> None:
+    def _complete_reply(self, event: protocol.AssistantMessage) -> None:
         """The whole reply is known: it replaces what streamed in, or appears now."""
-        self._transcript.stream_end(partial=partial)
+        self._transcript.stream_end(partial=event.partial)
+        moment = time_of_day(event.time)
+        answer = AnswerBlock(event.content, self._answer_time or moment, event.partial, seq=event.seq)
         if self._reply_blocks:
-            if self._answer is not None and content:
-                self._transcript.update(self._answer, AnswerBlock(content, self._answer_time, partial))
+            if self._answer is not None and event.content:
+                self._transcript.update(self._answer, answer)
         else:
-            if reasoning.strip():
-                self._transcript.append(ReasoningBlock(reasoning, moment))
-            if content.strip():
-                self._transcript.append(AnswerBlock(content, moment, partial))
+            if event.reasoning.strip():
+                self._transcript.append(ReasoningBlock(event.reasoning, moment))
+            if event.content.strip():
+                self._transcript.append(answer)
         self._forget_reply()
 
     # -------------------------------------------------------------------------------------------------------- calls
@@ -258,9 +287,23 @@ class ChatPane(Vertical):
             case "interrupted":
                 parts = ["interrupted"]
             case _:
-                self.say(event.error, "error")
+                self._transcript.append(self._error(event))
                 parts = ["failed"]
         self._transcript.append(EndBlock(" · ".join([*parts, *([duration(took)] if took else [])])))
+
+    def _error(self, event: protocol.ErrorEvent) -> ErrorBlock:
+        moment, key = time_of_day(event.time), keymap_of(self).spoken("error.copy")
+        return ErrorBlock(event.error, moment, event.kind, self._model, event.session_id, event.time, key)
+
+    @on(Transcript.EditWanted)
+    def _offer_prompt(self, event: Transcript.EditWanted) -> None:
+        event.stop()
+        before = [number for number, (block_id, _) in enumerate(self._prompts) if block_id <= event.block_id]
+        if before:
+            number = before[-1]
+            self.post_message(self.PromptWanted(rewind_index(number, len(self._prompts)), self._prompts[number][1]))
+        else:
+            self.notify("There is no prompt to edit yet.", markup=False)
 
     @property
     def prompts(self) -> list[str]:
@@ -302,19 +345,34 @@ class ChatPane(Vertical):
 
     def snapshot(self) -> ChatSnapshot:
         """The conversation as it is, for `restore`. Not within a reply."""
-        blocks = self._transcript.snapshot()
-        return ChatSnapshot(blocks, self._prompts.copy(), self._calls.copy(), self._asides.copy(), self._began)
+        return ChatSnapshot(
+            self._transcript.snapshot(),
+            self._prompts.copy(),
+            self._calls.copy(),
+            self._asides.copy(),
+            self._began,
+            self._model,
+        )
 
     def restore(self, kept: ChatSnapshot) -> None:
         """The conversation as it was."""
         self._transcript.restore(kept.blocks)
-        self._prompts, self._calls, self._began = kept.prompts.copy(), kept.calls.copy(), kept.began
-        self._asides = kept.asides.copy()
+        self._prompts, self._calls, self._asides = kept.prompts.copy(), kept.calls.copy(), kept.asides.copy()
+        self._began, self._model = kept.began, kept.model
         self._forget_reply()
 
     def copy(self, what: str) -> None:
-        """Copies the `last` answer, the newest `code` block, or `all` that was said."""
+        """Copies the `last` answer, the newest `code` block, the last `error`, or `all` that was said."""
         self._transcript.copy(what)
+
+    @property
+    def takes_letters(self) -> bool:
+        """Whether letters do something while the chat has the focus."""
+        return self._transcript.takes_letters
+
+    def show_links(self) -> None:
+        """Offers the links that are in view."""
+        self._transcript.action_links()
 
     def follow(self) -> None:
         """Shows the end and stays there."""
@@ -323,10 +381,17 @@ class ChatPane(Vertical):
     def find(self, text: str) -> None:
         """Marks a text wherever it is visible; an empty one marks nothing."""
         self._transcript.needle = text
+        if not text:
+            self._transcript.current = None
 
     def show_newest(self, text: str) -> None:
         """Brings the newest occurrence of a text into view, if it is in one of the last few blocks."""
         self._transcript.show_newest(text, within=NEAR)
+
+
+def rewind_index(number: int, prompts: int) -> int:
+    """How `rewind` names a prompt: from the end, but for the first, since a compaction takes out what lies between."""
+    return number - prompts if number else 0
 
 
 def _seconds_between(began: str, ended: str) -> float | None:

@@ -11,6 +11,7 @@ from ml_intern.options import DEMO_MODEL
 from ml_intern.tui import messages
 from ml_intern.tui.commands import COMMANDS, Command
 from ml_intern.tui.keys.keymap import keymap_of
+from ml_intern.tui.panes.chat import rewind_index
 from ml_intern.tui.screens import pickers
 from ml_intern.tui.setup import EffortMeaning, FindModels, no_models
 from ml_intern.tui.state import SessionState
@@ -111,8 +112,7 @@ class Chooser:
 
         def go_back(number: str | None) -> None:
             if number is not None:
-                # Counted from the end, but for the first: a compaction takes out what lies between.
-                index = int(number) - len(prompts) if int(number) else 0
+                index = rewind_index(int(number), len(prompts))
                 self._screen.post_message(messages.Operate("rewind", prompt=index, restore_files=restore_files))
 
         self._screen.app.push_screen(pickers.prompt_picker(prompts, files=restore_files), go_back)

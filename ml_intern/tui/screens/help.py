@@ -22,8 +22,9 @@ from ml_intern.tui.widgets.key_bar import KeyBar
 
 SHOWN = (
     *("prompt.send", "prompt.newline", "prompt.older", "prompt.newer", "interrupt", "fields"),
-    *("pane.chat", "pane.tools", "pane.plan", "pane.jobs", "pane.trail", "call", "jump", "sessions", "jobs", "spend"),
-    *("settings", "commands", "history", "editor", "copy", "prompt.quit", "help"),
+    *("pane.chat", "pane.tools", "pane.plan", "pane.jobs", "pane.trail", "call", "search", "jump"),
+    *("sessions", "jobs", "spend", "settings"),
+    *("commands", "history", "editor", "error.copy", "copy", "prompt.quit", "help"),
 )
 """The keys that the help lists over the main screen; /keys has all of them."""
 

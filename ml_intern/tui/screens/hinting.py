@@ -6,7 +6,8 @@ from ml_intern.tui.state import SessionState
 from ml_intern.tui.widgets.key_bar import Hint
 
 PANE_KEYS: dict[str, tuple[Hint, ...]] = {
-    "chat": (("{move}", "scroll"), ("{last}", "follow")),
+    "chat": (("{move}", "scroll"), ("{chat.find}", "search"), ("{last}", "follow")),
+    "search": (),
     "tools": (("{calls.up}{calls.down}", "choose"), ("{calls.open}", "detail")),
     "plan": (("{move}", "scroll"),),
     "jobs": (("{list.up}{list.down}", "choose"), ("{list.open}", "curves and log")),
@@ -14,17 +15,31 @@ PANE_KEYS: dict[str, tuple[Hint, ...]] = {
 }
 
 
-def keys_now(state: SessionState, where: str, *, has_text: bool, has_calls: bool, narrow: bool) -> list[Hint]:
+MESSAGE_KEYS: tuple[Hint, ...] = (
+    ("{chat.copy}", "copy"),
+    ("{chat.edit}", "edit prompt"),
+    ("{chat.links}", "links"),
+    ("{chat.good} {chat.poor}", "rate"),
+)
+"""What can be done with a message, while letters are not meant for the prompt."""
+
+
+def keys_now(
+    state: SessionState, where: str, *, has_text: bool, has_calls: bool, narrow: bool, letters: bool = False
+) -> list[Hint]:
     """The keys to offer.
 
     Args:
         state: The session.
-        where: What has the focus: `chat`, `tools`, `plan`, `jobs`, `trail` or `prompt`.
+        where: What has the focus: `chat`, `search`, `tools`, `plan`, `jobs`, `trail` or `prompt`.
         has_text: The prompt holds text.
         has_calls: There are tool calls to look at.
         narrow: Only one pane fits.
+        letters: Letters do something in the chat.
     """
     keys: list[Hint] = []
+    if where == "search":
+        return [("{help}", "help")]
     if state.running:
         keys.append(("{interrupt}", "interrupt"))
     elif where != "prompt":
@@ -34,6 +49,7 @@ def keys_now(state: SessionState, where: str, *, has_text: bool, has_calls: bool
             keys.append(("{prompt.send}", "queue" if state.running or not state.ready else "send"))
     else:
         keys.extend(PANE_KEYS[where])
+        keys.extend(MESSAGE_KEYS if where == "chat" and letters else ())
     keys.append(("{commands}", "commands"))
     if has_calls and where != "tools":
         keys.append(("{call}", "detail"))

@@ -29,6 +29,7 @@ from ml_intern.tui.screens.hinting import keys_now
 from ml_intern.tui.screens.jobs_watch import JobsWatch
 from ml_intern.tui.screens.person_shell import PersonShell
 from ml_intern.tui.screens.prompting import edit_prompt, search_history
+from ml_intern.tui.screens.reading import BUSY, Reading
 from ml_intern.tui.screens.tidying import Tidying
 from ml_intern.tui.screens.visits import Visits
 from ml_intern.tui.screens.wording import status_text, window_title
@@ -40,6 +41,7 @@ from ml_intern.tui.widgets.frame import entitle
 from ml_intern.tui.widgets.hints import Hints
 from ml_intern.tui.widgets.status_bar import StatusBar
 from ml_intern.tui.widgets.tabs import PaneTabs
+from ml_intern.tui.widgets.transcript import Transcript
 
 if TYPE_CHECKING:
     from ml_intern.sessions.store import SessionStore
@@ -68,6 +70,10 @@ class MainScreen(Backdrop[None]):
         bind("call", "open_call"),
         bind("spend", "show_spending"),
         bind("history", "search_history"),
+        # Heard before all else and carried out before the next key, which belongs into the field already.
+        bind("search", "search"),
+        bind("chat.find", "search_from_chat"),
+        bind("error.copy", "copy_error"),
         bind("editor", "edit_prompt"),
         *(bind(f"pane.{name}", f"show_tab('{name}')") for name in TABS),
         *(bind(f"/{command.name}", f"command('{command.name}')") for command in COMMANDS if not command.action),
@@ -119,6 +125,7 @@ class MainScreen(Backdrop[None]):
         self._chooser = Chooser(self, self.run_command, lambda: self._chat.prompts)
         self._shell = PersonShell(self, self._chat, self._composer.attach)
         self._tidying = Tidying(self, self._clock)
+        self._reading = Reading(self, self._chat, self._composer, self._say, lambda: self.show_tab("chat"))
         self._jobs = self.query_one(JobsPane)
         self._trail = self.query_one(TrailPane)
         self._jobs_watch = JobsWatch(self, self._jobs, self._count_jobs, self._add_to_prompt, self._clock)
@@ -217,7 +224,8 @@ class MainScreen(Backdrop[None]):
             self._tidying.take(message.event.items, ask=not busy)
 
     def _on_undone(self, message: messages.Undone) -> None:
-        if self.state.ready and message.event.prompt and not self._composer.prompt.text:
+        anew = self._reading.took_back(message)
+        if self.state.ready and message.event.prompt and not anew and not self._composer.prompt.text:
             self._composer.prompt.fill(message.event.prompt)
 
     def _on_lost(self, _message: messages.AgentLost) -> None:
@@ -243,7 +251,13 @@ class MainScreen(Backdrop[None]):
             self.run_command(entered.command, entered.text, event.text)
         else:
             blocks = [self._setup.redact(output.block()) for output in self._composer.take_attached()]
-            self._say("\n\n".join([entered.text, *blocks]))
+            text = "\n\n".join([entered.text, *blocks])
+            if not self._reading.editing or self.state.model_problem or not self.state.ready:
+                self._say(text)
+            elif self.state.running:
+                self._refuse(BUSY, text)
+            else:
+                self._reading.send_anew(text)
 
     def _run_own(self, command: str, typed: str) -> None:
         """Runs a command of the person's own, whatever the agent does meanwhile."""
@@ -310,11 +324,6 @@ class MainScreen(Backdrop[None]):
         message.stop()
         self._chat.say(status_text(self.state), "info")
 
-    @on(messages.CopyFromChat)
-    def _copy_from_chat(self, message: messages.CopyFromChat) -> None:
-        message.stop()
-        self._chat.copy(message.what)
-
     @on(messages.Visit)
     def _visit(self, message: messages.Visit) -> None:
         message.stop()
@@ -343,14 +352,46 @@ class MainScreen(Backdrop[None]):
     # ---------------------------------------------------------------------------------------- keys and the look
 
     def action_escape(self) -> None:
-        """Stops a command of the person's own, else interrupts what runs; else goes back to the prompt."""
+        """Stops a command of the person's own or leaves an earlier prompt; interrupts what runs; else to the prompt."""
         if self._shell.running:
             self._shell.stop()
             return
+        if self._reading.editing:
+            self._reading.leave()
+            return
         if self.state.running or self.state.waiting:
             self._hints.begin("interrupting")
+        else:
+            self._chat.end_search()
         self.post_message(messages.Operate("interrupt"))
         self._composer.prompt.focus()
+
+    async def action_search(self) -> None:
+        """Looks for a text in the conversation."""
+        await self._reading.search()
+
+    async def action_search_from_chat(self) -> None:
+        """The same, while the chat has the focus: elsewhere the key is text."""
+        await self.action_search()
+
+    @on(messages.ChatIntent)
+    async def _read(self, message: messages.ChatIntent) -> None:
+        message.stop()
+        await self._reading.take(message)
+
+    @on(ChatPane.PromptWanted)
+    def _edit_earlier(self, event: ChatPane.PromptWanted) -> None:
+        event.stop()
+        self._reading.edit(event.number, event.text, busy=self.state.running or self.state.waiting)
+
+    def action_copy_error(self) -> None:
+        """The last error, with what whoever is asked for help needs to know."""
+        self._chat.copy("error")
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Keys that are text where something is typed."""
+        del parameters
+        return action != "search_from_chat" or isinstance(self.focused, Transcript)
 
     def action_search_history(self) -> None:
         """Finds an earlier prompt of this directory."""
@@ -373,13 +414,17 @@ class MainScreen(Backdrop[None]):
         if call_id := self._tools.chosen:
             self.post_message(messages.OpenCall(call_id))
 
-    def action_show_tab(self, name: str) -> None:
-        """Shows one pane where there is room for one only."""
+    def show_tab(self, name: str) -> None:
+        """Shows one pane where there is room for one only; the focus stays."""
         classes = {f"show-{tab}": tab == name for tab in TABS}
         if name in {"tools", *SIDES}:
             classes |= {f"side-{side}": side == name for side in SIDES}
         self.update_classes(classes)  # all in one, since each change means new styles for the whole screen
         self._tabs.active = name
+
+    def action_show_tab(self, name: str) -> None:
+        """Shows one pane where there is room for one only, and gives it the keys."""
+        self.show_tab(name)
         where = self._where()
         if {name, where} & set(SIDES) or (self.has_class("-narrow") and where != "prompt"):
             self.query_one(TABS[name]).focus()
@@ -390,6 +435,7 @@ class MainScreen(Backdrop[None]):
 
     @on(Composer.Filled)
     @on(events.DescendantFocus)
+    @on(events.Click)
     def _offer_keys(self) -> None:
         """The keys at the bottom are those of what has the focus."""
         self._refresh_lines()
@@ -401,18 +447,22 @@ class MainScreen(Backdrop[None]):
         number = int(event.character) if event.character in "12345" else 0
         if number and (self.has_class("-narrow") or self._where() in {"tools", *SIDES}):
             self.action_show_tab(list(TABS)[number - 1])
-        elif event.key not in self.active_bindings:
+        elif event.key not in self.active_bindings or self._is_typed(event.character):
             event.stop()
             self._composer.prompt.focus()
             self._composer.prompt.insert(event.character)
 
+    def _is_typed(self, character: str) -> bool:
+        """Whether a letter is meant for the prompt although it does something in the chat."""
+        return character.isalpha() and isinstance(self.focused, Transcript) and not self._chat.takes_letters
+
     def _where(self) -> str:
-        """What has the focus: a pane by its name, or `prompt`."""
+        """What has the focus: a pane by its name, `search` or `prompt`."""
         if self.focused is None:  # it was in a pane that is not shown any more
             return self._tabs.active
         for node in self.focused.ancestors_with_self:
             if node.id in TABS:
-                return node.id or ""
+                return "search" if self._chat.search_typing else node.id or ""
         return "prompt"
 
     def _refresh_lines(self) -> None:
@@ -425,6 +475,7 @@ class MainScreen(Backdrop[None]):
                 has_text=bool(self._composer.prompt.text),
                 has_calls=bool(self._tools.chosen),
                 narrow=self.has_class("-narrow"),
+                letters=self._chat.takes_letters,
             )
         )
         self._tabs.note("tools", self._tools.summary)
@@ -448,6 +499,7 @@ class MainScreen(Backdrop[None]):
         self._visits.begin_afresh()
         self._setup = Setup()
         self._composer.clear_queue()
+        self._reading.forget()
         self._shell.stop()
         self._composer.take_attached()
         self._composer.prompt.load_text("")
@@ -468,6 +520,11 @@ class MainScreen(Backdrop[None]):
     def grace_s(self) -> float:
         """How long a question ignores keys."""
         return self._setup.grace_s
+
+    @property
+    def workspace(self) -> Path:
+        """Where the agent works; the present directory while that is not known."""
+        return Path(self.state.workdir or ".")
 
     @property
     def kept_copies(self) -> Path | None:

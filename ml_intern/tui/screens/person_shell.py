@@ -15,11 +15,12 @@ from ml_intern.services.person_shell import run_command
 from ml_intern.tui.keys.keymap import keymap_of
 from ml_intern.tui.panes.chat import ChatPane, Level
 from ml_intern.tui.widgets.attached import Output
+from ml_intern.tui.widgets.text import clean_output
 
 if TYPE_CHECKING:
     from textual.worker import Worker
 
-    from ml_intern.tui.widgets.transcript import BlockId
+    from ml_intern.tui.widgets.block_list import BlockId
 
 KEPT_CHARS = 30_000
 SHOWN_LINES = 20
@@ -114,5 +115,5 @@ class _Kept:
 
     def tail(self) -> str:
         """The last few lines."""
-        lines = _ESCAPES.sub("", (self._head + self._tail)[-SHOWN_CHARS:]).strip("\n").split("\n")
+        lines = clean_output((self._head + self._tail)[-SHOWN_CHARS:]).strip("\n").split("\n")
         return "\n".join(lines[-SHOWN_LINES:])

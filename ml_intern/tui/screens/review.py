@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import ClassVar
 
 from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
-from textual.widgets._input import Input
 from textual.widgets._static import Static
 
 from ml_intern.sessions.replay import IDLE_S, Recording
@@ -27,6 +27,7 @@ from ml_intern.tui.screens.review_player import Player
 from ml_intern.tui.screens.review_reel import Reel
 from ml_intern.tui.widgets.backdrop import Backdrop
 from ml_intern.tui.widgets.painted import PartsLine
+from ml_intern.tui.widgets.search_bar import SearchBar
 from ml_intern.tui.widgets.tabs import PaneTabs
 from ml_intern.tui.widgets.timeline import Timeline
 
@@ -119,10 +120,20 @@ class ReviewScreen(Backdrop[None]):
             with Vertical(id="side"):
                 yield self._reel.plan
                 yield self._reel.tools
-        yield Input(id="review-search", placeholder="search prompts, answers, commands, outputs", compact=True)
+        yield SearchBar(
+            as_typed=False,
+            placeholder="search prompts, answers, commands, outputs",
+            id="review-search",
+            classes="search-bar",
+        )
         yield Timeline(id="review-timeline")
         yield PartsLine(id="review-moment")
         yield PartsLine(id="review-keys")
+
+    @property
+    def workspace(self) -> Path:
+        """Where the session worked."""
+        return Path(self._reel.state.workdir or ".")
 
     def _fill(self) -> None:
         """What is seen first. The panes are on no screen yet, so that they take events much faster."""
@@ -141,8 +152,7 @@ class ReviewScreen(Backdrop[None]):
         """Shows the moment at which the review begins; what led there is read afterwards."""
         self._timeline = self.query_one(Timeline)
         self._tabs = self.query_one(PaneTabs)
-        self._search = self.query_one(Input)
-        self._search.display = False
+        self._search = self.query_one(SearchBar)
         if self._fault is not None:
             self.call_after_refresh(self._lose, self._fault)
             return
@@ -223,6 +233,8 @@ class ReviewScreen(Backdrop[None]):
         self._tabs.note("tools", self._reel.tools.summary)
         self._tabs.note("plan", self._reel.plan.summary)
         needle = self._finds.name if self._finds is not None else ""
+        if self._finds is not None:
+            self._search.tell(words.place_among(step, self._finds))
         self._reel.chat.find(needle)
         self._reel.tools.find(needle)
         self.query_one("#review-moment", PartsLine).parts = (
@@ -230,7 +242,7 @@ class ReviewScreen(Backdrop[None]):
             (
                 *(() if self.ready else words.reading(self._read_share)),
                 *(words.pause(recording, step) if self._player.playing else ()),
-                *words.chosen(step, self._finds, self._only),
+                *words.chosen(self._only),
                 *(words.legend(self._timeline) if self.size.width >= LEGEND_FROM else ()),
             ),
         )
@@ -238,9 +250,7 @@ class ReviewScreen(Backdrop[None]):
 
     def _show_keys(self) -> None:
         player = self._player
-        parts = words.keys(
-            keymap_of(self), playing=player.playing, speed=player.speed, searched=self._finds is not None
-        )
+        parts = words.keys(keymap_of(self), playing=player.playing, speed=player.speed)
         self.query_one("#review-keys", PartsLine).parts = (parts, ())
 
     def _show_marks(self) -> None:
@@ -262,7 +272,7 @@ class ReviewScreen(Backdrop[None]):
         del parameters
         if not self.ready:
             return action in {"back", "leave"}
-        return action == "back" or not isinstance(self.focused, Input)
+        return not self._search.typing
 
     @on(Timeline.Sought)
     def _seek(self, event: Timeline.Sought) -> None:
@@ -364,26 +374,33 @@ class ReviewScreen(Backdrop[None]):
     # ------------------------------------------------------------------------------------------------ search, filter
 
     def action_search(self) -> None:
-        """Opens the search field."""
+        """Opens the search line."""
         self._player.stop()
-        self._search.display = True
-        self._search.value = self._finds.name if self._finds is not None else ""
-        self.set_focus(self._search)  # at once: the next key belongs to it
+        self._search.open()
 
-    @on(Input.Submitted)
-    def _find(self, event: Input.Submitted) -> None:
+    @on(SearchBar.Changed)
+    def _find(self, event: SearchBar.Changed) -> None:
         event.stop()
-        self._close_search()
-        text = event.value.strip()
+        text = event.text.strip()
         if text:
+            self._search.tell("searching …")
+            self.query_one(TABS[self._tabs.active]).focus()
             self.run_worker(self._look_for(text), name="searching the session", exit_on_error=False)
         else:
-            self._finds = None
-            self._show_lines()
+            self._end_search()
 
-    def _close_search(self) -> None:
-        self._search.display = False
-        self.query_one(TABS[self._tabs.active]).focus()
+    @on(SearchBar.Left)
+    def _leave_search(self, event: SearchBar.Left) -> None:
+        event.stop()
+        self._end_search()
+
+    def _end_search(self) -> None:
+        if self._search.typing:
+            self.query_one(TABS[self._tabs.active]).focus()
+        self._search.close()
+        self._finds = None
+        self._searching += 1
+        self._show_lines()
 
     async def _look_for(self, text: str) -> None:
         self._searching += 1
@@ -397,7 +414,7 @@ class ReviewScreen(Backdrop[None]):
             return
         self._finds = words.Chosen(text, steps) if steps else None
         if not steps:
-            self.notify(f"{text!r} is nowhere in this session.", markup=False)
+            self._search.tell("nowhere in this session")
             self._show_lines()
         elif self._reel.step in steps:
             self._show_lines()
@@ -452,15 +469,11 @@ class ReviewScreen(Backdrop[None]):
     # ------------------------------------------------------------------------------------------------------- leaving
 
     def action_back(self) -> None:
-        """Out of the search field, the finds, the filter, the screen."""
-        if self._search.display:
-            self._close_search()
-        elif self._player.playing:
+        """Out of the search, the filter, the screen."""
+        if self._player.playing:
             self.action_play()
-        elif self._finds is not None:
-            self._finds = None
-            self._searching += 1
-            self._show_lines()
+        elif self._search.display:
+            self._end_search()
         elif self._only is not None:
             self._use_filter("")
         else:

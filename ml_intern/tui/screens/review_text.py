@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ml_intern.sessions.needle import Needle, needle_of
 from ml_intern.sessions.replay import IDLE_S, Recording
 from ml_intern.sessions.replay_lines import Mark
 from ml_intern.tui.keys.keymap import Keymap
@@ -14,7 +15,7 @@ from ml_intern.tui.state import SessionState
 from ml_intern.tui.widgets.key_bar import effective
 from ml_intern.tui.widgets.line import Part
 from ml_intern.tui.widgets.status_bar import status_parts
-from ml_intern.tui.widgets.text import clean, count, duration, money, one_line
+from ml_intern.tui.widgets.text import clean, clean_output, count, duration, money, one_line
 from ml_intern.tui.widgets.timeline import MARKS, Timeline
 from ml_intern.tui.widgets.tool_model import ToolEntry, figures_of, origin_text, summarise
 
@@ -38,6 +39,9 @@ NONE_OF = {
 }
 
 
+RATED = {"up": "called good", "down": "called poor", "none": "not rated any more"}
+
+
 def describe(event: protocol.EventBase | None, needle: str = "") -> str:
     """What happened, on one line. A text that was searched for is shown with what surrounds it."""
     if event is None:
@@ -45,25 +49,24 @@ def describe(event: protocol.EventBase | None, needle: str = "") -> str:
     make = _WORDS.get(getattr(event, "type", ""))
     text = make(event) if make is not None else str(getattr(event, "type", "")).replace("_", " ")
     text = one_line(text, 300)
-    return text if not needle or needle.casefold() in text.casefold() else f"{text}{_found(event, needle)}"
+    return text if not needle or needle_of(needle).within(text) else f"{text}{_found(event, needle_of(needle))}"
 
 
-def _found(event: Any, needle: str) -> str:
+def _found(event: Any, needle: Needle) -> str:
     """The place of a find."""
     arguments = getattr(event, "arguments", None)
     texts = [getattr(event, name, "") for name in ("content", "output")]
     texts += [str(value) for value in arguments.values()] if isinstance(arguments, dict) else []
     for text in texts:
-        at = text.casefold().find(needle.casefold())
-        if at >= 0:
-            begin = max(0, at - AROUND)
-            around = " ".join(clean(text[begin : at + len(needle) + 2 * AROUND]).split())
+        if place := next(needle.places(text), None):
+            begin = max(0, place[0] - AROUND)
+            around = " ".join(clean(text[begin : place[1] + 2 * AROUND]).split())
             return f" · {'…' if begin else ''}{around}…"
     return ""
 
 
 def _output(event: protocol.ToolOutput) -> str:
-    first = next((text for text in clean(event.output[:2_000]).split("\n") if text.strip()), "no output")
+    first = next((text for text in clean_output(event.output[:2_000]).split("\n") if text.strip()), "no output")
     took = f" after {duration(event.duration_s)}" if event.duration_s else ""
     return f"{event.tool} {'gave' if event.success else 'FAILED'}{took}: {first}"
 
@@ -137,6 +140,7 @@ _WORDS: dict[str, Any] = {
     "subagent": lambda event: f"sub-agent: {describe(event.event)}",
     "compacted": lambda event: f"context compacted: {event.old_tokens:,} tokens are now {event.new_tokens:,}",
     "undo_complete": lambda event: f"taken back: {event.prompt[:300] or 'nothing'}",
+    "feedback": lambda event: f"the answer was {RATED[event.rating]}",
     "llm_call": _model_call,
     "expense": _expense,
     "artifact": lambda event: f"{event.kind} {event.id} {event.state}",
@@ -191,15 +195,16 @@ def pause(recording: Recording, step: int) -> Parts:
     return (Part(f"skipping a pause of {duration(seconds)}", "$warning", rank=4),) if seconds > IDLE_S else ()
 
 
-def chosen(step: int, finds: Chosen | None, only: Chosen | None) -> Parts:
-    """The search and the filter."""
-    parts: list[Part] = []
-    if finds is not None:
-        at = f"{finds.steps.index(step) + 1} of " if step in finds.steps else ""
-        parts.append(Part(f"{one_line(finds.name, 24)!r} {at}{len(finds.steps):,}", "$accent", rank=2))
-    if only is not None:
-        parts.append(Part(f"only {only.name}: {len(only.steps):,}", "$warning", rank=2))
-    return tuple(parts)
+def place_among(step: int, finds: Chosen) -> str:
+    """Which of the finds is shown, and how many there are."""
+    if step not in finds.steps:
+        return f"{len(finds.steps):,} found"
+    return f"{finds.steps.index(step) + 1:,} of {len(finds.steps):,}"
+
+
+def chosen(only: Chosen | None) -> Parts:
+    """The filter."""
+    return () if only is None else (Part(f"only {only.name}: {len(only.steps):,}", "$warning", rank=2),)
 
 
 def legend(timeline: Timeline) -> Parts:
@@ -208,7 +213,7 @@ def legend(timeline: Timeline) -> Parts:
     return tuple(Part(MARKS[name][0], MARKS[name][1], tail=name, rank=6) for name in names)
 
 
-def keys(keymap: Keymap, *, playing: bool, speed: int, searched: bool) -> Parts:
+def keys(keymap: Keymap, *, playing: bool, speed: int) -> Parts:
     """The keys, the most useful first."""
     pairs = [
         ("{review.before}{review.after}", "event"),
@@ -217,7 +222,6 @@ def keys(keymap: Keymap, *, playing: bool, speed: int, searched: bool) -> Parts:
         ("{review.turn_before} {review.turn_after}", "turn"),
         ("{review.error}", "error"),
         ("{find}", "search"),
-        *([("{find.next} {find.before}", "finds")] if searched else []),
         ("{review.filter}", "filter"),
         ("{review.fork}", "fork here"),
         ("{review.resume}", "resume"),

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from textual import on
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.containers import Vertical
-from textual.widgets._input import Input
 
 from ml_intern.tui.keys.keymap import bind
 from ml_intern.tui.modals.base import Dialog
 from ml_intern.tui.widgets.detail import ToolDetail
 from ml_intern.tui.widgets.key_bar import KeyBar
-from ml_intern.tui.widgets.text import count
+from ml_intern.tui.widgets.search_bar import SearchFrame
 from ml_intern.tui.widgets.tool_model import ToolEntry
 
 TITLE = "tool call"
@@ -39,15 +36,14 @@ class ToolDetailScreen(Dialog[None]):
 
     HELP = (
         "All of one tool call. {detail.input} and {detail.output} go to input and output, {detail.transcript} to what "
-        "a sub-agent did for it; {find} searches, {find.next} and {find.before} go from one find to the next."
+        "a sub-agent did for it; {find} or {search} searches while you type, {find.next} and {find.before} go on."
     )
     BINDINGS: ClassVar[list[BindingType]] = [
         bind("back", "back"),
         bind("leave", "cancel"),
         bind("call", "cancel"),
-        bind("find", "search"),
-        bind("find.next", "next(1)"),
-        bind("find.before", "next(-1)"),
+        bind("find", "search", above=True),
+        bind("search", "search_anywhere"),
     ]
 
     def __init__(self, entry: ToolEntry) -> None:
@@ -55,47 +51,37 @@ class ToolDetailScreen(Dialog[None]):
         self._entry = entry
 
     def compose(self) -> ComposeResult:
-        """The call, the search field, the keys."""
-        with Vertical(id="tool-detail", classes="dialog") as frame:
+        """The call and the keys; the search line comes when it is asked for."""
+        with SearchFrame(id="tool-detail", classes="dialog") as frame:
             frame.border_title = TITLE
             yield ToolDetail(id="tool-detail-body")
-            yield Input(id="tool-detail-search", placeholder="search", compact=True)
             keys = [key for key in KEYS if key != TRANSCRIPT_KEY or self._entry.nested]
             yield KeyBar(keys, id="tool-detail-keys")
 
     def on_mount(self) -> None:
         """Begins at the top."""
+        self._frame = self.query_one(SearchFrame)
         self._body = self.query_one(ToolDetail)
-        self._search = self.query_one(Input)
-        self._search.display = False
+        self._frame.search_in(self._body)
         self._body.show_entry(self._entry)
         self._body.focus()
 
     def action_back(self) -> None:
         """Leaves the search, then the screen."""
-        if self._search.display:
-            self._search.display = False
-            self._body.search("")
-            self._body.focus()
+        if self._frame.search_open:
+            self._frame.end_search()
         else:
             self.dismiss(None)
 
-    def action_search(self) -> None:
-        """Opens the search field."""
-        self._search.display = True
-        self._search.focus()
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """While a search is typed, keys are text."""
+        del parameters
+        return action != "search" or isinstance(self.focused, ToolDetail)
 
-    @on(Input.Submitted)
-    def _find(self, event: Input.Submitted) -> None:
-        event.stop()
-        found = self._body.search(event.value)
-        self._tell(found)
-        self._body.focus()
+    async def action_search(self) -> None:
+        """Opens the search line."""
+        await self._frame.open_search()
 
-    def action_next(self, step: int) -> None:
-        """Goes to another find."""
-        self._body.search_next(step)
-
-    def _tell(self, found: int) -> None:
-        title = f"{TITLE} · {count(found, 'find') if found else 'not found'}"
-        self.query_one("#tool-detail", Vertical).border_title = title
+    async def action_search_anywhere(self) -> None:
+        """The same, with a key that is never text."""
+        await self._frame.open_search()

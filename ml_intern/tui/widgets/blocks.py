@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import ClassVar, Literal, Protocol
 
-from ml_intern.tui.widgets.lines import Line, Run, indent, line, wrap
+from ml_intern.tui.widgets.lines import Line, Run, indent, wrap
+from ml_intern.tui.widgets.links import PATH, linked
 from ml_intern.tui.widgets.markdown import render
 from ml_intern.tui.widgets.stream import MarkdownStream
-from ml_intern.tui.widgets.text import cells, clean, count, duration, fit, one_line
+from ml_intern.tui.widgets.text import cells, clean, count, duration, fit, one_line, readable
 from ml_intern.tui.widgets.tool_model import GLYPHS, STATE_INKS
 
 YOU = "you"
@@ -19,6 +20,9 @@ FOLDED_PROMPT = 24
 """Lines of a long prompt that are shown before it is opened."""
 LIVE_THOUGHT = 3
 """Lines of reasoning that are visible while it streams in."""
+FILE_TOOLS = frozenset({"read", "write", "edit"})
+"""Tools that are called with the path of a file."""
+RATINGS = {"up": ("▲ good answer", "success"), "down": ("▼ poor answer", "warning")}
 FOLD = "mark"
 """Ink of the lines that open and close a block."""
 
@@ -54,21 +58,26 @@ class Block(Protocol):
         """Its lines."""
 
 
-def _about(text: str, width: int) -> int:
+def about(text: str, width: int) -> int:
     return text.count("\n") + len(text) // max(1, width - 4) + 1
 
 
-def _body(width: int) -> int:
+def body(width: int) -> int:
     return max(1, width - len(MARGIN.text))
 
 
-def _wrapped(text: str, width: int, ink: str = "") -> list[Line]:
+def wrapped(text: str, width: int, ink: str = "") -> list[Line]:
     """Plain text, line by line."""
-    return [row for part in clean(text).split("\n") for row in wrap([Run(part, ink)], width)]
+    return [row for part in clean(text).split("\n") for row in wrap(linked(readable(part), ink), width)]
+
+
+def remark(text: str, ink: str) -> Line:
+    """A line of ours below what was said: neither copied nor searched."""
+    return Line((Run(text, ink),), len(text))
 
 
 @dataclass(frozen=True, slots=True)
-class _Said:
+class Said:
     """Base of the blocks that are a text somebody said at some time."""
 
     text: str
@@ -84,11 +93,11 @@ class _Said:
 
     def estimate(self, width: int) -> int:
         """About how many lines the text takes."""
-        return _about(self.text, width)
+        return about(self.text, width)
 
 
 @dataclass(frozen=True, slots=True)
-class PromptBlock(_Said):
+class PromptBlock(Said):
     """What the person asked.
 
     Attributes:
@@ -103,41 +112,47 @@ class PromptBlock(_Said):
 
     def estimate(self, width: int) -> int:
         """About how many lines are shown."""
-        lines = _about(self.text, width)
+        lines = about(self.text, width)
         return lines if self.expanded else min(lines, FOLDED_PROMPT + 1)
 
     def render(self, width: int) -> list[Line]:
         """The text as it was typed; a very long one is folded."""
-        lines = _wrapped(self.text.strip("\n"), _body(width))
+        lines = wrapped(self.text.strip("\n"), body(width))
         hidden = len(lines) - FOLDED_PROMPT
         if hidden > 4:
             label = "▴ fold" if self.expanded else f"▾ {count(hidden, 'more line')}"
-            lines = [*(lines if self.expanded else lines[:FOLDED_PROMPT]), line(label, FOLD)]
+            lines = [*(lines if self.expanded else lines[:FOLDED_PROMPT]), remark(label, FOLD)]
         if self.steered:
-            lines.append(line("while it was working", "faint"))
+            lines.append(remark("while it was working", "faint"))
         return indent(lines, MARGIN)
 
 
 @dataclass(frozen=True, slots=True)
-class AnswerBlock(_Said):
+class AnswerBlock(Said):
     """What the agent said, in markdown.
 
     Attributes:
         partial: The reply was cut off by an interrupt.
+        rating: What the person thinks of it: `up`, `down` or `none`.
+        seq: Number of its event; 0 while it has none. It changes nothing that is shown.
     """
 
     partial: bool = False
+    rating: str = "none"
+    seq: int = field(default=0, compare=False)
 
     def render(self, width: int) -> list[Line]:
-        """The markdown, and a remark where it was cut off."""
-        lines = render(self.text, _body(width))
+        """The markdown, a remark where it was cut off, and what the person thinks of it."""
+        lines = render(self.text, body(width))
         if self.partial:
-            lines.append(line("(interrupted here)", "muted"))
+            lines.append(remark("(interrupted here)", "muted"))
+        if self.rating in RATINGS:
+            lines.append(remark(*RATINGS[self.rating]))
         return indent(lines, MARGIN)
 
 
 @dataclass(frozen=True, slots=True)
-class ReasoningBlock(_Said):
+class ReasoningBlock(Said):
     """What the model thought before it spoke: one line that opens.
 
     Attributes:
@@ -150,19 +165,19 @@ class ReasoningBlock(_Said):
 
     def estimate(self, width: int) -> int:
         """About how many lines are shown."""
-        return 1 + (_about(self.text, width) if self.expanded else 0)
+        return 1 + (about(self.text, width) if self.expanded else 0)
 
     def render(self, width: int) -> list[Line]:
         """The line, and the thoughts below it when it is open."""
         label = "thought" if self.seconds is None else f"thought for {duration(self.seconds)}"
-        lines = [line(f"{'▴' if self.expanded else '▾'} {label}", FOLD)]
+        lines = [remark(f"{'▴' if self.expanded else '▾'} {label}", FOLD)]
         if self.expanded:
-            lines += indent(render(self.text, _body(width) - 2, "thought"), Run("  "))
+            lines += indent(render(self.text, body(width) - 2, "thought"), Run("  "))
         return indent(lines, MARGIN)
 
 
 @dataclass(frozen=True, slots=True)
-class AsideBlock(_Said):
+class AsideBlock(Said):
     """A question beside the conversation, and its answer below it.
 
     Attributes:
@@ -182,23 +197,23 @@ class AsideBlock(_Said):
 
     def estimate(self, width: int) -> int:
         """About how many lines both take."""
-        return _about(self.text, width) + _about(self.answer or "…", width)
+        return about(self.text, width) + about(self.answer or "…", width)
 
     def render(self, width: int) -> list[Line]:
         """Both beside a line of their own, which tells them from the conversation."""
-        inner = max(1, _body(width) - len(ASIDE.text))
-        lines = _wrapped(f"by the way: {self.text.strip()}", inner, "muted")
+        inner = max(1, body(width) - len(ASIDE.text))
+        lines = wrapped(f"by the way: {self.text.strip()}", inner, "muted")
         if not self.answer:
-            lines.append(line("asking …", "faint"))
+            lines.append(remark("asking …", "faint"))
         elif self.failed:
-            lines += _wrapped(f"✗ {self.answer}", inner)
+            lines += wrapped(f"✗ {self.answer}", inner)
         else:
             lines += render(self.answer, inner)
         return indent(indent(lines, ASIDE), MARGIN)
 
 
 @dataclass(frozen=True, slots=True)
-class NoticeBlock(_Said):
+class NoticeBlock(Said):
     """A sentence about what happens: a retry, a warning, an error with its next step."""
 
     level: Level = "info"
@@ -214,12 +229,12 @@ class NoticeBlock(_Said):
     def render(self, width: int) -> list[Line]:
         """The sentence behind a mark of its level."""
         mark, mark_ink, ink = self.MARKS[self.level]
-        lines = _wrapped(self.text.strip(), _body(width) - 2, ink)
+        lines = wrapped(self.text.strip(), body(width) - 2, ink)
         return indent(indent(lines, Run("  "), Run(f"{mark} ", mark_ink)), MARGIN)
 
 
 @dataclass(frozen=True, slots=True)
-class EndBlock(_Said):
+class EndBlock(Said):
     """The line that closes a turn: how it ended, how long it took, what it cost."""
 
     speaker: ClassVar[str] = ""
@@ -231,14 +246,14 @@ class EndBlock(_Said):
 
 
 @dataclass(frozen=True, slots=True)
-class PlainBlock(_Said):
+class PlainBlock(Said):
     """Text that is shown as it is."""
 
     speaker: ClassVar[str] = ""
 
     def render(self, width: int) -> list[Line]:
         """The text, wrapped."""
-        return indent(_wrapped(self.text.strip("\n"), _body(width)), MARGIN)
+        return indent(wrapped(self.text.strip("\n"), body(width)), MARGIN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,15 +289,27 @@ class ToolLine:
         """Mark of the state, name, summary, duration."""
         ended = f"  {duration(self.seconds)}" if self.seconds is not None else ""
         name = one_line(self.tool, 60)
-        room = _body(width) - 4 - cells(name) - cells(ended)
+        room = body(width) - 4 - cells(name) - cells(ended)
         runs = (
             MARGIN,
             Run(GLYPHS.get(self.state, "▸") + " ", STATE_INKS.get(self.state, "accent")),
             Run(name, "muted"),
-            Run("  " + fit(one_line(self.summary), room) if room > 3 and self.summary else "", "faint"),
+            *self._about(room),
             Run(ended, "faint"),
         )
         return [Line(tuple(run for run in runs if run.text), len(MARGIN.text))]
+
+    def _about(self, room: int) -> list[Run]:
+        summary = one_line(self.summary)
+        if room <= 3 or not summary:
+            return []
+        shown = fit(summary, room)
+        if shown != summary:  # what is cut off is no address any more
+            return [Run(f"  {shown}", "faint")]
+        if self.tool in FILE_TOOLS:
+            path, gap, more = shown.partition("  ")
+            return [Run("  "), Run(path, "faint", PATH + path), Run(gap + more, "faint")]
+        return [Run("  "), *linked(shown, "faint")]
 
 
 class LiveAnswer:
@@ -308,12 +335,12 @@ class LiveAnswer:
 
     def estimate(self, width: int) -> int:
         """About how many lines there are so far."""
-        return _about(self.plain, width)
+        return about(self.plain, width)
 
     def render(self, width: int) -> list[Line]:
         """The lines so far. Those that did not change are the same objects as before."""
-        if self._stream.width != _body(width):
-            self._stream = self._stream.at_width(_body(width))
+        if self._stream.width != body(width):
+            self._stream = self._stream.at_width(body(width))
         inner = self._stream.lines()
         same = 0
         for old, new in zip(self._inner, inner, strict=False):
@@ -357,10 +384,10 @@ class LiveReasoning:
 
     def render(self, width: int) -> list[Line]:
         """A word on what happens, and the last few lines."""
-        room = max(1, _body(width) - 2)
+        room = max(1, body(width) - 2)
         tail = self.plain[-(LIVE_THOUGHT + 2) * room :].strip("\n")
-        lines = [row for row in _wrapped(tail, room, "thought") if row.plain.strip()][-LIVE_THOUGHT:]
-        return indent([line("thinking", "muted"), *indent(lines, Run("  "))], MARGIN)
+        lines = [row for row in wrapped(tail, room, "thought") if row.plain.strip()][-LIVE_THOUGHT:]
+        return indent([remark("thinking", "muted"), *indent(lines, Run("  "))], MARGIN)
 
     def ended(self, seconds: float | None) -> ReasoningBlock:
         """The finished block."""
@@ -370,6 +397,11 @@ class LiveReasoning:
 def foldable(block: Block) -> bool:
     """Whether a block opens and closes."""
     return hasattr(block, "expanded")
+
+
+def is_open(block: Block) -> bool:
+    """Whether a block that closes is open."""
+    return bool(getattr(block, "expanded", False))
 
 
 def toggled(block: Block) -> Block:

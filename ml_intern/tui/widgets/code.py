@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Any
 
-from ml_intern.tui.widgets.lines import Line, Run, chop
+from ml_intern.tui.widgets.lines import UNWRAPPED, Line, Run, chop
 
 PIECE_LINES = 40
 """A piece ends at the first good place after this many lines,"""
@@ -169,4 +169,6 @@ def language_name(info: str) -> str:
 
 def code_lines(lines: Sequence[str], language: str, width: int) -> list[Line]:
     """One piece of code as rows; what is too long goes on below."""
+    if width > UNWRAPPED // 2:
+        language = ""
     return [row for runs in highlight(lines, language) for row in chop(runs, width)]

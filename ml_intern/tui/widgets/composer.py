@@ -16,8 +16,14 @@ from ml_intern.tui.keys.keymap import keymap_of
 from ml_intern.tui.widgets.attached import AttachedView, Output
 from ml_intern.tui.widgets.completer import Completer
 from ml_intern.tui.widgets.file_finder import FileFinder, as_typed, mention_before
+from ml_intern.tui.widgets.key_bar import effective
+from ml_intern.tui.widgets.line import Part
+from ml_intern.tui.widgets.painted import PartsLine
 from ml_intern.tui.widgets.prompt import Prompt
 from ml_intern.tui.widgets.queue import QueueView
+
+EDITING = (Part("an earlier prompt", "$accent", rank=1), Part("files stay as they are", "$foreground-muted", rank=6))
+EDITING_KEYS = (("{prompt.send}", "go back there and send"), ("{interrupt}", "leave it"))
 
 
 class Composer(Vertical):
@@ -41,6 +47,7 @@ class Composer(Vertical):
         yield Completer(id="completer")
         yield QueueView(id="queue")
         yield AttachedView(id="attached")
+        yield PartsLine(id="editing")
         with Horizontal(id="prompt-row"):
             yield Static("›", id="prompt-mark")
             yield Prompt(id="prompt")
@@ -54,6 +61,8 @@ class Composer(Vertical):
         self._finding_files = False
         self._attached = self.query_one(AttachedView)
         self._attached.display = False
+        self._editing = self.query_one("#editing", PartsLine)
+        self._editing.display = False
         self._suggestion = ""
         self._has_text = False
         self._completer.display = self._queue.display = False
@@ -69,6 +78,13 @@ class Composer(Vertical):
         self._suggestion = text
         hint = keymap_of(self).fill("{prompt.send} sends the suggested prompt, or type your own")
         self.prompt.placeholder = hint if text else ""
+
+    def tell_editing(self, editing: bool) -> None:
+        """Says, or no longer says, that the prompt holds an earlier one."""
+        keys = effective(EDITING_KEYS, keymap_of(self))
+        right = tuple(Part(key, tail=does, rank=2 - at) for at, (key, does) in enumerate(keys))
+        self._editing.parts = (EDITING, right)
+        self._editing.display = editing
 
     # -------------------------------------------------------------------------------------------------- queue
 

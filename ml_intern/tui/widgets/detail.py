@@ -13,9 +13,9 @@ from ml_intern.tui.keys.keymap import bind
 from ml_intern.tui.widgets.code import language_of
 from ml_intern.tui.widgets.display import BLANK_PIECE, LinesPiece, display_pieces, text_pieces, title_piece
 from ml_intern.tui.widgets.lines import Line, Run, spread, wrap
-from ml_intern.tui.widgets.pieces import Match, Names, Piece
-from ml_intern.tui.widgets.reader import Reader
-from ml_intern.tui.widgets.text import count, duration, one_line
+from ml_intern.tui.widgets.pieces import Names, Piece
+from ml_intern.tui.widgets.searchable import Searchable
+from ml_intern.tui.widgets.text import clean_code, clean_output, count, duration, one_line
 from ml_intern.tui.widgets.tool_model import GLYPHS, ORIGIN_MARK, STATE_INKS, Remark, ToolEntry, origin_text
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ LONG_VALUE = 60
 """A text argument that is longer, or has several lines, is shown for itself."""
 
 
-class LineView(Reader[Piece]):
+class LineView(Searchable[Piece]):
     """Shows a text or display blocks, to be scrolled and searched.
 
     Args:
@@ -49,8 +49,6 @@ class LineView(Reader[Piece]):
         **names: Unpack[Names],
     ) -> None:
         super().__init__(**names)
-        self._matches: list[Match] = []
-        self._match = -1
         if text:
             self.show_text(text, language, line_numbers=line_numbers)
 
@@ -58,43 +56,22 @@ class LineView(Reader[Piece]):
         """Shows a text from its beginning."""
         self.show_pieces(text_pieces(text, language, numbers=line_numbers))
 
-    def show_blocks(self, blocks: Iterable[DisplayBlock], *, line_numbers: bool = False) -> None:
-        """Shows display blocks, one below the other."""
+    def show_blocks(self, blocks: Iterable[DisplayBlock], *, line_numbers: bool = False, exact: bool = False) -> None:
+        """Shows display blocks, one below the other; see `display_pieces`."""
         pieces: list[Piece] = []
         for block in blocks:
             pieces += [BLANK_PIECE] if pieces else []
-            pieces += display_pieces(block, numbers=line_numbers)
+            pieces += display_pieces(block, numbers=line_numbers, exact=exact)
         self.show_pieces(pieces)
 
     def show_pieces(self, pieces: Iterable[Piece]) -> None:
         """Shows whatever can be rendered as lines."""
-        self.search("")
+        self.end_search()
         self.cut(0)
         for piece in pieces:
             self.add(piece)
         self.following = False
         self.set_scroll(None, 0)
-
-    def search(self, text: str) -> int:
-        """Marks a text, goes to its first occurrence from the present place on, and returns how many there are."""
-        self._matches = self.find(text)
-        self._match = -1
-        self.needle = text
-        if self._matches:
-            top, _offset = self._heights.locate(round(self.scroll_y))
-            here = self._slots[top].serial
-            ahead = (at for at, match in enumerate(self._matches) if match.serial >= here)
-            self._match = next(ahead, 0) - 1
-            self.search_next()
-        return len(self._matches)
-
-    def search_next(self, step: int = 1) -> int:
-        """Goes to the next (or previous) occurrence. Returns which one it is, counted from 1; 0 if there is none."""
-        if not self._matches:
-            return 0
-        self._match = (self._match + step) % len(self._matches)
-        self.show_match(self._matches[self._match], self.needle)
-        return self._match + 1
 
 
 class ToolDetail(LineView):
@@ -172,11 +149,12 @@ def argument_pieces(tool: str, arguments: Mapping[str, Any]) -> list[Piece]:
             short[key] = value
     pieces: list[Piece] = []
     if short:
-        pieces += text_pieces(json.dumps(short, indent=2, ensure_ascii=False, default=str), "json")
+        pieces += text_pieces(json.dumps(short, indent=2, ensure_ascii=False, default=str), "json", safe=clean_code)
     for key, value in long.items():
         pieces += [BLANK_PIECE] if pieces else []
         language = _language(tool, key, arguments)
-        pieces += [title_piece(key, count(value.count("\n") + 1, "line")), *text_pieces(value, language, numbers=True)]
+        pieces.append(title_piece(key, count(value.count("\n") + 1, "line")))
+        pieces += text_pieces(value, language, numbers=True, safe=clean_code)
     return pieces or [LinesPiece(lambda _width: [Line((Run("no arguments", "muted"),))])]
 
 
@@ -215,7 +193,7 @@ def _result_pieces(entry: ToolEntry) -> list[Piece]:
         pieces += [*display_pieces(block), BLANK_PIECE]
     text = entry.output if entry.ended else entry.live_output
     if text and not any(_says_the_same(block, text) for block in entry.display):
-        pieces += text_pieces(text)
+        pieces += text_pieces(text, safe=clean_output)
     return pieces or [
         LinesPiece(lambda _width: [Line((Run("nothing yet" if not entry.ended else "no output", "muted"),))])
     ]

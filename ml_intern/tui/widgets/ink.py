@@ -14,7 +14,7 @@ from textual.dom import DOMNode
 from textual.strip import Strip
 
 from ml_intern.tui.widgets.lines import Line, Run
-from ml_intern.tui.widgets.text import cells
+from ml_intern.tui.widgets.text import cells, joining
 
 if TYPE_CHECKING:
     from textual.css.styles import RenderStyles
@@ -26,7 +26,7 @@ NAMES = (
     # speakers and parts of the chat
     *("you", "agent", "time", "thought", "mark"),
     # markdown
-    *("heading1", "heading2", "heading3", "code", "link", "quote", "bar", "rule", "bullet"),
+    *("heading1", "heading2", "heading3", "code", "link", "address", "quote", "bar", "rule", "bullet"),
     # source code
     *("keyword", "string", "number", "comment", "function", "type", "operator", "constant", "decorator"),
     # differences
@@ -34,9 +34,11 @@ NAMES = (
     # series of a plot, and axes
     *("series1", "series2", "series3", "series4", "axis"),
     # what stands out for a moment
-    *("cursor", "match"),
+    *("cursor", "match", "found"),
 )
 _KNOWN = frozenset(NAMES)
+LINK = "follow"
+"""Under this name a style keeps where its text leads."""
 
 
 class Inks:
@@ -52,10 +54,13 @@ class Inks:
         found = self._styles.get((ink, link))
         if found is None:
             found = self.base
-            for name in ink.split():
+            names = ink.split()
+            for name in names:
                 found += self._selection() if name == "selection" else self._layer(name)
             if link:
-                found += Style(link=link)
+                # The terminal is told only of what can be read on it: see `links.py`.
+                told = "address" in names and link.isascii() and link.isprintable()
+                found += Style(link=link if told else None, meta={LINK: link})
             self._remember((ink, link), found)
         return found
 
@@ -114,7 +119,7 @@ def paint(line: Line, width: int, inks: Inks, spans: list[Span] | None = None) -
     row = _Segments()
     for run in overlaid(line, spans) if spans else line.runs:
         row.add(run.text, inks.style(run.ink, run.link))
-    used = sum([cells(text) for text, _style in row.parts])  # of the segments: a joiner at a border joins nothing
+    used = sum([cells(text) for text, _style in row.parts])
     if used < width:
         row.add(" " * (width - used), inks.style(line.fill))
     strip = Strip([Segment(text, style) for text, style in row.parts], max(used, width))
@@ -132,6 +137,11 @@ class _Segments:
 
     def add(self, text: str, style: Style) -> None:
         """Adds text at the right."""
+        if self.parts and not text.isascii():
+            before, last = self.parts[-1]
+            if joined := joining(before, text):
+                self.parts[-1] = (before + text[:joined], last)
+                text = text[joined:]
         if not text:
             return
         if self.parts:
@@ -151,7 +161,7 @@ def _same_ground(one: Style, other: Style) -> bool:
 
 
 def _marks_spaces(style: Style) -> bool:
-    return bool(style.underline or style.strike or style.reverse or style.link)
+    return bool(style.underline or style.strike or style.reverse or style.meta)
 
 
 def overlaid(line: Line, spans: list[Span]) -> list[Run]:

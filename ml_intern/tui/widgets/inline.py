@@ -7,18 +7,18 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from ml_intern.tui.widgets.lines import Run
+from ml_intern.tui.widgets.links import file_in, linked, safe, target_of
+from ml_intern.tui.widgets.text import LONGEST_LINE, readable
 
 if TYPE_CHECKING:
     from markdown_it import MarkdownIt
     from markdown_it.token import Token
 
-LONGEST = 20_000
-"""Longer paragraphs stay plain: they are not prose, and some take a time that grows with the square of their length."""
+# Longer paragraphs stay plain: they are not prose, and some take a time that grows with the square of their length.
+LONGEST = LONGEST_LINE
 
 _STYLES = {"strong": "strong", "em": "em", "s": "strike"}
-_URL = re.compile(r"https?://[^\s<>\"'`]+")
-_OPENED = re.compile(r"(?:https?://|mailto:)[^\s\x00-\x1f\x7f]+\Z")
-_AFTER_URL = ".,;:!?*_~)]}'\""
+_MARKUP = re.compile(r"[\n\\`~*_\[\]!<>&]")
 
 
 def render_inline(parser: MarkdownIt, content: str, env: dict[str, Any], ink: str = "") -> list[list[Run]]:
@@ -34,8 +34,11 @@ def render_inline(parser: MarkdownIt, content: str, env: dict[str, Any], ink: st
         Runs of every line: a hard break begins a new one.
     """
     if len(content) > LONGEST:
-        return [[Run(" ".join(content.split("\n")), ink)]]
+        return [[Run(readable(" ".join(content.split("\n"))), ink)]]
     writer = _Writer(ink)
+    if _MARKUP.search(content) is None:  # most paragraphs, cells and items are plain
+        writer.write_text(content)
+        return writer.lines
     tokens: list[Token] = []
     parser.inline.parse(content, parser, env, tokens)
     writer.write(tokens)
@@ -54,9 +57,9 @@ class _Writer:
         for token in tokens:
             name, _, side = token.type.rpartition("_")
             if token.type in ("text", "text_special"):
-                self._text(token.content)
+                self.write_text(token.content)
             elif token.type == "code_inline":
-                self._put(token.content, "code")
+                self._put(token.content, "code", file_in(token.content))
             elif name in _STYLES:
                 self._toggle(_STYLES[name], side == "open")
             elif token.type == "link_open":
@@ -68,7 +71,7 @@ class _Writer:
             elif token.type == "hardbreak":
                 self.lines.append([])
             elif token.type == "image":
-                self._put(f"▣ {token.content or 'image'}", "link", _safe(str(token.attrs.get("src", ""))))
+                self._put(f"▣ {token.content or 'image'}", "link", safe(str(token.attrs.get("src", ""))))
             else:
                 self._put(token.content)
 
@@ -78,27 +81,17 @@ class _Writer:
         elif ink in self._inks:
             del self._inks[len(self._inks) - 1 - self._inks[::-1].index(ink)]
 
-    def _text(self, text: str) -> None:
-        """Writes text; addresses in it become links unless they are in one already."""
-        if self._links or "://" not in text:
-            self._put(text)
-            return
-        position = 0
-        for match in _URL.finditer(text):
-            address = match[0].rstrip(_AFTER_URL)
-            if match[0].endswith(")") and "(" in address:
-                address += ")"
-            self._put(text[position : match.start()])
-            self._put(address, "link", address)
-            position = match.start() + len(address)
-        self._put(text[position:])
+    def write_text(self, text: str) -> None:
+        """Writes text; addresses and places in files become links unless they are in one already."""
+        for run in linked(text) if not self._links else (Run(text),):
+            self._put(run.text, run.ink, run.link)
 
     def _close_link(self) -> None:
-        """A link whose address is neither shown nor opened by a click would be lost: such ones are shown."""
+        """Whatever is no web address behind a text is shown: it may be followed in more than one way, or not at all."""
         if not self._links:
             return
         address, text = self._links.pop()
-        if address and not _safe(address) and address != text:
+        if address and not safe(address) and address != text:
             self._put(f" ({address})", "muted")
 
     def _put(self, text: str, ink: str = "", link: str = "") -> None:
@@ -109,15 +102,10 @@ class _Writer:
         if self._links:
             address, shown = self._links[-1]
             self._links[-1] = (address, shown + text)
-            inks, link = [*inks, "link"], link or _safe(address)
+            inks, link = [*inks, "link"], target_of(address)
         joined = " ".join(inks)
         line = self.lines[-1]
         if line and line[-1].ink == joined and line[-1].link == link:
             line[-1] = Run(line[-1].text + text, joined, link)
         else:
             line.append(Run(text, joined, link))
-
-
-def _safe(address: str) -> str:
-    """The address if a click may open it, else nothing."""
-    return address if _OPENED.match(address) else ""

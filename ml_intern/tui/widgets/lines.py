@@ -10,6 +10,9 @@ from typing import NamedTuple
 
 from ml_intern.tui.widgets.text import cells, graphemes, is_narrow
 
+UNWRAPPED = 1 << 30
+"""A width at which nothing is wrapped: lines are made for their words alone, and source code stays plain."""
+
 # Characters that must not begin a line of text without spaces.
 _NEVER_FIRST = frozenset("、。，．・：；？！ー」』）】〕〉》’”…‥,.!?:;)]}%")
 

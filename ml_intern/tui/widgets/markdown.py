@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ml_intern.tui.widgets.code import code_lines, language_name, pieces
 from ml_intern.tui.widgets.inline import render_inline
-from ml_intern.tui.widgets.lines import BLANK, Line, Run, indent, line, wrap
+from ml_intern.tui.widgets.lines import BLANK, UNWRAPPED, Line, Run, indent, line, wrap
 from ml_intern.tui.widgets.tables import table_lines
-from ml_intern.tui.widgets.text import clean
+from ml_intern.tui.widgets.text import clean, readable
 
 if TYPE_CHECKING:
     from markdown_it import MarkdownIt
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 NARROWEST = 12
 """Nested blocks are no longer indented when fewer cells than this would be left."""
+
+WIDEST_RULE = 1_000
 
 _BULLETS = ("•", "◦", "·")
 CODE_BAR = Run("▎ ", "bar")
@@ -179,7 +181,14 @@ def render(source: str, width: int, ink: str = "") -> list[Line]:
 def warm_up() -> None:
     """Imports the parser and the usual syntaxes. Meant for a thread, while nothing is shown yet."""
     for language in ("python", "bash", "json"):
-        render(f"*text*\n```{language}\nx\n```", 40)
+        render(f"*té̈xt*\n```{language}\nx\n```", 40)
+
+
+@lru_cache(maxsize=16_384)
+def words(source: str) -> str:
+    """What a markdown text says to a reader: each line as if there were room for all of it, without decoration."""
+    rows = render(source, UNWRAPPED)
+    return "".join([row.plain[row.lead :] + row.join for row in rows if not row.runs or row.runs[0].ink != "rule"])
 
 
 def code_blocks(source: str) -> list[str]:
@@ -219,7 +228,7 @@ def _block_lines(block: Sequence[Token], width: int, env: Environment, ink: str,
     if kind == "table_open":
         return table_lines(*_cells(block, env, ink), width)
     if kind == "hr":
-        return [line("─" * width, "rule")]
+        return [line("─" * min(width, WIDEST_RULE), "rule")]
     return _wrapped(opening.content, width, env, ink)
 
 
@@ -229,7 +238,8 @@ def _wrapped(content: str, width: int, env: Environment, ink: str) -> list[Line]
 
 def fence_lines(lines: Sequence[str], language: str, width: int) -> list[Line]:
     """A block of code with a bar at its left."""
-    inner = [row for piece in pieces(lines) for row in code_lines(piece, language, width - len(CODE_BAR.text))]
+    shown = [readable(text) for text in lines]
+    inner = [row for piece in pieces(shown) for row in code_lines(piece, language, width - len(CODE_BAR.text))]
     return indent(inner, CODE_BAR)
 
 

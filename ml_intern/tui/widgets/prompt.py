@@ -12,6 +12,7 @@ from textual.widgets._text_area import TextArea  # the package's own lazy loader
 from ml_intern.tui.history import PromptHistory
 from ml_intern.tui.keys.keymap import Keymap, keymap_of
 from ml_intern.tui.widgets.paste import Folds
+from ml_intern.tui.widgets.text import typed
 
 EDGE_ACTIONS = ("prompt.older", "prompt.drop", "prompt.detach", "prompt.quit")
 """What keys mean in an empty prompt only, or also there."""
@@ -61,8 +62,8 @@ class Prompt(TextArea):
             self._bindings.key_to_bindings.pop(key, None)
 
     def fill(self, text: str) -> None:
-        """Replaces the text and puts the cursor at its end."""
-        self.load_text(text)
+        """Replaces the text and puts the cursor at its end. What cannot be shown is left out."""
+        self.load_text(typed(text))
         self.move_cursor(self.document.end)
 
     @property

@@ -1,17 +1,34 @@
-"""A virtual list whose text can be searched, selected and copied."""
+"""A virtual list whose text can be marked, selected and copied."""
 
 from __future__ import annotations
+
+from typing import NamedTuple, Unpack
 
 from textual import events
 from textual.geometry import Offset
 from textual.reactive import var
 from textual.selection import Selection
 
+from ml_intern.sessions.needle import Needle, needle_of
+from ml_intern.tui.messages import FollowLink
 from ml_intern.tui.widgets import ink
+from ml_intern.tui.widgets.finder import Place, places_in
 from ml_intern.tui.widgets.lines import Line, copied
-from ml_intern.tui.widgets.pieces import BELOW, ROW_BITS, Match, PieceT, Row
+from ml_intern.tui.widgets.links import Link, links_of
+from ml_intern.tui.widgets.pieces import BELOW, ROW_BITS, Match, Names, PieceT, Row
 from ml_intern.tui.widgets.text import graphemes
 from ml_intern.tui.widgets.virtual import VirtualList
+
+MARKED_PIECES = 200
+"""Of so many pieces it is remembered where a text stands in them."""
+
+
+class _Marked(NamedTuple):
+    """Where a text stands in a piece, as long as both stay the same."""
+
+    lines: list[Line]
+    needle: Needle
+    places: dict[int, list[Place]]
 
 
 class Reader(VirtualList[PieceT]):
@@ -22,61 +39,81 @@ class Reader(VirtualList[PieceT]):
 
     needle: var[str] = var("")
     """Text to be marked wherever it is visible; empty for none."""
+    current: var[Match | None] = var(None)
+    """The occurrence of it that stands out from the others."""
+
+    def __init__(self, **names: Unpack[Names]) -> None:
+        super().__init__(**names)
+        self._marked: dict[int, _Marked] = {}
 
     def spans(self, row: Line, serial: int, number: int) -> list[ink.Span]:
         """What is laid over a visible line for the moment."""
         found: list[ink.Span] = []
-        if self.needle:
-            text, needle = row.plain.casefold(), self.needle.casefold()
-            at = text.find(needle)
-            while at >= 0:
-                found.append((at, at + len(needle), "match"))
-                at = text.find(needle, at + len(needle))
+        if self.needle and number != BELOW:
+            found += self._marks(row, serial, number)
         selection = self.text_selection
         if selection is not None and (span := selection.get_span(serial << ROW_BITS | number)) is not None:
             start, end = span
             found.append((max(start, row.lead), len(row.plain) if end < 0 else end, "selection"))
         return found
 
+    def _marks(self, row: Line, serial: int, number: int) -> list[ink.Span]:
+        places = self.places_of(serial)
+        nth = self.current.nth if self.current is not None and self.current.serial == serial else -1
+        if nth >= 0 and not any(place.nth == nth for found in places.values() for place in found):
+            # What was found is cut off or arranged otherwise at this width: its line stands out instead.
+            return [(row.lead, len(row.plain), "found")] if number == self._text_from(serial) else []
+        return [(place.start, place.end, "found" if place.nth == nth else "match") for place in places.get(number, ())]
+
+    def places_of(self, serial: int) -> dict[int, list[Place]]:
+        """Where the text that is marked stands in a piece, by number of the line."""
+        lines, needle = self.lines_at(self.index_of(serial)), needle_of(self.needle)
+        known = self._marked.get(serial)
+        if known is None or known.lines is not lines or known.needle is not needle:
+            if len(self._marked) > MARKED_PIECES:
+                self._marked.clear()
+            first = self._text_from(serial)
+            places = {number + first: found for number, found in places_in(lines[first:], needle).items()}
+            known = self._marked[serial] = _Marked(lines, needle, places)
+        return known.places
+
+    def _text_from(self, serial: int) -> int:
+        """Number of the first line that is the piece's own."""
+        slot = self._slots[self.index_of(serial)]
+        return slot.gap + slot.header
+
     def watch_needle(self) -> None:
         """Marks anew."""
         self.settle_soon()
 
-    def find(self, text: str) -> list[Match]:
-        """Every occurrence of a text, in order, whatever its case."""
-        needle = text.casefold()
-        if not needle:
-            return []
-        return [
-            Match(slot.serial, nth) for slot in self._slots for nth in range(slot.piece.plain.casefold().count(needle))
-        ]
+    def watch_current(self) -> None:
+        """Another one stands out."""
+        self.settle_soon()
 
-    def show_match(self, match: Match, text: str) -> None:
-        """Scrolls to an occurrence and marks the text everywhere.
+    def show_match(self, match: Match) -> None:
+        """Brings an occurrence into view and lets it stand out."""
+        self.current = match
+        places = self.places_of(match.serial)
+        number = next((at for at, found in places.items() if any(place.nth == match.nth for place in found)), None)
+        self.show_line(match.serial, self._text_from(match.serial) if number is None else number)
 
-        Markup is not part of what is shown, and wrapping may part a match; then the nearest one before it is shown.
-        """
-        needle, seen, best = text.casefold(), 0, 0
-        for number, row in enumerate(self.lines_at(self.index_of(match.serial))):
-            found = row.plain.casefold().count(needle)
-            if found:
-                best, seen = number, seen + found
-            if seen > match.nth:
-                break
-        self.needle = text
-        self.show(match.serial, best, margin=self.view.height // 3)
+    def show_line(self, serial: int, number: int) -> None:
+        """Scrolls to a line, unless it is in view already."""
+        self.settle()
+        if not any(row.serial == serial and row.number == number for row in self._rows[:-1]):
+            self.show(serial, number, margin=self.view.height // 3)
 
     def show_newest(self, text: str, *, within: int) -> None:
-        """Scrolls to the last piece that holds a text, if it is one of the last ones.
+        """Marks a text and goes to the last piece that holds it, if it is one of the last ones.
 
         Args:
-            text: What to look for, whatever its case.
+            text: What to look for.
             within: How many pieces, from the end, are looked at.
         """
-        needle = text.casefold()
+        self.needle = text
         for slot in reversed(self._slots[-within:]):
-            if needle in slot.piece.plain.casefold():
-                self.show_match(Match(slot.serial, 0), text)
+            if self.places_of(slot.serial):
+                self.show_match(Match(slot.serial, 0))
                 return
 
     def selection_updated(self, selection: Selection | None) -> None:  # noqa: ARG002 - Textual's signature
@@ -114,10 +151,12 @@ class Reader(VirtualList[PieceT]):
     def on_click(self, event: events.Click) -> None:
         """Two clicks select a word, three a whole piece; a link opens."""
         row = self.row_at(event.y)
-        if row is None or self.text_selection is not None:
+        if row is None or self.text_selection is not None or self._piece_or_none(row.serial) is None:
             return  # the end of a selecting drag is a click too
-        if event.chain == 1 and event.style.link:
-            self.app.open_url(event.style.link)
+        if event.chain == 1 and (target := event.style.meta.get(ink.LINK)):
+            links = links_of(self.lines_at(self.index_of(row.serial)))
+            shown = next((link for link in links if link.target == target), Link("", target))
+            self.post_message(FollowLink(shown.text, shown.target))
         elif event.chain == 2:
             self._select(row, *_word_at(row.line, event.x))
             event.prevent_default()

@@ -1,326 +1,236 @@
-"""The conversation as one scrolling widget."""
+"""The conversation as one scrolling widget: finding one's way in it, and what can be done with a message."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterable
-from typing import ClassVar, Literal, Unpack
+from collections.abc import Callable, Sequence
+from typing import ClassVar, Unpack
 
 from rich.segment import Segment
 from textual import events
 from textual.binding import BindingType
-from textual.reactive import var
+from textual.message import Message
 from textual.strip import Strip
-from textual.timer import Timer
 
 from ml_intern.tui.clipboard import code_in
-from ml_intern.tui.keys.keymap import bind
-from ml_intern.tui.messages import CopyText
+from ml_intern.tui.keys.keymap import bind, keymap_of
+from ml_intern.tui.messages import CopyText, Operate, ShowLinks
+from ml_intern.tui.widgets import ink
+from ml_intern.tui.widgets.block_list import BlockId, BlockList
 from ml_intern.tui.widgets.blocks import (
     FOLD,
+    MARGIN,
     YOU,
     AnswerBlock,
+    AsideBlock,
     Block,
     LiveAnswer,
-    LiveReasoning,
     NoticeBlock,
     PromptBlock,
     ToolLine,
-    foldable,
-    toggled,
 )
-from ml_intern.tui.widgets.lines import BLANK, Line, Run, spread
-from ml_intern.tui.widgets.pieces import Names, Row, Slot, Snapshot
-from ml_intern.tui.widgets.reader import Reader
-from ml_intern.tui.widgets.text import cells, one_line
+from ml_intern.tui.widgets.error_block import ErrorBlock
+from ml_intern.tui.widgets.lines import Run
+from ml_intern.tui.widgets.links import links_of
+from ml_intern.tui.widgets.pieces import BELOW, Names, Row
+from ml_intern.tui.widgets.text import cells
 
-BlockId = int
-"""Names a block for as long as it is in the transcript."""
-
-FRAME_S = 1 / 24
-"""Shortest time between two pictures of a text that streams in,"""
-SCROLLED_FRAME_S = 1 / 12
-"""and after one that moved most rows: it costs many bytes, and nobody can read faster."""
-BUSY_SHARE = 0.2
-"""Largest share of the time that making those pictures may take."""
+AT_HAND = Run("┃ ", "accent")
+"""Stands before the lines of the message that keys act on."""
 
 
-class Transcript(Reader[Block]):
-    """Shows the blocks of a conversation and follows its end until the reader scrolls up.
-
-    Args:
-        clock: Seconds that only go forward.
-    """
+class Transcript(BlockList):
+    """The conversation. Keys act on the message at hand: the one that was gone to, or else the lowest in view."""
 
     DEFAULT_CSS = ""
     BINDINGS: ClassVar[list[BindingType]] = [
         bind("chat.prompt_before", "jump(-1)"),
         bind("chat.prompt_after", "jump(1)"),
-        bind("chat.thoughts", "fold"),
+        bind("chat.message_before", "step(-1)"),
+        bind("chat.message_after", "step(1)"),
         bind("chat.error_after", "jump_error(1)"),
         bind("chat.error_before", "jump_error(-1)"),
+        bind("chat.thoughts", "fold"),
+        bind("chat.edit", "edit"),
+        bind("chat.links", "links"),
+        bind("chat.good", "rate('up')"),
+        bind("chat.poor", "rate('down')"),
         bind("chat.copy", "copy_message"),
         bind("chat.copy_code", "copy_code"),
     ]
 
-    new_below: var[int] = var(0)
-    """Blocks that came while the reader was further up."""
+    class EditWanted(Message):
+        """The prompt that a message belongs to is to be edited and sent again."""
 
-    def __init__(
-        self,
-        *,
-        clock: Callable[[], float] = time.monotonic,
-        **names: Unpack[Names],
-    ) -> None:
-        super().__init__(**names)
-        self.set_reactive(Transcript.following, True)
-        self._clock = clock
-        self._live: BlockId | None = None
-        self._live_since = 0.0
-        self._next_frame = 0.0
-        self._frame_timer: Timer | None = None
+        def __init__(self, block_id: BlockId) -> None:
+            super().__init__()
+            self.block_id = block_id
+
+    def __init__(self, *, clock: Callable[[], float] | None = None, **names: Unpack[Names]) -> None:
+        super().__init__(**names) if clock is None else super().__init__(clock=clock, **names)
+        self._chosen: BlockId | None = None
+        self._clicked = False
         self._code_copied = 0
         self._code_known = (0, 0)  # blocks and the newest serial when code was copied last
 
-    # ------------------------------------------------------------------------------------------------ the blocks
+    # ------------------------------------------------------------------------------------------ the message at hand
 
     @property
-    def blocks(self) -> list[Block]:
-        """All blocks, in order."""
-        return self.pieces
+    def at_hand(self) -> BlockId | None:
+        """The message that keys act on; None when none is in view."""
+        return self._at_hand_in(self._rows)
 
-    def append(self, block: Block) -> BlockId:
-        """Adds a block at the end."""
-        before = self._slots[-1].piece if self._slots else None
-        gap = 0 if before is None or (before.tight and block.tight) else 1
-        serial = self.add(block, gap=gap, header=bool(block.speaker) and block.speaker != self._last_speaker())
-        if not self.following:
-            self.new_below += 1
-        return serial
-
-    def extend(self, blocks: Iterable[Block]) -> None:
-        """Adds many blocks; costs little per block, because none is rendered before it is seen."""
-        for block in blocks:
-            self.append(block)
-
-    def update(self, block_id: BlockId, block: Block) -> None:
-        """Puts another block in a place. The same block again costs nothing; one that is gone stays gone."""
-        at = self.place_of(block_id)
-        if at < len(self._slots) and self._slots[at].serial == block_id and self._slots[at].piece != block:
-            self.replace(block_id, block)
-
-    def remove_block(self, block_id: BlockId) -> None:
-        """Removes a block, if it is still there."""
-        at = self.place_of(block_id)
-        if at < len(self._slots) and self._slots[at].serial == block_id:
-            self.take_out(block_id)
-
-    def remove_from(self, block_id: BlockId) -> None:
-        """Removes a block, if it is still there, and all after it."""
-        index = self.place_of(block_id)
-        if self._live is not None and self._live >= block_id:
-            self._drop_live()
-        self.cut(index)
-        self.follow()
-
-    def clear(self) -> None:
-        """Removes all blocks."""
-        self._drop_live()
-        self.cut(0)
-        self.follow()
-
-    def restore(self, kept: Snapshot[Block]) -> None:
-        """The blocks as they were. What streams in now is none of them."""
-        self._drop_live()
-        super().restore(kept)
-
-    def _last_speaker(self) -> str:
-        """Who spoke last. Looks back only over what nobody says: notices and ends of turns, which begin afresh."""
-        for slot in reversed(self._slots):
-            if slot.piece.speaker:
-                return slot.piece.speaker
-        return ""
-
-    def render_slot(self, slot: Slot[Block], width: int) -> list[Line]:
-        """A block with the space above it and the header of its speaker."""
-        lines = [BLANK] * slot.gap
-        if slot.header:
-            speaker = slot.piece.speaker
-            ink = "you" if speaker == YOU else "agent"
-            lines.append(spread([Run(speaker, ink)], [Run(one_line(slot.piece.time, 40), "time")], width))
-        return lines + slot.piece.render(width)
-
-    # ------------------------------------------------------------------------------------------------- streaming
-
-    @property
-    def streaming(self) -> bool:
-        """Whether a block is being written."""
-        return self._live is not None
-
-    def stream_start(self, kind: Literal["answer", "reasoning"] = "answer", moment: str = "") -> BlockId:
-        """Begins a block that grows.
-
-        Args:
-            kind: What it will be.
-            moment: The time shown in its header.
-        """
-        self.stream_end()
-        self._live_since = self._clock()
-        self._live = self.append(LiveAnswer(moment) if kind == "answer" else LiveReasoning(moment))
-        return self._live
-
-    def stream_write(self, text: str) -> None:
-        """Adds text to the growing block; begins an answer when there is none."""
-        if self._live is None:
-            self.stream_start()
-        assert self._live is not None
-        live = self.piece(self._live)
-        assert isinstance(live, LiveAnswer | LiveReasoning)
-        live.write(text)
-        if self._frame_timer is None:
-            wait = self._next_frame - time.monotonic()
-            if wait <= 0:
-                self._show_frame()
-            else:
-                self._frame_timer = self.set_timer(wait, self._show_frame)
-
-    def stream_end(self, *, discard: bool = False, partial: bool = False) -> BlockId | None:
-        """Finishes the growing block.
-
-        Args:
-            discard: Remove it instead: what it said is not part of the conversation.
-            partial: The reply was interrupted here.
-
-        Returns:
-            The finished block, or None if there is none.
-        """
-        if self._live is None:
-            return None
-        block_id, live = self._live, self.piece(self._live)
-        self._drop_live()
-        if discard or not live.plain.strip():
-            self.take_out(block_id)
-            return None
-        if isinstance(live, LiveAnswer):
-            finished: Block = live.ended(partial=partial)
-            # Rendered once more while it is live: its finished lines are kept, and are those of the finished block.
-            self._finish(block_id, finished, keep=not partial)
-        elif isinstance(live, LiveReasoning):
-            self.replace(block_id, live.ended(self._clock() - self._live_since))
-        return block_id
-
-    def _finish(self, block_id: BlockId, finished: Block, *, keep: bool) -> None:
-        index = self.index_of(block_id)
-        if keep and self._cache.get(block_id) is not None and self.view:
-            self._cache.expire(block_id)
-            self.lines_at(index)
-            self._slots[index].piece = finished
-            self.settle_soon()
-        else:
-            self.replace(block_id, finished)
-
-    def _drop_live(self) -> None:
-        self._live = None
-        if self._frame_timer is not None:
-            self._frame_timer.stop()
-            self._frame_timer = None
-
-    def _show_frame(self) -> None:
-        """Shows what has streamed in, and leaves time for everything else before the next picture."""
-        self._frame_timer = None
-        if self._live is None:
-            return
-        began = time.monotonic()
-        self.rerender(self._live)
-        scrolled = self.settle() > self.view.height // 2
-        now = time.monotonic()
-        self._next_frame = now + max(SCROLLED_FRAME_S if scrolled else FRAME_S, (now - began) / BUSY_SHARE)
-
-    # ---------------------------------------------------------------------------------------------- finding one's way
-
-    def watch_following(self, following: bool) -> None:
-        """At the end, nothing is new below."""
-        if following:
-            self.new_below = 0
-
-    def watch_new_below(self) -> None:
-        """The mark changes."""
-        self.settle_soon()
+    def _at_hand_in(self, rows: Sequence[Row]) -> BlockId | None:
+        shown = {row.serial for row in rows if row.number != BELOW and row.line.runs}
+        gone_to = [self.current.serial] if self.current is not None else []
+        gone_to += [self._chosen] if self._chosen is not None else []
+        nearest = [*(serial for serial in gone_to if serial in shown), *sorted(shown, reverse=True)]
+        return next((serial for serial in nearest if is_message(self._piece_or_none(serial))), None)
 
     def overlay(self, rows: list[Row]) -> None:
-        """Marks on the last row that there is more below."""
-        if not self.new_below or not rows:
-            return
+        """Marks the message at hand, and on the last row that there is more below."""
+        if self.has_focus and (hand := self._at_hand_in(rows)) is not None:
+            for y, row in enumerate(rows):
+                if row.serial == hand and row.number != BELOW and row.line.runs[:1] == (MARGIN,):
+                    rows[y] = self._marked_row(row)
+        if self.new_below and rows:
+            self._mark_end(rows)
+
+    def _marked_row(self, row: Row) -> Row:
+        line = row.line._replace(runs=(AT_HAND, *row.line.runs[1:]))
+        strip, used = ink.paint(line, self.view.width, self.inks, self.spans(line, row.serial, row.number))
+        return row._replace(strip=strip, used=used)
+
+    def _mark_end(self, rows: list[Row]) -> None:
         label = self._label()
         left = self.view.width - cells(label)
-        if left < 1:
-            return
-        mark = Strip([Segment(label, self.inks.style("mark accent"))], cells(label))
-        last = rows[-1]
-        rows[-1] = last._replace(strip=Strip.join([last.strip.crop(0, left), mark]), used=self.view.width)
+        if left > 0:
+            mark = Strip([Segment(label, self.inks.style("mark accent"))], cells(label))
+            last = rows[-1]
+            rows[-1] = last._replace(strip=Strip.join([last.strip.crop(0, left), mark]), used=self.view.width)
 
     def _label(self) -> str:
         return f" ▾ {self.new_below} new below "
+
+    def on_focus(self) -> None:
+        """The message at hand is marked; letters do something."""
+        self._clicked = False
+        self.settle_soon()
+
+    def on_blur(self) -> None:
+        """No key acts on a message any more."""
+        self.settle_soon()
+
+    def on_mouse_down(self) -> None:
+        """A click takes nothing away from typing."""
+        self._clicked = True
+
+    def on_key(self, event: events.Key) -> None:
+        """A key that moves about in the conversation."""
+        if not event.is_printable:
+            self._clicked = False
+
+    @property
+    def takes_letters(self) -> bool:
+        """Whether letters do something. After a click, and while nothing was said, they are meant for the prompt."""
+        return bool(self._slots) and not self._clicked
+
+    def watch_scroll_y(self, old_value: float, new_value: float) -> None:
+        """The reader has moved on."""
+        if round(old_value) != round(new_value):
+            self._chosen = None
+        super().watch_scroll_y(old_value, new_value)
+
+    # ---------------------------------------------------------------------------------------------- finding one's way
 
     def scroll_to_block(self, block_id: BlockId) -> None:
         """Brings a block to the top."""
         self.show(block_id)
 
+    def action_step(self, step: int) -> None:
+        """Goes to the previous or next message."""
+        hand = self.at_hand
+        index = self._beyond(is_message, len(self._slots) if hand is None else self.index_of(hand), step)
+        if index is None:
+            if step > 0:
+                self._chosen = None
+                self.follow()
+            return
+        slot = self._slots[index]
+        self._chosen = slot.serial
+        first = slot.gap + slot.header
+        if any(row.serial == slot.serial and row.number == first for row in self._rows[:-1]):
+            self.settle()
+        else:
+            self.show(slot.serial, slot.gap)
+
+    def _beyond(self, wanted: Callable[[Block], bool], index: int, step: int) -> int | None:
+        """The next or previous block of a kind."""
+        index += step
+        while 0 <= index < len(self._slots):
+            if wanted(self._slots[index].piece):
+                return index
+            index += step
+        return None
+
     def action_jump(self, step: int) -> None:
         """Goes to the previous or next prompt."""
-        if not self._slots:
-            return
-        top, offset = self._heights.locate(round(self.scroll_y))
-        if step < 0 and offset > self._slots[top].gap + 1:
-            top += 1  # the prompt at the top is cut off above: its own beginning is the previous one
-        index = top + step
-        while 0 <= index < len(self._slots):
-            if isinstance(self._slots[index].piece, PromptBlock):
-                self.show(self._slots[index].serial, self._slots[index].gap)
-                return
-            index += step
-        if step > 0:
+        if not self._jump(lambda block: isinstance(block, PromptBlock), step) and step > 0:
             self.follow()
 
     def action_jump_error(self, step: int) -> None:
-        """Goes to the next or previous error: a notice, or a tool call that failed."""
+        """Goes to the next or previous error: of a turn, in a notice, or of a tool call."""
+        self._jump(_is_error, step)
+
+    def _jump(self, wanted: Callable[[Block], bool], step: int) -> bool:
+        """Brings the next or previous block of a kind to the top. False when there is none."""
         if not self._slots:
-            return
+            return False
+        index = self._beyond(wanted, self._jump_from(step), step)
+        if index is None and step < 0 and self._chosen is None and (hand := self.at_hand) is not None:
+            index = self._beyond(wanted, self.index_of(hand), step)  # everything is in view
+        if index is None:
+            return False
+        self._chosen = self._slots[index].serial
+        self.show(self._slots[index].serial, self._slots[index].gap)
+        return True
+
+    def _jump_from(self, step: int) -> int:
+        """The block that jumps begin at: the one that was gone to, or what is at the top."""
+        if self._chosen is not None and self._chosen == self.at_hand:
+            return self.index_of(self._chosen)
         top, offset = self._heights.locate(round(self.scroll_y))
-        if step < 0 and offset > self._slots[top].gap:
-            top += 1
-        elif step > 0 and offset < self._slots[top].gap:
-            top -= 1
-        index = top + step
-        while 0 <= index < len(self._slots):
-            if _is_error(self._slots[index].piece):
-                self.show(self._slots[index].serial, self._slots[index].gap)
-                return
-            index += step
+        gap = self._slots[top].gap
+        if step < 0 and offset > gap + self._slots[top].header:
+            return top + 1  # what is at the top is cut off above: its own beginning is the previous one
+        return top - 1 if step > 0 and offset < gap else top
 
     # --------------------------------------------------------------------------------------------- taking things out
 
     def copy(self, what: str) -> None:
-        """Copies the `last` answer, the newest `code` block, or `all` that was said."""
+        """Copies the `last` answer, the newest `code` block, the last `error` with its details, or `all`."""
         if what == "code":
             self._code_copied = 0
             self.action_copy_code()
         elif what == "all":
             said = [f"{block.speaker}:\n{block.plain.strip()}" for block in self.blocks if _is_said(block)]
             self._hand_out("\n\n".join(said), "the conversation")
+        elif what == "error":
+            errors = (slot.piece.details for slot in reversed(self._slots) if isinstance(slot.piece, ErrorBlock))
+            self._hand_out(next(errors, ""), "the error with its details", "No turn has failed.")
         else:
             answers = (slot.piece.plain for slot in reversed(self._slots) if isinstance(slot.piece, AnswerBlock))
             self._hand_out(next(answers, ""), "the last answer")
 
     def action_copy_message(self) -> None:
-        """Copies the lowest message in view."""
-        for row in reversed(self._rows):
-            at = self.place_of(row.serial)
-            if at < len(self._slots) and self._slots[at].serial == row.serial and _is_said(self._slots[at].piece):
-                block = self._slots[at].piece
-                self._hand_out(block.plain, "your prompt" if block.speaker == YOU else "the answer")
-                return
-        self._hand_out("", "a message")
+        """Copies the message at hand."""
+        block = None if (hand := self.at_hand) is None else self.piece(hand)
+        if isinstance(block, ErrorBlock):
+            self._hand_out(block.details, "the error with its details")
+        elif block is not None:
+            aside = "your question and its answer" if isinstance(block, AsideBlock) else "the answer"
+            self._hand_out(block.plain, "your prompt" if block.speaker == YOU else aside)
+        else:
+            self._hand_out("", "a message")
 
     def action_copy_code(self) -> None:
         """Copies the newest code block; pressed again, the one before."""
@@ -345,11 +255,39 @@ class Transcript(Reader[Block]):
         self.notify("There is no earlier code block." if self._code_copied else "There is no code block.", markup=False)
         self._code_copied = 0
 
-    def _hand_out(self, text: str, what: str) -> None:
+    def _hand_out(self, text: str, what: str, nothing: str = "There is nothing to copy yet.") -> None:
         if text.strip():
             self.app.post_message(CopyText(text.strip("\n"), what))
         else:
-            self.notify("There is nothing to copy yet.", markup=False)
+            self.notify(nothing, markup=False)
+
+    # ------------------------------------------------------------------------------------------ acting on a message
+
+    def action_edit(self) -> None:
+        """Has the prompt at hand, or that of the answer at hand, edited and sent again."""
+        hand = self.at_hand
+        self.post_message(self.EditWanted(self._slots[-1].serial if hand is None and self._slots else hand or 0))
+
+    def action_rate(self, rating: str) -> None:
+        """Says that the answer at hand is good or poor; the same once more takes it back."""
+        block = None if (hand := self.at_hand) is None else self.piece(hand)
+        if isinstance(block, AnswerBlock) and block.seq:
+            again = block.rating == rating
+            self.post_message(Operate("rate", message_seq=block.seq, rating="none" if again else rating))
+        else:
+            told = "Only answers are rated. {chat.message_before} and {chat.message_after} go from message to message."
+            self.notify(keymap_of(self).tell(told), markup=False)
+
+    def rated(self, seq: int, rating: str) -> None:
+        """Shows what the person thinks of an answer."""
+        for slot in reversed(self._slots):
+            if isinstance(block := slot.piece, AnswerBlock) and block.seq == seq:
+                self.update(slot.serial, AnswerBlock(block.text, block.time, block.partial, rating, seq))
+                return
+
+    def action_links(self) -> None:
+        """Lists the links in view, to be opened."""
+        self.post_message(ShowLinks(links_of([row.line for row in self._rows if row.number != BELOW])))
 
     def action_fold(self) -> None:
         """Opens or closes the last block in view that can be."""
@@ -358,30 +296,35 @@ class Transcript(Reader[Block]):
                 self.toggle(row.serial)
                 return
 
-    def toggle(self, block_id: BlockId) -> None:
-        """Opens or closes a block."""
-        block = self.piece(block_id)
-        if foldable(block):
-            self.replace(block_id, toggled(block))
-
     def on_click(self, event: events.Click) -> None:
-        """The mark leads to the end; a fold opens."""
+        """The mark leads to the end; a fold opens; the details of an error are copied."""
         if self.new_below and event.y == self.view.height - 1 and event.x >= self.view.width - cells(self._label()):
             self.follow()
             event.prevent_default()
             return
         row = self.row_at(event.y)
-        if row is not None and event.chain == 1 and self.text_selection is None and _is_fold(row):
+        if row is None or event.chain != 1 or self.text_selection is not None:
+            return
+        block = self._piece_or_none(row.serial)
+        if _is_fold(row):
             self.toggle(row.serial)
+        elif isinstance(block, ErrorBlock) and row.line.lead and row.line.lead == len(row.line.plain):
+            self._hand_out(block.details, "the error with its details")
 
 
-def _is_said(block: Block) -> bool:
+def is_message(block: Block | None) -> bool:
+    """Whether keys act on it."""
+    return _is_said(block) or isinstance(block, ErrorBlock | AsideBlock)
+
+
+def _is_said(block: Block | None) -> bool:
     return isinstance(block, PromptBlock | AnswerBlock | LiveAnswer)
 
 
 def _is_error(block: Block) -> bool:
-    return (isinstance(block, NoticeBlock) and block.level == "error") or (
-        isinstance(block, ToolLine) and block.state == "failed"
+    return isinstance(block, ErrorBlock) or (
+        (isinstance(block, NoticeBlock) and block.level == "error")
+        or (isinstance(block, ToolLine) and block.state == "failed")
     )
 
 

@@ -34,6 +34,8 @@ class VirtualList(ScrollView, Generic[PieceT], can_focus=True):
 
     following: var[bool] = var(False)
     """Whether the view stays at the end while the list grows."""
+    held: bool
+    """The view stays where it is even at the end, because the reader looks at something there."""
 
     def __init__(self, **names: Unpack[Names]) -> None:
         super().__init__(**names)
@@ -47,6 +49,7 @@ class VirtualList(ScrollView, Generic[PieceT], can_focus=True):
         self._stale = False
         self._hidden = False
         self._thumb: tuple[int, int] = (-1, -1)
+        self.held = False
         self._reading: tuple[int, int] | None = None  # piece at the top, characters of it further up
 
     # ------------------------------------------------------------------------------------------------- the list
@@ -388,7 +391,7 @@ class VirtualList(ScrollView, Generic[PieceT], can_focus=True):
     def _settle_and_attach(self) -> None:
         """Settles; a view that turns out to be at the end stays there."""
         self.settle()
-        if not self.following and self.scroll_y >= self.max_scroll_y:
+        if not self.following and not self.held and self.scroll_y >= self.max_scroll_y:
             self.following = True
 
     def follow(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 from typing import ClassVar, Generic, TypeVar
@@ -34,9 +35,9 @@ class Host(App[None], Generic[WidgetT]):
 
 
 def seen(widget: Widget) -> list[str]:
-    """The rows of a widget as a person sees them, without trailing spaces."""
+    """The rows of a widget as a person sees them, without trailing spaces and the bar of the message at hand."""
     region = Region(0, 0, widget.region.width, widget.region.height)
-    return [strip.text.rstrip() for strip in widget.render_lines(region)]
+    return [re.sub(r"^┃ ", "  ", strip.text).rstrip() for strip in widget.render_lines(region)]
 
 
 async def until(pilot: Pilot[None], condition: Callable[[], bool], within: float = 5.0) -> None:

@@ -5,7 +5,7 @@ import time
 from ml_intern.core.display import LogBlock
 from ml_intern.tui.widgets.detail import LineView, ToolDetail
 from ml_intern.tui.widgets.tool_model import ToolEntry
-from tests.tui.widgets.support import Host, seen, text_of
+from tests.tui.widgets.support import Host, seen, text_of, until
 
 
 async def test_a_million_lines_open_scroll_and_are_searched() -> None:
@@ -23,15 +23,19 @@ async def test_a_million_lines_open_scroll_and_are_searched() -> None:
         assert seen(view)[-1] == "line 999999"
         await pilot.press("home")
         await pilot.pause()
-        assert view.search("line 77777") == 11  # itself and 777770 to 777779
-        await pilot.pause()
+        view.search("line 77777")
+        await until(pilot, lambda: view.found == (1, 11, True))  # itself and 777770 to 777779
         assert "line 77777" in seen(view)
-        assert view.search_next() == 2
+        view.search_next()
         await pilot.pause()
+        assert view.found.number == 2
         assert "line 777770" in seen(view)
-        assert view.search_next(-1) == 1
-        assert view.search("nowhere") == 0
-        assert view.search_next() == 0
+        view.search_next(-1)
+        assert view.found.number == 1
+        view.search("nowhere")
+        await until(pilot, lambda: view.found == (0, 0, True))
+        view.search_next()
+        assert view.found.number == 0
 
 
 async def test_a_script_is_numbered_and_all_of_it_can_be_reached() -> None:

@@ -118,6 +118,7 @@ def test_links_lead_only_where_a_click_may_go() -> None:
     assert [(run.text, run.link) for run in line.runs if run.link] == [
         ("good", "https://a.b"),
         ("https://c.d/e_f", "https://c.d/e_f"),
+        ("file", "path:x.md"),
     ]
     assert "file (x.md)" in line.plain
     assert "bad" in line.plain
@@ -208,4 +209,4 @@ def test_any_text_renders_within_a_width(source: str) -> None:
 
 def test_a_huge_paragraph_of_brackets_takes_no_time() -> None:
     lines = render("[" * 300_000 + "*a " * 100_000, 80)
-    assert len(lines) > 5_000
+    assert " ".join(line.plain for line in lines[-2:]).endswith(" more characters)")

@@ -323,22 +323,6 @@ async def test_two_clicks_select_a_word_and_three_the_block() -> None:
         assert "hello wide world" in (pilot.app.screen.get_selected_text() or "")
 
 
-async def test_search_finds_all_goes_there_and_marks() -> None:
-    transcript = Transcript()
-    async with Host(transcript).run_test(size=(60, 16)) as pilot:
-        transcript.extend(conversation(60))
-        await settled(pilot)
-        matches = transcript.find("QUESTION 2")
-        assert len(matches) == 6  # 2, 20, 22, 24, 26, 28
-        transcript.show_match(matches[0], "question 2")
-        await settled(pilot)
-        assert "question 2" in text_of(transcript)
-        assert not transcript.following
-        marked = [strip for strip in transcript.render_lines(transcript.size.region) if "question 2" in strip.text]
-        base = transcript.inks.style("")
-        assert any(segment.style and segment.style.bgcolor != base.bgcolor for segment in marked[0])
-
-
 async def test_a_long_prompt_is_folded_and_opens() -> None:
     transcript = Transcript()
     async with Host(transcript).run_test(size=(40, 100)) as pilot:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.keyed import F2, HEADINGS, Figure, KeyedApp, Shown, Span
-from benchmarks.transcript import PARAGRAPHS
+from benchmarks.words import PARAGRAPHS
 from ml_intern.core.events import EventStream
 from ml_intern.core.protocol import (
     AssistantMessage,
@@ -156,7 +156,7 @@ def _measure(home: Path, cwd: Path, rounds: int, jumps: int) -> Iterator[Figure]
             jumped += _jump(app, jumps // rounds, chance)
             stepped += [_step(app, key) for key in (LEFT, RIGHT, RIGHT) * (jumps // rounds // 3)]
             app.press("/", lambda lines: "search prompts" in "".join(lines), "the search field")
-            searched.append(app.press("rate 7e-5\r", lambda lines: "'rate 7e-5' 1 of" in "".join(lines), "a find"))
+            searched.append(app.press("rate 7e-5\r", _found, "a find"))
     yield Figure("Enter to the end of the session, first time", first, 500)
     yield Figure("the same, again", again, 500)
     yield Figure("from then on until every moment is near", near)
@@ -174,6 +174,11 @@ def _at(lines: Sequence[str]) -> tuple[int, int] | None:
     """The event that is shown, and how many there are."""
     found = _AT.search("\n".join(lines))
     return None if found is None else (int(found[1].replace(",", "")), int(found[2].replace(",", "")))
+
+
+def _found(lines: Sequence[str]) -> bool:
+    """Whether the line of the search says which find is shown."""
+    return any("rate 7e-5" in line and " 1 of " in line for line in lines)
 
 
 def _elsewhere(before: tuple[int, int] | None) -> Shown:

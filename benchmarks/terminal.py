@@ -148,6 +148,37 @@ class Terminal:
             if not self._reads:
                 self._arrived.wait(max(0.0, deadline - time.monotonic()))
 
+    def wait_for_bytes(self, holds: Callable[[bytes], bool], timeout: float) -> float | None:
+        """Waits for a read for which something holds. The screen is not worked out: it stays as it was.
+
+        Returns:
+            The time of that read; None after `timeout` seconds, or when the program has ended.
+        """
+        deadline = time.monotonic() + timeout
+        while True:
+            while self._reads:
+                moment, data = self._reads.popleft()
+                if holds(data):
+                    return moment
+            if time.monotonic() >= deadline or self._ended:
+                return None
+            self._arrived.clear()
+            if not self._reads:
+                self._arrived.wait(max(0.0, deadline - time.monotonic()))
+
+    def skip(self, quiet: float = 0.3, timeout: float = 30.0) -> bytes:
+        """Waits until nothing has been painted for `quiet` seconds, and gives what was painted until then."""
+        gathered: list[bytes] = []
+        deadline = time.monotonic() + timeout
+
+        def take(data: bytes) -> bool:
+            gathered.append(data)
+            return True
+
+        while time.monotonic() < deadline and self.wait_for_bytes(take, quiet):
+            pass
+        return b"".join(gathered)
+
     def watch(self, seconds: float) -> None:
         """Keeps the screen up to date for a while."""
         self.wait_for(lambda _text: False, seconds)

@@ -1,187 +1,299 @@
-"""What the chat costs with 100 and with 10,000 messages: opening, a key press, a reply that streams in.
+"""What the app costs with 10, 1,000 and 10,000 messages on its screen, typed at and read from outside.
 
-Each case is a process of its own on a terminal of its own as large as
-the chat is on a screen of 120 by 40, so that what is painted is counted too.
-
-    python benchmarks/transcript.py [--messages 100 10000] [--chunks 1000] [--rate 1000]
+python -m benchmarks.transcript [--messages 10 1000 10000] [--keys N] [--json FILE]
 """
 
 from __future__ import annotations
 
 import argparse
-import asyncio
-import fcntl
 import json
 import os
-import pty
-import select
-import struct
-import subprocess
+import re
+import socket
 import sys
-import termios
+import tempfile
 import time
+from collections.abc import Sequence
+from itertools import cycle
 from pathlib import Path
 from statistics import median
 from typing import Any
 
+from benchmarks.report import number
+from benchmarks.terminal import Terminal
+from benchmarks.words import ELSEWHERE
+
 ROOT = Path(__file__).resolve().parent.parent
-WIDTH, HEIGHT = 74, 34
-KEYS = 60
-
-PARAGRAPHS = (
-    "The run on **two cards** ended after 41 minutes; `loss` fell from 2.31 to 1.02 and stays there.\n\n",
-    "## Data\n\nOf 4,212 rows 31 are empty. They are left out: an empty answer teaches the model to stop.\n\n",
-    "- the split is read as a stream\n- rows of 4,096 tokens and more are dropped\n- the *seed* is fixed\n\n",
-    "```python\nfrom datasets import load_dataset\n\nrows = load_dataset('me/notes')\nprint(len(rows))\n```\n\n",
-    "| run | rate | loss |\n|---|---|---|\n| a | 2e-5 | 1.312 |\n| b | 5e-5 | 1.297 |\n\n",
-    "1. start the job\n2. read its log\n3. compare it with the [baseline](https://example.org/run)\n\n",
-)
-
-
-def words(number: int) -> list[str]:
-    """As many pieces of markdown as asked for, of about a word each."""
-    found: list[str] = []
-    while len(found) < number:
-        for paragraph in PARAGRAPHS:
-            head, *rest = paragraph.split(" ")
-            found += [head, *(" " + word for word in rest)]
-    return found[:number]
-
-
-# ------------------------------------------------------------------------------------------------- in the terminal
-
-
-async def _measure(app: Any, messages: int, chunks: int, rate: float) -> dict[str, float]:
-    from ml_intern.tui.widgets.blocks import AnswerBlock, PromptBlock
-    from ml_intern.tui.widgets.transcript import Transcript
-
-    transcript = app.query_one(Transcript)
-    painted = _count_writes(app)
-    texts = ["".join(PARAGRAPHS[at % 6 :] + PARAGRAPHS[: at % 6]) for at in range(6)]
-    result: dict[str, float] = {}
-
-    began = time.process_time()
-    for number in range(messages):
-        transcript.append(
-            AnswerBlock(texts[number % 6], "14:03") if number % 2 else PromptBlock(f"And {number}?", "14:02")
-        )
-    await _painted(app)
-    result["open_cpu_s"] = time.process_time() - began
-
-    spans = []
-    for key in ("pageup", "up", "down", "pagedown") * (KEYS // 4):
-        start = time.perf_counter()
-        await app.action_simulate_key(key)
-        await _painted(app)
-        spans.append(1000 * (time.perf_counter() - start))
-    result["key_ms"] = median(spans)
-    result["key_p95_ms"] = sorted(spans)[int(0.95 * len(spans))]
-
-    transcript.follow()
-    await _painted(app)
-    before = painted[0]
-    began, start = time.process_time(), time.perf_counter()
-    transcript.stream_start()
-    for number, word in enumerate(words(chunks), 1):
-        transcript.stream_write(word)
-        await asyncio.sleep(max(0.0, start + number / rate - time.perf_counter()))
-    transcript.stream_end()
-    await _painted(app)
-    result["stream_cpu_s"] = time.process_time() - began
-    result["stream_s"] = time.perf_counter() - start
-    result["stream_kb"] = (painted[0] - before) / 1024
-
-    began = time.process_time()
-    await asyncio.sleep(2)
-    result["idle_cpu_percent"] = 50 * (time.process_time() - began)
-    return result
+RATE = 100.0
+"""Tokens a second."""
+CLEAR = b"\x1b[2J"
+COUNTED = re.compile(rb"\d of [\d,]+")
+THINKING_S = 5.0
+ROWS = {
+    "open_cpu_s": "CPU until all messages are there, s",
+    "key_ms": "key shows, median ms",
+    "key_p95_ms": "key shows, p95 ms",
+    "busy_key_ms": f"key shows while {RATE:.0f} tokens/s stream, median ms",
+    "busy_key_p95_ms": f"key shows while {RATE:.0f} tokens/s stream, p95 ms",
+    "token_bytes": "painted per token, bytes",
+    "token_cpu_ms": "CPU per token, ms",
+    "clears": "full-screen clears while it streams",
+    "page_ms": "page up shows, median ms",
+    "search_key_ms": "letter typed into the search shows, median ms",
+    "search_key_p95_ms": "letter typed into the search shows, p95 ms",
+    "search_s": "first search for a word in all answers until counted, s",
+    "layouts": f"layouts in {THINKING_S:.0f} s of waiting for a call",
+    "thinking_cpu_percent": "CPU meanwhile, %",
+    "thinking_bytes_per_s": "painted meanwhile, bytes/s",
+    "focus_ms": "terminal loses and regains the focus: until the next key shows, ms",
+    "focus_kb": "painted for that, KB",
+    "idle_cpu_percent": "CPU when idle, %",
+    "output_s": "5 MB of output of one call until shown, s",
+    "output_key_p95_ms": "key shows meanwhile, slowest ms",
+    "calls_mb": "memory that 500 calls of 100 KB take, MB",
+    "mb": "memory after all this, MB",
+}
+FLAT = ("key_ms", "key_p95_ms", "busy_key_ms", "busy_key_p95_ms", "page_ms", "token_cpu_ms", "token_bytes", "focus_ms")
+"""Figures that should not depend on the number of messages."""
 
 
-def _count_writes(app: Any) -> list[int]:
-    """Counts from now on what the app writes to its terminal."""
-    written = [0]
-    write = app._driver.write
+class Trial:
+    """The app on a terminal, and a line over which it is told what to show.
 
-    def counting(data: str) -> None:
-        written[0] += len(data.encode())
-        write(data)
+    Args:
+        directory: For the socket and the app's home.
+        keys: How many keys a figure is made of.
+    """
 
-    app._driver.write = counting
-    return written
-
-
-async def _painted(app: Any) -> None:
-    """Waits until what was asked for has been painted."""
-    for widget in (app.screen.focused, app.screen):
-        done = asyncio.Event()
-        widget.call_after_refresh(done.set)
-        await done.wait()
-
-
-def _run_child(messages: int, chunks: int, rate: float, report: str) -> None:
-    from textual.app import App, ComposeResult
-
-    from ml_intern.tui.widgets.transcript import Transcript
-
-    class Bench(App[None]):
-        CSS_PATH = ROOT / "styles" / "transcript.tcss"
-
-        def compose(self) -> ComposeResult:
-            yield Transcript()
-
-        def on_mount(self) -> None:
-            self.query_one(Transcript).focus()
-            self.run_worker(self._go())
-
-        async def _go(self) -> None:
-            await asyncio.sleep(0.3)
-            Path(report).write_text(json.dumps(await _measure(self, messages, chunks, rate)))
-            self.exit()
-
-    Bench().run()
-
-
-# ------------------------------------------------------------------------------------------------------- outside
-
-
-def case(messages: int, chunks: int, rate: float, report: Path) -> dict[str, float]:
-    """Runs one case in a terminal of its own."""
-    main, side = pty.openpty()
-    fcntl.ioctl(side, termios.TIOCSWINSZ, struct.pack("HHHH", HEIGHT, WIDTH, 0, 0))
-    command = [sys.executable, __file__, "--child", str(messages), str(chunks), str(rate), str(report)]
-    environment = {**os.environ, "TERM": "xterm-256color", "COLORTERM": "truecolor", "PYTHONPATH": str(ROOT)}
-    child = subprocess.Popen(command, stdin=side, stdout=side, stderr=side, env=environment, start_new_session=True)
-    os.close(side)
-    while child.poll() is None:
-        if select.select([main], [], [], 0.2)[0]:
+    def __init__(self, directory: Path, keys: int) -> None:
+        self._keys = keys
+        address = directory / "orders"
+        env = {**os.environ, "TERM": "xterm-256color", "COLORTERM": "truecolor", "ML_INTERN_HOME": str(directory)}
+        env |= {"PYTHONPATH": str(ROOT), "TZ": "UTC"}
+        command = [sys.executable, "-m", "benchmarks.conversation", str(address)]
+        self.terminal = Terminal(command, env, ROOT)
+        self._line = socket.socket(socket.AF_UNIX)
+        deadline = time.monotonic() + 60
+        while True:
             try:
-                os.read(main, 65_536)
-            except OSError:
+                self._line.connect(str(address))
                 break
-    child.wait()
-    os.close(main)
-    result: dict[str, float] = json.loads(report.read_text())
-    return result
+            except OSError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.05)
+        self._file = self._line.makefile("rw")
+        self._letters = cycle(ELSEWHERE)
+
+    def close(self) -> None:
+        """Ends the app."""
+        self._file.close()
+        self._line.close()
+        self.terminal.close()
+
+    def tell(self, what: str, **more: Any) -> dict[str, float]:
+        """Has something done, and waits for its figures."""
+        self.ask(what, **more)
+        return self.answer()
+
+    def ask(self, what: str, **more: Any) -> None:
+        """Has something done without waiting."""
+        self._file.write(json.dumps({"do": what, **more}) + "\n")
+        self._file.flush()
+
+    def answer(self) -> dict[str, float]:
+        """The figures of what was asked for."""
+        figures: dict[str, float] = json.loads(self._file.readline())
+        return figures
+
+    # ------------------------------------------------------------------------------------------------------ typing
+
+    def key(self) -> float:
+        """Types a letter into the prompt. Returns how long it takes to show, in ms."""
+        letter = next(self._letters)
+        sent = self.terminal.send(letter)
+        shown = self.terminal.wait_for_bytes(lambda data: letter.encode() in data, 30.0)
+        return 1000 * (shown - sent) if shown is not None else float("inf")
+
+    def stroke(self, keys: str) -> float:
+        """Presses a key while nothing else is painted. Returns how long it takes until something is, in ms."""
+        self.terminal.skip(0.02)
+        sent = self.terminal.send(keys)
+        shown = self.terminal.wait_for_bytes(bool, 30.0)
+        return 1000 * (shown - sent) if shown is not None else float("inf")
+
+    def keys(self, name: str, pause: float) -> dict[str, float]:
+        """Types for a while, then empties the prompt."""
+        spans = []
+        for _ in range(self._keys):
+            spans.append(self.key())
+            time.sleep(pause)
+        self.terminal.send("\x01\x0b")
+        self.terminal.skip()
+        return _spread(name, spans)
 
 
-def main() -> None:
-    """Prints a table with one column per number of messages."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("--messages", type=int, nargs="+", default=[100, 10_000])
-    parser.add_argument("--chunks", type=int, default=1_000)
-    parser.add_argument("--rate", type=float, default=1_000.0, help="chunks per second")
-    options = parser.parse_args()
-    report = Path(os.environ.get("TMPDIR", "/tmp")) / f"transcript-{os.getpid()}.json"
-    results = [case(number, options.chunks, options.rate, report) for number in options.messages]
-    report.unlink(missing_ok=True)
-    print("messages".ljust(20) + "".join(f"{number:>12,}" for number in options.messages) + f"{'ratio':>10}")
-    for key, first in results[0].items():
-        ratio = f"{results[-1][key] / first:>10.2f}" if first else ""
-        print(key.ljust(20) + "".join(f"{result[key]:>12.3f}" for result in results) + ratio)
+def _spread(name: str, spans: list[float]) -> dict[str, float]:
+    return {f"{name}_ms": median(spans), f"{name}_p95_ms": sorted(spans)[int(0.95 * len(spans))]}
+
+
+# ----------------------------------------------------------------------------------------------------------- figures
+
+
+def measure(messages: int, keys: int) -> dict[str, float]:
+    """All figures with so many messages."""
+    with tempfile.TemporaryDirectory(prefix="benchmarks-") as directory:
+        trial = Trial(Path(directory), keys)
+        try:
+            trial.terminal.skip(1.0)
+            figures = {"open_cpu_s": trial.tell("load", messages=messages)["cpu_s"]}
+            trial.terminal.skip(1.0)
+            for part in (_idle, _typing, _streaming, _pages, _searching, _thinking, _focus, _outputs):
+                figures |= part(trial)
+            return figures
+        finally:
+            trial.close()
+
+
+def _idle(trial: Trial) -> dict[str, float]:
+    before = trial.tell("figures")["cpu_s"]
+    time.sleep(3)
+    return {"idle_cpu_percent": 100 * (trial.tell("figures")["cpu_s"] - before) / 3}
+
+
+def _typing(trial: Trial) -> dict[str, float]:
+    return trial.keys("key", 0.02)
+
+
+def _streaming(trial: Trial) -> dict[str, float]:
+    trial.tell("stream", rate=RATE)
+    trial.terminal.skip(timeout=3.0)
+    before, painted = trial.tell("figures"), trial.terminal.painted
+    began = time.monotonic()
+    written = trial.terminal.skip(timeout=6.0)
+    after, tokens = trial.tell("figures"), RATE * (time.monotonic() - began)
+    figures = {
+        "token_bytes": (trial.terminal.painted - painted) / tokens,
+        "token_cpu_ms": 1000 * (after["cpu_s"] - before["cpu_s"]) / tokens,
+        "clears": float(written.count(CLEAR)),
+    }
+    figures |= trial.keys("busy_key", 0.05)
+    trial.tell("stop")
+    trial.terminal.skip(0.5)
+    return figures
+
+
+def _pages(trial: Trial) -> dict[str, float]:
+    trial.terminal.send("\t")
+    trial.terminal.skip()
+    spans = []
+    for _ in range(20):
+        spans.append(trial.stroke("\x1b[5~"))
+        trial.terminal.skip(0.1)
+    trial.terminal.send("\x1b[F")
+    trial.terminal.skip()
+    return {"page_ms": median(spans)}
+
+
+def _searching(trial: Trial) -> dict[str, float]:
+    trial.terminal.send("\x06")
+    trial.terminal.skip()
+    sent = trial.terminal.send("loss")  # in every answer, none of which was ever looked at
+    counted = trial.terminal.wait_for_bytes(lambda data: COUNTED.search(data) is not None, 120.0)
+    _leave_search(trial)
+    spans = []
+    for text in ("baseline", "fell from", "what of run 7"):
+        trial.terminal.send("\x06")
+        trial.terminal.skip()
+        for letter in text:
+            spans.append(trial.stroke(letter))
+            time.sleep(0.1)  # a fast typist
+        _leave_search(trial)
+    return {**_spread("search_key", spans), "search_s": counted - sent if counted is not None else float("nan")}
+
+
+def _leave_search(trial: Trial) -> None:
+    for _ in range(2):
+        trial.terminal.skip()
+        trial.terminal.send("\x1b")
+    trial.terminal.skip()
+
+
+def _thinking(trial: Trial) -> dict[str, float]:
+    trial.tell("think")
+    trial.terminal.skip(1.0, 3.0)
+    before, painted = trial.tell("figures"), trial.terminal.painted
+    time.sleep(THINKING_S)
+    after = trial.tell("figures")
+    figures = {
+        "layouts": after["layouts"] - before["layouts"],
+        "thinking_cpu_percent": 100 * (after["cpu_s"] - before["cpu_s"]) / THINKING_S,
+        "thinking_bytes_per_s": (trial.terminal.painted - painted) / THINKING_S,
+    }
+    trial.tell("done")
+    trial.terminal.skip()
+    return figures
+
+
+def _focus(trial: Trial) -> dict[str, float]:
+    painted, spans = trial.terminal.painted, []
+    for _ in range(5):
+        trial.terminal.send("\x1b[O\x1b[I")
+        spans.append(trial.key())
+        trial.terminal.skip()
+    painted = trial.terminal.painted - painted
+    trial.terminal.send("\x01\x0b")
+    trial.terminal.skip()
+    return {"focus_ms": max(spans), "focus_kb": painted / 5 / 1024}
+
+
+def _outputs(trial: Trial) -> dict[str, float]:
+    began = time.monotonic()
+    trial.ask("output", megabytes=5)
+    spans = [trial.key() for _ in range(5)]
+    trial.answer()
+    took = time.monotonic() - began
+    trial.terminal.send("\x01\x0b")
+    calls = trial.tell("calls", number=500, kilobytes=100)
+    trial.terminal.skip()
+    return {
+        "output_s": took,
+        "output_key_p95_ms": max(spans),
+        "calls_mb": calls["mb"],
+        "mb": trial.tell("figures")["mb"],
+    }
+
+
+# -------------------------------------------------------------------------------------------------------------- table
+
+
+def table(messages: Sequence[int], results: Sequence[dict[str, float]]) -> str:
+    """Markdown: a column for each number of messages, and how much the last one costs more than the first."""
+    lines = [f"| messages | {' | '.join(f'{count:,}' for count in messages)} | ratio |"]
+    lines.append("| --- |" + " ---: |" * (len(messages) + 1))
+    for key, title in ROWS.items():
+        cells = [number(result[key]) for result in results]
+        ratio = f"{results[-1][key] / results[0][key]:.2f}" if key in FLAT and results[0][key] else ""
+        lines.append(f"| {title} | {' | '.join(cells)} | {ratio} |")
+    return "\n".join(lines)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measures and prints the table. Returns the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.transcript", description=__doc__.partition("\n")[0])
+    parser.add_argument("--messages", type=int, nargs="+", default=[10, 1_000, 10_000], metavar="N")
+    parser.add_argument("--keys", type=int, default=60, metavar="N", help="keys of a figure (default 60)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
+    choice = parser.parse_args(arguments)
+    results = []
+    for count in choice.messages:
+        print(f"{count:,} messages", file=sys.stderr)
+        results.append(measure(count, choice.keys))
+    print(table(choice.messages, results))
+    if choice.json:
+        choice.json.write_text(json.dumps(dict(zip(choice.messages, results, strict=True)), indent=1) + "\n")
+    return 0
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["--child"]:
-        _run_child(int(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4]), sys.argv[5])
-    else:
-        main()
+    sys.exit(main())

@@ -59,6 +59,17 @@ def test_what_is_typed_shows_only_when_the_program_paints_it(tmp_path: Path) -> 
         assert "x" not in terminal.screen.text
 
 
+def test_what_was_written_can_be_waited_for_without_a_screen(tmp_path: Path) -> None:
+    code = "write(b'go'); key = os.read(0, 1); write(b'\\x1b[2J%s' % key.upper()); os.read(0, 1)"
+    with Terminal(python(code), ENV, tmp_path) as terminal:
+        assert b"go" in terminal.skip(0.5)
+        pressed = terminal.send("x")
+        shown = terminal.wait_for_bytes(lambda data: b"\x1b[2JX" in data, 5.0)
+        assert shown is not None
+        assert pressed < shown < time.monotonic()
+        assert terminal.wait_for_bytes(lambda data: b"X" in data, 0.05) is None
+
+
 def test_the_time_is_that_of_the_read_however_late_the_screen_is_worked_out(tmp_path: Path) -> None:
     with Terminal(shell("echo first; read line; echo second"), ENV, tmp_path) as terminal:
         assert terminal.wait_for(lambda text: "first" in text, 5.0)

@@ -21,6 +21,7 @@ from ml_intern.tui.motion import is_reduced
 from ml_intern.tui.plain_colours import PlainColours
 from ml_intern.tui.preferences import save_theme
 from ml_intern.tui.themes import LIGHT, OWN_THEMES
+from ml_intern.tui.widgets.backdrop import Backdrop
 
 if TYPE_CHECKING:
     from ml_intern.options import Options
@@ -130,11 +131,14 @@ class ChosenApp(App[None]):
                     node.take_keymap(self.keymap)
 
     async def on_event(self, event: events.Event) -> None:
-        """Hands a key to a dialog that waits for just any, before it can mean something."""
-        if isinstance(event, events.Key) and not self.keymap.has("copy", event.key) and self._catch(event):
-            event.stop()
-        else:
-            await super().on_event(event)
+        """Hands a key to a dialog that waits for just any, before it can mean something; others are answered now."""
+        if isinstance(event, events.Key):
+            if not self.keymap.has("copy", event.key) and self._catch(event):
+                event.stop()
+                return
+            if self.screen_stack and isinstance(self.screen, Backdrop):
+                self.screen.expect_change()
+        await super().on_event(event)
 
     def _catch(self, event: events.Key) -> bool:
         take = getattr(self.screen, "take_key", None) if self.screen_stack else None

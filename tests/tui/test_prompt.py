@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 
 import pytest
-from textual.events import Paste
+from textual.events import Key, Paste
 
 from ml_intern.core.file_index import best_files, list_files, matching_files
 from tests.support.llm_script import text
@@ -23,6 +23,23 @@ def put(root: Path, *names: str) -> None:
 
 def prompt_text(stage: Stage) -> str:
     return stage.app.main_screen._composer.prompt.text
+
+
+async def test_what_is_typed_does_not_wait_for_the_next_beat_of_the_screen(tmp_path: Path) -> None:
+    with ScriptedLLM() as server:
+        async with on_stage(real_app(server, tmp_path)) as stage:
+            await stage.sees(GREETING, "vllm/scripted")
+            app, delays = stage.app, []
+            for _ in range(20):
+                app.painted.clear()
+                app.main_screen.query_one("#transcript").refresh()
+                await app.painted.wait()
+                app.painted.clear()
+                began = time.monotonic()
+                app.post_message(Key("x", "x"))
+                await app.painted.wait()
+                delays.append(time.monotonic() - began)
+            assert sorted(delays)[5] < 0.012, "else it takes 17 to 33 ms"
 
 
 # ------------------------------------------------------------------------------------------------------- files

@@ -1,9 +1,10 @@
-"""A screen below another one goes on changing, and only what changed is painted."""
+"""Screens paint what a key has changed without delay, and below another one only what changed."""
 
 from __future__ import annotations
 
 from typing import TypeVar
 
+from textual import events
 from textual.screen import ModalScreen, Screen
 
 Result = TypeVar("Result")
@@ -15,7 +16,22 @@ class Backdrop(Screen[Result]):
     Textual hands the changed regions of such a screen to the one on top, but keeps them as its own as well. They come
     back with every later change, so that after one full repaint each tick of a clock would repaint the whole terminal.
     A screen that comes to the top again is painted anew in any case.
+
+    Textual also paints by the clock: after a frame the next one comes 17 to 33 ms later. That is soon enough for what
+    comes by itself, but one sees one's own typing lag behind wherever something else has just been painted.
     """
+
+    _key_pressed = False
+
+    def expect_change(self) -> None:
+        """A key was pressed: what it changes is painted as soon as it has changed."""
+        self._key_pressed = True
+
+    async def _on_idle(self, event: events.Idle) -> None:
+        del event  # Textual's own follows by itself
+        if self._key_pressed and (self._layout_required or self.focused in self._dirty_widgets):
+            self._key_pressed = False
+            self._on_timer_update()
 
     def _compositor_refresh(self) -> None:
         super()._compositor_refresh()

@@ -8,13 +8,14 @@ import re
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 
 MOST_FILES = 200_000
 """A larger workspace is indexed as far as this."""
 GIT_WITHIN_S = 20.0
 SKIPPED = frozenset({"node_modules", "__pycache__", "venv", "env", "site-packages"})
+MOST_IN_FOLDER = 5_000
 CHUNK = 500
 """Paths that are matched before other threads, the one that paints above all, get their turn."""
 
@@ -34,6 +35,28 @@ def list_files(root: Path) -> list[str]:
     for path in chain(files, folders):
         by_depth.setdefault(path.count("/", 0, -1), []).append(path)
     return [path for depth in sorted(by_depth) for path in sorted(by_depth[depth])]
+
+
+def list_folder(root: Path, typed: str, count: int) -> list[str]:
+    """What lies in the folder that a path names up to its last slash, and fits what is typed behind it.
+
+    Args:
+        root: What relative paths begin at; `~` is the home directory.
+        typed: The beginning of a path.
+        count: So many are given at most.
+
+    Returns:
+        Paths that begin as `typed` does, folders with `/` at the end; none when there is no such folder.
+    """
+    above, _, name = typed.rpartition("/")
+    folder = root / Path(f"{above}/").expanduser()
+    try:
+        with os.scandir(folder) as entries:
+            names = [f"{entry.name}/" if entry.is_dir() else entry.name for entry in islice(entries, MOST_IN_FOLDER)]
+    except (OSError, ValueError, RuntimeError):  # no folder, no permission, no such person's home
+        return []
+    seen = sorted(each for each in names if name.startswith(".") or not each.startswith("."))
+    return [f"{above}/{each}" for each in best_files(name, matching_files(name, seen), count)]
 
 
 def matching_files(query: str, paths: Sequence[str]) -> list[str]:

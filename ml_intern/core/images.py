@@ -65,6 +65,11 @@ class ImageRef(BaseModel):
         return f"[image {self.name} {self.width}×{self.height}]"
 
     @property
+    def facts(self) -> str:
+        """Its pixels and its size, for people."""
+        return f"{self.width}×{self.height} · {human_size(self.size)}"
+
+    @property
     def tokens(self) -> int:
         """About how many tokens it takes; each provider has a formula of its own."""
         scale = min(1.0, _LONGEST_EDGE / max(self.width, self.height, 1))

@@ -139,11 +139,20 @@ def _aside(argument: str) -> Message:
 def _upload(argument: str) -> Message:
     if not argument:
         raise UsageError("Name a data file or folder of this machine: /upload data/train.csv")
+    return messages.Operate("upload", path=_path(argument))
+
+
+def _attach(argument: str) -> Message:
+    return messages.Attach(_path(argument).removeprefix("@"))
+
+
+def _path(argument: str) -> str:
+    """A path as it was typed, or dropped into the terminal, which may quote it."""
     try:
-        words = shlex.split(argument)  # a path that was dropped into the terminal comes quoted
+        words = shlex.split(argument)
     except ValueError:
         words = []
-    return messages.Operate("upload", path=words[0] if len(words) == 1 else argument)
+    return words[0] if len(words) == 1 else argument
 
 
 def _dataset(argument: str) -> Message:
@@ -228,6 +237,12 @@ COMMANDS: tuple[Command, ...] = (
         _upload,
         args="PATH",
         objection=_between_turns,
+    ),
+    Command(
+        "attach",
+        "attach an image or a file to the next prompt; without a path the image on the clipboard",
+        _attach,
+        args="[PATH]",
     ),
     Command(
         "trust",

@@ -481,6 +481,14 @@ class CopyFromChat(ChatIntent):
         self.what = what
 
 
+class Attach(Intent):
+    """Attach a file to the next prompt, by its path; the image on the clipboard when it is empty."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__()
+        self.path = path
+
+
 class StartPractice(Intent):
     """Leave this conversation and open the practice session."""
 

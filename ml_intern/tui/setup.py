@@ -7,10 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ml_intern.tui.drafts import Draft, DraftKeeper
 from ml_intern.tui.history import PromptHistory, history_file
 from ml_intern.tui.widgets.text import count_short
 
 if TYPE_CHECKING:
+    from ml_intern.core.images import ImageRef
     from ml_intern.core.jobs import JobsBackend
     from ml_intern.core.llm.prices import ModelInfo
     from ml_intern.core.skills import Skills
@@ -70,6 +72,11 @@ class Setup:
         artifacts: Looks after what the session has made on the Hub.
         end_leftover: Ends what an earlier session has left running; None where nobody looks for that.
         redact: Takes secrets out of a text.
+        drafts: Keeps what is written and not sent.
+        draft: What an earlier app in this directory has not sent.
+        pasted: Where images from the clipboard are kept; None while there is no agent.
+        takes_images: Whether a model, by its id, takes images; None when nobody knows. May block.
+        image_path: Where an image of a session is, by the session's id. May block.
         trackio: Where trackio keeps the metrics of runs on this machine; None where nobody looks there.
         servers: Looks after MCP servers; None while there is no agent.
         skills: What the agent can load; None while there is no agent.
@@ -90,6 +97,11 @@ class Setup:
     artifacts: ArtifactCare | None = None
     end_leftover: EndLeftover | None = None
     redact: Callable[[str], str] = str
+    drafts: DraftKeeper = field(default_factory=DraftKeeper)
+    draft: Draft = field(default_factory=Draft)
+    pasted: Path | None = None
+    takes_images: Callable[[str], bool | None] = lambda _model: None
+    image_path: Callable[[str, ImageRef], Path] | None = None
     trackio: Path | None = None
     servers: McpCare | None = None
     skills: Skills | None = None
@@ -98,7 +110,7 @@ class Setup:
 
 
 def setup_from(wired: Wired) -> Setup:
-    """The facts about an agent that was just built. Reads the prompt history, so call it in a thread."""
+    """The facts about an agent that was just built. Reads the prompt history and a draft, so call it in a thread."""
     from ml_intern.core.redact import Redactor
     from ml_intern.core.trackio import trackio_directory
     from ml_intern.sessions.store import SessionStore
@@ -106,9 +118,10 @@ def setup_from(wired: Wired) -> Setup:
     redactor = Redactor.from_env(wired.env)
     redact = redactor.text
     workspace = Path(wired.agent.session.workspace)
-    state_dir = wired.places.sessions.parent / "history"
+    kept = wired.places.sessions.parent
     # A practice workspace is new every time; its prompts are remembered for this run only.
-    path = None if wired.suggestion else history_file(state_dir, workspace)
+    path = None if wired.suggestion else history_file(kept / "history", workspace)
+    drafts = DraftKeeper(None if wired.suggestion else kept / "drafts", workspace, redact)
     return Setup(
         model_problem=wired.model_problem,
         suggestion=wired.suggestion,
@@ -123,6 +136,11 @@ def setup_from(wired: Wired) -> Setup:
         artifacts=wired.artifacts,
         end_leftover=None if wired.leftovers is None else wired.leftovers.end,
         redact=redact,
+        drafts=drafts,
+        draft=drafts.claim(),
+        pasted=kept / "pasted",
+        takes_images=lambda model: wired.llm.takes_images(model),
+        image_path=lambda session_id, image: wired.images.path(session_id, image),
         trackio=trackio_directory(wired.env),
         servers=wired.mcp_admin,
         skills=wired.skills,

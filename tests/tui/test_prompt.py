@@ -85,11 +85,63 @@ async def test_a_file_is_offered_after_an_at_sign_and_put_in_as_a_path(tmp_path:
             await stage.sees("▸ src/train_model.py")
             assert "other.py" not in stage.screen
             await stage.press("enter")
-            await stage.until(lambda: prompt_text(stage) == "look at src/train_model.py ", "the path")
+            await stage.until(lambda: prompt_text(stage) == "look at @src/train_model.py ", "the path")
             await stage.type("@notes")
             await stage.sees("▸ my notes.txt")
             await stage.press("tab")
-            await stage.until(lambda: prompt_text(stage).endswith('"my notes.txt" '), "the quoted path")
+            await stage.until(lambda: prompt_text(stage).endswith('@"my notes.txt" '), "the quoted path")
+            await stage.press("enter")
+            await stage.sees("read", "+ src/train_model.py · 1 line", "+ my notes.txt · 1 line")
+            said, attached = server.requests[0].messages[-2:]
+            assert said["content"] == 'look at @src/train_model.py @"my notes.txt"'
+            assert '<attached_file path="src/train_model.py">' in str(attached["content"])
+
+
+async def test_tab_goes_into_a_folder_and_enter_takes_it(tmp_path: Path) -> None:
+    put(tmp_path / "work", "my data/deep/one.csv", "my data/two.csv")
+    with ScriptedLLM(text("seen")) as server:
+        async with on_stage(real_app(server, tmp_path)) as stage:
+            await stage.sees(GREETING, "vllm/scripted")
+            await stage.type("@mydat")
+            await stage.sees("▸ my data/")
+            await stage.press("tab")
+            await stage.sees('› @"my data/', "my data/two.csv")
+            await stage.type("deep")
+            await stage.sees("▸ my data/deep/")
+            await stage.press("enter")
+            await stage.until(lambda: prompt_text(stage) == '@"my data/deep/" ', "the folder")
+
+
+async def test_a_file_that_is_typed_in_full_is_sent_at_once(tmp_path: Path) -> None:
+    put(tmp_path / "work", "a.py")
+    with ScriptedLLM(text("seen")) as server:
+        async with on_stage(real_app(server, tmp_path)) as stage:
+            await stage.sees(GREETING, "vllm/scripted")
+            await stage.type("@a.py")
+            await stage.sees("▸ a.py")
+            await stage.press("enter")
+            await stage.sees("seen", "+ a.py · 1 line")
+
+
+async def test_what_the_index_leaves_out_is_found_folder_by_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    put(tmp_path, "work/a.py", "work/.hidden/inner.txt", "beside/plot one.csv", "beside/other.csv")
+    with ScriptedLLM(text("unused")) as server:
+        async with on_stage(real_app(server, tmp_path)) as stage:
+            await stage.sees(GREETING, "vllm/scripted")
+            await stage.type("@../beside/pl1")
+            assert "beside/" not in stage.screen.replace("@../beside", "")
+            await stage.press("backspace")
+            await stage.sees("▸ ../beside/plot one.csv")
+            assert "other.csv" not in stage.screen
+            await stage.press("tab", "ctrl+u")
+            await stage.type("@.hidden/")
+            await stage.sees("▸ .hidden/inner.txt")
+            await stage.press("ctrl+u")
+            await stage.type("@~/")
+            await stage.sees("▸ ~/beside/")
 
 
 async def test_a_hundred_thousand_files_do_not_hold_up_keys(tmp_path: Path) -> None:
@@ -167,6 +219,50 @@ async def test_a_small_paste_stays_as_it_is(tmp_path: Path) -> None:
             await stage.until(lambda: prompt_text(stage) == "one\ntwo", "the paste")
 
 
+# ----------------------------------------------------------------------------------------------------- editing
+
+
+async def test_a_backslash_before_enter_begins_a_new_line(tmp_path: Path) -> None:
+    with ScriptedLLM(text("ok")) as server:
+        async with on_stage(real_app(server, tmp_path)) as stage:
+            await stage.sees(GREETING, "vllm/scripted")
+            await stage.type("one\\")
+            await stage.press("enter")
+            await stage.type("two")
+            await stage.press("shift+enter")
+            await stage.type("three")
+            await stage.press("ctrl+j")
+            assert prompt_text(stage) == "one\ntwo\nthree\n"
+            await stage.type("C:\\\\")
+            await stage.press("enter")
+            await stage.sees("ok")
+            assert server.requests[0].messages[-1]["content"] == "one\ntwo\nthree\nC:\\\\"
+
+
+async def test_a_command_keeps_the_backslash_of_its_lines(tmp_path: Path) -> None:
+    with ScriptedLLM(text("unused")) as server:
+        async with on_stage(real_app(server, tmp_path)) as stage:
+            await stage.sees(GREETING, "vllm/scripted")
+            await stage.enter("!echo o\\")
+            await stage.enter("ne")
+            await stage.sees("one", "exit code 0")
+
+
+async def test_what_replaced_the_text_can_be_undone(tmp_path: Path) -> None:
+    with ScriptedLLM(text("first")) as server:
+        async with on_stage(real_app(server, tmp_path)) as stage:
+            await stage.sees(GREETING, "vllm/scripted")
+            await stage.enter("earlier")
+            await stage.sees("first", "done")
+            await stage.type("half a thought")
+            await stage.press("up")
+            assert prompt_text(stage) == "earlier"
+            await stage.press("ctrl+z")
+            assert prompt_text(stage) == "half a thought"
+            await stage.press("ctrl+y")
+            assert prompt_text(stage) == "earlier"
+
+
 # --------------------------------------------------------------------------------------------- commands of one's own
 
 
@@ -179,10 +275,12 @@ async def test_a_command_of_ones_own_is_shown_and_its_output_goes_with_the_next_
             assert server.requests == []
             await stage.enter("what is this")
             await stage.sees("I see")
-            sent = str(server.requests[0].messages[-1]["content"])
-            assert sent.startswith('what is this\n\n<command_output command="echo a$((40+2))b; exit 3" exit_code="3">')
-            assert sent.endswith("\na42b\n</command_output>")
+            said, attached = (str(message["content"]) for message in server.requests[0].messages[-2:])
+            assert said == "what is this"
+            assert '<command_output command="echo a$((40+2))b; exit 3" exit_code="3">\na42b\n' in attached
+            assert attached.endswith("\n</command_output>")
             assert "attached" not in stage.screen
+            assert "+ ! echo a$((40+2))b; exit 3 · exit 3 · 1 line" in stage.screen
 
 
 async def test_an_attached_output_can_be_removed(tmp_path: Path) -> None:

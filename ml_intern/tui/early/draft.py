@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from ml_intern.tui.widgets.paste import Folds
+from ml_intern.tui.widgets.paste import Folds, continues, may_be_pictures
 
 NEWLINE_KEYS = frozenset({"shift+enter", "ctrl+j", "alt+enter", "ctrl+enter"})
 """Keys that begin a new line in the prompt."""
@@ -42,6 +42,9 @@ class Draft:
             return
         if self.own_keys and character is None and key != "backspace":
             self.certain = False
+        elif key == "enter" and continues(self.text):
+            self.text = self.text if self.text.startswith("!") else self.text[:-1]
+            self.text += "\n"
         elif key == "enter":
             self._send()
         elif key in NEWLINE_KEYS:
@@ -62,6 +65,9 @@ class Draft:
     def paste(self, text: str) -> None:
         """Takes in what the terminal says is a paste."""
         if not self.certain:
+            return
+        if may_be_pictures(text):  # the app looks whether they are there
+            self.certain = False
             return
         text = text.replace("\x00", "").replace("\r\n", "\n").replace("\r", "\n")
         shown = self._folds.fold(text)

@@ -36,6 +36,7 @@ from ml_intern.tui.widgets.welcome import Welcome
 
 if TYPE_CHECKING:
     from ml_intern.core import protocol
+    from ml_intern.core.images import ImageRef
 
 Level = Literal["info", "warning", "error"]
 SHOWN_ELSEWHERE = frozenset({"plan_tool"})
@@ -86,12 +87,14 @@ class ChatPane(SearchFrame):
         Attributes:
             number: Which one, as `rewind` counts them.
             text: What it says.
+            images: What it showed.
         """
 
-        def __init__(self, number: int, text: str) -> None:
+        def __init__(self, number: int, text: str, images: tuple[ImageRef, ...]) -> None:
             super().__init__()
             self.number = number
             self.text = text
+            self.images = images
 
     def __init__(
         self,
@@ -110,6 +113,7 @@ class ChatPane(SearchFrame):
         self._welcome = Welcome(id="welcome")
         self._welcome.display = greets
         self._prompts: list[tuple[BlockId, str]] = []
+        self._images: dict[BlockId, tuple[ImageRef, ...]] = {}
         self._calls: dict[str, tuple[BlockId, ToolLine]] = {}
         self._asides: dict[str, BlockId] = {}
         self._began = self._model = ""
@@ -159,8 +163,13 @@ class ChatPane(SearchFrame):
                 self._end_stream(discarded)
             case messages.PromptEntered(event=event):
                 self._welcome.display = False
-                block = PromptBlock(event.content, time_of_day(event.time), steered=event.steered)
-                self._prompts.append((self._transcript.append(block), event.content))
+                block = PromptBlock(
+                    event.content, time_of_day(event.time), steered=event.steered, along=_gone_along(event)
+                )
+                block_id = self._transcript.append(block)
+                self._prompts.append((block_id, event.content))
+                if event.images:
+                    self._images[block_id] = event.images
                 self._transcript.follow()
             case messages.Noticed(text=text, level=level):
                 self.say(text, level)
@@ -301,7 +310,9 @@ class ChatPane(SearchFrame):
         before = [number for number, (block_id, _) in enumerate(self._prompts) if block_id <= event.block_id]
         if before:
             number = before[-1]
-            self.post_message(self.PromptWanted(rewind_index(number, len(self._prompts)), self._prompts[number][1]))
+            block_id, text = self._prompts[number]
+            images = self._images.get(block_id, ())
+            self.post_message(self.PromptWanted(rewind_index(number, len(self._prompts)), text, images))
         else:
             self.notify("There is no prompt to edit yet.", markup=False)
 
@@ -330,6 +341,7 @@ class ChatPane(SearchFrame):
     def _clear(self) -> None:
         self._transcript.clear()
         self._prompts.clear()
+        self._images.clear()
         self._calls.clear()
         self._asides.clear()
         self._forget_reply()
@@ -392,6 +404,12 @@ class ChatPane(SearchFrame):
 def rewind_index(number: int, prompts: int) -> int:
     """How `rewind` names a prompt: from the end, but for the first, since a compaction takes out what lies between."""
     return number - prompts if number else 0
+
+
+def _gone_along(event: protocol.UserMessage) -> tuple[str, ...]:
+    """What went with a prompt, as it is told."""
+    images = (f"image {image.name} {image.facts}" for image in event.images)
+    return (*images, *(attachment.label for attachment in event.attached))
 
 
 def _seconds_between(began: str, ended: str) -> float | None:

@@ -47,6 +47,7 @@ def keys_now(
     if where == "prompt":
         if has_text:
             keys.append(("{prompt.send}", "queue" if state.running or not state.ready else "send"))
+            keys += [("{prompt.steer}", "tell it now")] if state.running and state.ready else []
     else:
         keys.extend(PANE_KEYS[where])
         keys.extend(MESSAGE_KEYS if where == "chat" and letters else ())

@@ -15,6 +15,7 @@ from textual.message_pump import MessagePump
 
 from ml_intern.tui import leaving, messages
 from ml_intern.tui.commands import COMMANDS, Command, UsageError, parse
+from ml_intern.tui.entries import Entry
 from ml_intern.tui.keys.keymap import Keymap, bind, keymap_of
 from ml_intern.tui.panes.chat import ChatPane
 from ml_intern.tui.panes.jobs import JobsPane
@@ -23,8 +24,10 @@ from ml_intern.tui.panes.tool_calls import ToolCallsPane
 from ml_intern.tui.panes.trail import TrailPane
 from ml_intern.tui.screens.approving import Approving
 from ml_intern.tui.screens.asking import Asking
+from ml_intern.tui.screens.attaching import Attaching
 from ml_intern.tui.screens.choosing import Chooser
 from ml_intern.tui.screens.configuring import operation_for, setup_with
+from ml_intern.tui.screens.drafting import Drafting
 from ml_intern.tui.screens.hinting import keys_now
 from ml_intern.tui.screens.jobs_watch import JobsWatch
 from ml_intern.tui.screens.person_shell import PersonShell
@@ -124,6 +127,8 @@ class MainScreen(Backdrop[None]):
         self._setup = Setup()
         self._chooser = Chooser(self, self.run_command, lambda: self._chat.prompts)
         self._shell = PersonShell(self, self._chat, self._composer.attach)
+        self._attaching = Attaching(self, self._composer, lambda: self._setup, lambda: self.state)
+        self._drafting = Drafting(self, self._composer)
         self._tidying = Tidying(self, self._clock)
         self._reading = Reading(self, self._chat, self._composer, self._say, lambda: self.show_tab("chat"))
         self._jobs = self.query_one(JobsPane)
@@ -172,6 +177,7 @@ class MainScreen(Backdrop[None]):
         self.state.model_problem = message.setup.model_problem
         self._composer.prompt.past = message.setup.history
         self._composer.suggest(message.setup.suggestion)
+        self._drafting.begin(message.setup.drafts, message.setup.draft)
         self._greet()
 
     def _on_session(self, message: messages.SessionChanged) -> None:
@@ -186,6 +192,7 @@ class MainScreen(Backdrop[None]):
             self._send_next()
         elif event.type == "model_changed" and event.note:
             self._chat.say(event.note)
+        self._attaching.look_at_model()
         self._greet()
 
     def _greet(self) -> None:
@@ -225,8 +232,8 @@ class MainScreen(Backdrop[None]):
 
     def _on_undone(self, message: messages.Undone) -> None:
         anew = self._reading.took_back(message)
-        if self.state.ready and message.event.prompt and not anew and not self._composer.prompt.text:
-            self._composer.prompt.fill(message.event.prompt)
+        if self.state.ready and not anew:
+            self._attaching.give_back(message.event)
 
     def _on_lost(self, _message: messages.AgentLost) -> None:
         self.state.ready = self.state.running = self.state.waiting = False
@@ -239,62 +246,77 @@ class MainScreen(Backdrop[None]):
 
     @on(Composer.Entered)
     def _enter(self, event: Composer.Entered) -> None:
-        if event.text.startswith("!") and (command := event.text[1:].strip()):
-            self._run_own(command, event.text)
+        text = event.entry.text
+        if not event.typed:
+            self._say(event.entry, typed=False, at_once=event.at_once)
+            return
+        if text.startswith("!") and (command := text[1:].strip()):
+            self._run_own(command, text)
             return
         try:
-            entered = parse(event.text)
+            entered = parse(text)
         except UsageError as error:
-            self._refuse(str(error), event.text)
+            self._refuse(str(error), Entry(text))
             return
         if entered.command is not None:
-            self.run_command(entered.command, entered.text, event.text)
+            self.run_command(entered.command, entered.text, text)
         else:
-            blocks = [self._setup.redact(output.block()) for output in self._composer.take_attached()]
-            text = "\n\n".join([entered.text, *blocks])
-            if not self._reading.editing or self.state.model_problem or not self.state.ready:
-                self._say(text)
-            elif self.state.running:
-                self._refuse(BUSY, text)
-            else:
-                self._reading.send_anew(text)
+            self._send(entered.text, at_once=event.at_once)
+
+    def _send(self, text: str, *, at_once: bool) -> None:
+        """Sends what was typed with what is attached; in the place of an earlier prompt if that was edited."""
+        entry = self._composer.with_attached(text)
+        if not self._reading.editing or self.state.model_problem or not self.state.ready:
+            self._say(entry, at_once=at_once)
+        elif self.state.running:
+            self._refuse(BUSY, entry)
+        else:
+            self._reading.send_anew(entry)
 
     def _run_own(self, command: str, typed: str) -> None:
         """Runs a command of the person's own, whatever the agent does meanwhile."""
         if self._shell.running:
-            self._refuse("A command of yours is running. {interrupt} stops it.", typed)
+            self._refuse("A command of yours is running. {interrupt} stops it.", Entry(typed))
         elif not self.state.workdir:
-            self._refuse("The agent is still starting; its workspace is not known yet.", typed)
+            self._refuse("The agent is still starting; its workspace is not known yet.", Entry(typed))
         else:
             self._shell.start(command, Path(self.state.workdir))
 
     def run_command(self, command: Command, argument: str = "", typed: str = "") -> None:
         """Carries out a command, or says why not and gives the typed text back."""
         if objection := command.objection(self.state):
-            self._refuse(objection, typed)
+            self._refuse(objection, Entry(typed))
             return
         try:
             self.post_message(command.make(argument))
         except UsageError as error:
-            self._refuse(str(error), typed)
+            self._refuse(str(error), Entry(typed))
 
-    def _refuse(self, why: str, typed: str) -> None:
+    def _refuse(self, why: str, entry: Entry) -> None:
         self.notify(keymap_of(self).tell(why), severity="warning", markup=False)
-        if typed and not self._composer.prompt.text:
-            self._composer.prompt.fill(typed)
+        self._composer.give_back(entry)
 
-    def _say(self, text: str) -> None:
-        """Sends a prompt, or lets it wait until it can be sent."""
+    def _say(self, entry: Entry, *, typed: bool = True, at_once: bool = False) -> None:
+        """Sends a prompt, or lets it wait until it can be sent.
+
+        Args:
+            entry: The prompt.
+            typed: It was typed now; else it has waited.
+            at_once: A turn that runs is told it.
+        """
         state = self.state
         if state.ready and state.model_problem:
-            self._refuse("Choose a model first; the prompt waits.", text)
+            self._refuse("Choose a model first; the prompt waits.", entry)
             self.post_message(messages.OpenPicker("model"))
-        elif state.ready and not state.running:
+        elif state.ready and (at_once or not state.running):
+            kind = "steer" if state.running else "user_input"
             state.running = True
             self._hints.begin("working")
-            self.post_message(messages.Operate("user_input", text=text))
+            if typed:
+                self._composer.sent()
+            self.post_message(messages.Operate(kind, **entry.fields(self._setup.redact)))
         else:
-            self._composer.queue(text)
+            self._composer.queue(entry, typed=typed)
             if state.lost:
                 state.lost = False
                 self._hints.say("starting …")
@@ -302,8 +324,24 @@ class MainScreen(Backdrop[None]):
         self._refresh_lines()
 
     def _send_next(self) -> None:
-        if self.state.ready and not self.state.running and (text := self._composer.take_next()):
-            self._say(text)
+        if not (self.state.ready and not self.state.running and self._composer.has_due):
+            return
+        if entry := self._composer.take_next():
+            self._say(entry, typed=False)
+
+    @on(Composer.Unsent)
+    def _keep_draft(self, event: Composer.Unsent) -> None:
+        event.stop()
+        self._drafting.changed()
+
+    @on(messages.Attach)
+    def _take_along(self, message: messages.Attach) -> None:
+        message.stop()
+        self._attaching.take(message.path)
+
+    def on_unmount(self) -> None:
+        """What was not sent is kept."""
+        self._drafting.end()
 
     @on(Composer.EnteredNothing)
     def _choose_a_model(self) -> None:
@@ -382,7 +420,8 @@ class MainScreen(Backdrop[None]):
     @on(ChatPane.PromptWanted)
     def _edit_earlier(self, event: ChatPane.PromptWanted) -> None:
         event.stop()
-        self._reading.edit(event.number, event.text, busy=self.state.running or self.state.waiting)
+        if self._reading.edit(event.number, event.text, busy=self.state.running or self.state.waiting):
+            self._attaching.attach_kept(event.images)
 
     def action_copy_error(self) -> None:
         """The last error, with what whoever is asked for help needs to know."""
@@ -468,6 +507,7 @@ class MainScreen(Backdrop[None]):
     def _refresh_lines(self) -> None:
         self._lines_stale = False
         self.query_one(StatusBar).show(self.state)
+        self._composer.tell_running(self.state.running)
         self._hints.show_keys(
             keys_now(
                 self.state,
@@ -501,8 +541,8 @@ class MainScreen(Backdrop[None]):
         self._composer.clear_queue()
         self._reading.forget()
         self._shell.stop()
-        self._composer.take_attached()
-        self._composer.prompt.load_text("")
+        self._composer.put(Entry())
+        self._drafting.forget()
         self._chat.begin_afresh(practice=practice)
         self._tools.clear()
         self._jobs_watch.clear()

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 from textual.screen import Screen
 
 from ml_intern.services.person_shell import run_command
+from ml_intern.tui.entries import Output
 from ml_intern.tui.keys.keymap import keymap_of
 from ml_intern.tui.panes.chat import ChatPane, Level
-from ml_intern.tui.widgets.attached import Output
 from ml_intern.tui.widgets.text import clean_output
 
 if TYPE_CHECKING:

@@ -8,6 +8,7 @@ from typing import Any
 from textual.screen import Screen
 
 from ml_intern.tui import messages
+from ml_intern.tui.entries import Entry
 from ml_intern.tui.keys.keymap import keymap_of
 from ml_intern.tui.panes.chat import ChatPane
 from ml_intern.tui.widgets.composer import Composer
@@ -32,7 +33,7 @@ class Reading:
         screen: Screen[Any],
         chat: ChatPane,
         composer: Composer,
-        send: Callable[[str], None],
+        send: Callable[[Entry], None],
         show_chat: Callable[[], None],
     ) -> None:
         self._screen = screen
@@ -41,7 +42,7 @@ class Reading:
         self._send = send
         self._show_chat = show_chat
         self._editing: int | None = None  # which prompt, for `rewind`
-        self._draft = ""
+        self._draft = Entry()
         self._rewinding = False
 
     # ------------------------------------------------------------------------------------------- search and links
@@ -68,40 +69,44 @@ class Reading:
         """Whether the prompt holds an earlier one."""
         return self._editing is not None
 
-    def edit(self, number: int, text: str, *, busy: bool) -> None:
+    def edit(self, number: int, text: str, *, busy: bool) -> bool:
         """Puts an earlier prompt into the editor. Nothing is taken back before it is sent.
 
         Args:
             number: Which prompt, as `rewind` counts them.
             text: What it says.
             busy: A turn runs.
+
+        Returns:
+            Whether it is there now.
         """
         if busy:
             self._screen.notify(keymap_of(self._screen).tell(BUSY), severity="warning", markup=False)
-            return
+            return False
         if self._editing is None:
-            self._draft = self._composer.prompt.whole_text
+            self._draft = self._composer.current
         self._editing = number
         self._composer.tell_editing(True)
-        self._composer.prompt.fill(text)
+        self._composer.put(Entry(text))
         self._composer.prompt.focus()
+        return True
 
     def leave(self) -> None:
         """Puts back what was being written before."""
         self.forget()
-        self._composer.prompt.fill(self._draft)
+        self._composer.put(self._draft)
 
     def forget(self) -> None:
         """No earlier prompt is edited any more."""
         self._editing = None
         self._composer.tell_editing(False)
 
-    def send_anew(self, text: str) -> None:
+    def send_anew(self, entry: Entry) -> None:
         """Goes back to before the prompt that was edited, and sends it as it is now."""
         number, self._rewinding = self._editing, True
         self.forget()
         self._screen.post_message(messages.Operate("rewind", prompt=number))
-        self._send(text)
+        self._send(entry)
 
     def took_back(self, message: messages.Undone) -> bool:
         """Whether something was taken back in order to be sent anew."""

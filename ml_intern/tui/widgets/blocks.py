@@ -103,25 +103,29 @@ class PromptBlock(Said):
     Attributes:
         steered: It was said while a turn was running.
         expanded: A long one is shown whole.
+        along: What went with it, a line each.
     """
 
     steered: bool = False
     expanded: bool = False
+    along: tuple[str, ...] = ()
 
     speaker: ClassVar[str] = YOU
 
     def estimate(self, width: int) -> int:
         """About how many lines are shown."""
         lines = about(self.text, width)
-        return lines if self.expanded else min(lines, FOLDED_PROMPT + 1)
+        return len(self.along) + (lines if self.expanded else min(lines, FOLDED_PROMPT + 1))
 
     def render(self, width: int) -> list[Line]:
         """The text as it was typed; a very long one is folded."""
-        lines = wrapped(self.text.strip("\n"), body(width))
+        text = self.text.strip("\n")
+        lines = wrapped(text, body(width)) if text else []
         hidden = len(lines) - FOLDED_PROMPT
         if hidden > 4:
             label = "▴ fold" if self.expanded else f"▾ {count(hidden, 'more line')}"
             lines = [*(lines if self.expanded else lines[:FOLDED_PROMPT]), remark(label, FOLD)]
+        lines += [remark(f"+ {fit(one_line(thing), max(1, body(width) - 2))}", "muted") for thing in self.along]
         if self.steered:
             lines.append(remark("while it was working", "faint"))
         return indent(lines, MARGIN)

@@ -22,6 +22,8 @@ class Completer(Widget):
     """Commands, or paths of files."""
     cursor = reactive(0)
 
+    _typed = ""
+
     class Picked(Message):
         """A command was chosen. `run`: carry it out at once; otherwise only complete its name."""
 
@@ -31,11 +33,12 @@ class Completer(Widget):
             self.run = run
 
     class PickedFile(Message):
-        """A file was chosen."""
+        """A file or folder was chosen. `done`: nothing is to follow behind a folder."""
 
-        def __init__(self, path: str) -> None:
+        def __init__(self, path: str, done: bool) -> None:
             super().__init__()
             self.path = path
+            self.done = done
 
     @property
     def is_open(self) -> bool:
@@ -52,8 +55,14 @@ class Completer(Widget):
         """Offers files, the best first."""
         self.offers = tuple(paths)
 
-    def narrow_files(self, query: str) -> None:
-        """Takes out what no longer fits, until a search has found what does: no key takes a wrong file."""
+    def narrow_files(self, query: str, *, quoted: bool = False) -> None:
+        """Takes out what no longer fits, until a search has found what does: no key takes a wrong file.
+
+        Args:
+            query: What is typed behind the `@`.
+            quoted: It stands in quotes, which are still open.
+        """
+        self._typed = "" if quoted else query
         self.offers = tuple(matching_files(query, [offer for offer in self.offers if isinstance(offer, str)]))
 
     def close(self) -> None:
@@ -65,6 +74,9 @@ class Completer(Widget):
         if not self.is_open:
             return False
         keymap = keymap_of(self)
+        if keymap.has("complete.run", key) and self.offers[self.cursor] == self._typed:
+            self.close()  # there is nothing to complete: the key sends
+            return False
         if key in {"up", "down"}:
             step = -1 if key == "up" else 1
             self.cursor = (self.cursor + step) % len(self.offers)
@@ -78,7 +90,7 @@ class Completer(Widget):
 
     def _pick(self, number: int, *, run: bool) -> None:
         offer = self.offers[number]
-        self.post_message(self.PickedFile(offer) if isinstance(offer, str) else self.Picked(offer, run=run))
+        self.post_message(self.PickedFile(offer, run) if isinstance(offer, str) else self.Picked(offer, run=run))
         self.close()
 
     def watch_offers(self, offers: tuple[Command | str, ...]) -> None:

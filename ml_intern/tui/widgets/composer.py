@@ -12,10 +12,13 @@ from textual.widgets._static import Static
 from textual.widgets._text_area import TextArea
 
 from ml_intern.tui import messages
+from ml_intern.tui.drafts import Draft
+from ml_intern.tui.entries import Entry, Picture, Thing
 from ml_intern.tui.keys.keymap import keymap_of
-from ml_intern.tui.widgets.attached import AttachedView, Output
+from ml_intern.tui.waiting import Waiting
+from ml_intern.tui.widgets.attached import AttachedView
 from ml_intern.tui.widgets.completer import Completer
-from ml_intern.tui.widgets.file_finder import FileFinder, as_typed, mention_before
+from ml_intern.tui.widgets.file_finder import FileFinder, as_begun, as_mention, mention_before, mention_start
 from ml_intern.tui.widgets.key_bar import effective
 from ml_intern.tui.widgets.line import Part
 from ml_intern.tui.widgets.painted import PartsLine
@@ -30,11 +33,22 @@ class Composer(Vertical):
     """Turns keys into texts. What a text means, and whether it must wait, is decided further up."""
 
     class Entered(Message):
-        """The person sent a text: a message or a command."""
+        """The person sent something.
 
-        def __init__(self, text: str) -> None:
+        Attributes:
+            entry: What it says; what goes with it only if it was not typed now.
+            typed: It was typed now, and may be a command. Else it has waited.
+            at_once: A turn that runs is to be told it.
+        """
+
+        def __init__(self, entry: Entry, *, typed: bool = True, at_once: bool = False) -> None:
             super().__init__()
-            self.text = text
+            self.entry = entry
+            self.typed = typed
+            self.at_once = at_once
+
+    class Unsent(Message):
+        """What was not sent is another now."""
 
     class Filled(Message):
         """The prompt holds text now, or no longer does."""
@@ -59,12 +73,13 @@ class Composer(Vertical):
         self._files = FileFinder()
         self._wanted_files: str | None = None
         self._finding_files = False
+        self._waiting = Waiting()
         self._attached = self.query_one(AttachedView)
         self._attached.display = False
         self._editing = self.query_one("#editing", PartsLine)
         self._editing.display = False
         self._suggestion = ""
-        self._has_text = False
+        self._has_text = self._left_over = False
         self._completer.display = self._queue.display = False
         self.prompt = self.query_one(Prompt)
         self.prompt.intercept = self._completer.take_key
@@ -89,20 +104,40 @@ class Composer(Vertical):
     # -------------------------------------------------------------------------------------------------- queue
 
     @property
-    def queued(self) -> tuple[str, ...]:
+    def queued(self) -> tuple[Entry, ...]:
         """What waits to be sent, oldest first."""
-        return self._queue.prompts
+        return self._waiting.entries
 
-    def queue(self, text: str) -> None:
-        """Lets a text wait for the end of the turn."""
-        self._queue.prompts = (*self.queued, text)
+    def queue(self, entry: Entry, *, typed: bool) -> None:
+        """Lets something wait for the end of the turn; what has waited before stays the first."""
+        if typed:
+            self._waiting.add(entry)
+            self._go_on_writing()
+        else:
+            self._waiting.add_first(entry)
+        self._show_queue()
 
-    def take_next(self) -> str | None:
-        """The oldest queued text, which leaves the queue."""
-        if not self.queued:
-            return None
-        first, self._queue.prompts = self.queued[0], self.queued[1:]
-        self._queue.held = False
+    def sent(self) -> None:
+        """What was typed does not wait: it is on its way."""
+        self._waiting.sent()
+        self._go_on_writing()
+        self._show_queue()
+
+    def _go_on_writing(self) -> None:
+        """Brings back what was being written before a queued prompt was edited."""
+        if not self.prompt.text and (aside := self._waiting.written()):
+            self.put(aside)
+
+    @property
+    def has_due(self) -> bool:
+        """Whether what waits may go by itself. What is left over from another time is for the person to send."""
+        return bool(self.queued) and not (self._left_over and self._queue.held)
+
+    def take_next(self) -> Entry | None:
+        """The oldest that waits, which leaves the queue; those behind it may follow by themselves."""
+        if first := self._waiting.take_next():
+            self._queue.held = False
+            self._show_queue()
         return first
 
     def hold(self) -> None:
@@ -111,56 +146,154 @@ class Composer(Vertical):
 
     def clear_queue(self) -> None:
         """Forgets what waits."""
-        self._queue.prompts = ()
+        self._waiting.clear()
         self._queue.held = False
+        self._show_queue()
 
-    # ---------------------------------------------------------------------------------------------- attached
+    def tell_running(self, running: bool) -> None:
+        """Whether there is a turn that could be told something at once."""
+        self._queue.steers = running
 
-    def attach(self, output: Output) -> None:
-        """Lets an output go with the next prompt."""
-        self._attached.outputs = (*self._attached.outputs, output)
+    def _show_queue(self) -> None:
+        self._queue.entries, self._queue.place = self._waiting.entries, self._waiting.place
+        self._queue.held = self._queue.held and bool(self.queued)
+        self.post_message(self.Unsent())
 
-    def take_attached(self) -> tuple[Output, ...]:
-        """What is attached, which it no longer is then."""
-        taken, self._attached.outputs = self._attached.outputs, ()
-        return taken
+    def _walk(self, entry: Entry | None) -> None:
+        """Puts something that waited into the prompt."""
+        if entry is not None:
+            self.put(entry)
+            self._show_queue()
+
+    # ------------------------------------------------------------------------------------ what is being written
+
+    @property
+    def current(self) -> Entry:
+        """What would be sent now."""
+        return Entry(self.prompt.whole_text, self._attached.things)
+
+    def put(self, entry: Entry) -> None:
+        """Fills the prompt, and attaches what belongs to it."""
+        self._attached.things = entry.things
+        self.prompt.fill(entry.text)
+
+    def with_attached(self, text: str) -> Entry:
+        """Words with what is attached, which it no longer is then."""
+        things, self._attached.things = self._attached.things, ()
+        return Entry(text, things)
+
+    def give_back(self, entry: Entry) -> None:
+        """Puts what could not be sent into the prompt, unless something else is there already."""
+        if entry and not self.prompt.text:
+            others = (thing for thing in self._attached.things if thing not in entry.things)
+            self.put(Entry(entry.text, (*entry.things, *others)))
+
+    def attach(self, thing: Thing) -> None:
+        """Lets something go with the next prompt. The same image goes once."""
+        if thing not in self._attached.things and not (isinstance(thing, Picture) and thing.path in self._paths):
+            self._attached.things = (*self._attached.things, thing)
+            self.post_message(self.Unsent())
+
+    @property
+    def _paths(self) -> set[str]:
+        return {thing.path for thing in self._attached.things if isinstance(thing, Picture)}
+
+    @property
+    def has_pictures(self) -> bool:
+        """Whether an image is attached."""
+        return bool(self._paths)
+
+    def tell_blind(self, why: str) -> None:
+        """Says beside images why they are not shown; an empty text says nothing."""
+        self._attached.blind = why
+
+    @property
+    def draft(self) -> Draft:
+        """All that is not sent, to be kept."""
+        folded = Entry(self.prompt.text, self._attached.things)
+        return Draft(folded, self.queued, self.prompt.folds.in_text(folded.text))
+
+    def restore(self, draft: Draft) -> None:
+        """Takes up what was kept. What waited goes on waiting for the person."""
+        self.prompt.folds.restore(draft.pastes)
+        if draft.prompt and not self.current:
+            self.put(draft.prompt)
+        elif draft.prompt:  # somebody was quicker
+            self._waiting.add(Entry(self.prompt.folds.unfold(draft.prompt.text), draft.prompt.things))
+        for entry in draft.queue:
+            self._waiting.add(entry)
+        self._queue.held = self._left_over = bool(self.queued)
+        self._show_queue()
 
     # --------------------------------------------------------------------------------------------------- keys
 
     @on(Prompt.Submitted)
     def _enter(self, event: Prompt.Submitted) -> None:
         event.stop()
+        self._send(event.text)
+
+    def _send(self, text: str) -> None:
         self.suggest("")
-        self.post_message(self.Entered(event.text))
+        self.post_message(self.Entered(Entry(text)))
+
+    @on(Prompt.Wish)
+    def _act_on_wish(self, event: Prompt.Wish) -> None:
+        event.stop()
+        match event.action:
+            case "prompt.paste":
+                self.post_message(messages.Attach(""))
+            case "queue.before":
+                self._walk(self._waiting.before(self.current))
+            case "queue.after":
+                self._walk(self._waiting.after(self.current))
+            case "prompt.steer":
+                self._steer()
+
+    def _steer(self) -> None:
+        """Tells the running turn what is in the prompt, or else what waits longest."""
+        if text := self.prompt.whole_text.strip():
+            self.prompt.take_over()
+        if text or self.has_pictures:
+            self.post_message(self.Entered(Entry(text), at_once=True))
+        elif entry := self.take_next():
+            self.post_message(self.Entered(entry, typed=False, at_once=True))
 
     @on(Prompt.EdgeKey)
     def _act_on_edge_key(self, event: Prompt.EdgeKey) -> None:
         event.stop()
         match event.action:
-            case "prompt.send" if self._queue.held and (text := self.take_next()):
-                self.post_message(self.Entered(text))
+            case "prompt.send" if self.has_pictures:
+                self._send("")
+            case "prompt.send" if self._queue.held and (entry := self.take_next()):
+                self.post_message(self.Entered(entry, typed=False))
             case "prompt.send" if self._suggestion:
                 self.prompt.fill(self._suggestion)
                 self.prompt.send()
             case "prompt.send":
                 self.post_message(self.EnteredNothing())
             case "prompt.older" if self.queued:
-                self.prompt.fill(self._drop_last())
+                self._walk(self._waiting.before(self.current))
             case "prompt.older" if self._suggestion:
                 self.prompt.fill(self._suggestion)
             case "prompt.older":
                 self.prompt.recall_older()
-            case "prompt.detach" if self._attached.outputs:
-                self._attached.outputs = self._attached.outputs[:-1]
+            case "prompt.detach" if self._attached.things:
+                self._remove(len(self._attached.things) - 1)
             case "prompt.drop" if self.queued:
-                self._drop_last()
+                self._waiting.drop_last()
+                self._show_queue()
             case "prompt.quit":
                 self.post_message(messages.Quit())
 
-    def _drop_last(self) -> str:
-        last, self._queue.prompts = self.queued[-1], self.queued[:-1]
-        self._queue.held = self._queue.held and bool(self.queued)
-        return last
+    @on(AttachedView.Dropped)
+    def _drop_attached(self, event: AttachedView.Dropped) -> None:
+        event.stop()
+        self._remove(event.number)
+
+    def _remove(self, number: int) -> None:
+        things = self._attached.things
+        self._attached.things = (*things[:number], *things[number + 1 :])
+        self.post_message(self.Unsent())
 
     @on(TextArea.Changed)
     def _offer(self, event: TextArea.Changed) -> None:
@@ -169,13 +302,15 @@ class Composer(Vertical):
         if self._wanted_files is None:
             self._completer.follow(self.prompt.text)
         else:
-            self._completer.narrow_files(self._wanted_files)
+            line = self._line_to_cursor()
+            self._completer.narrow_files(self._wanted_files, quoted=line[mention_start(line) :].startswith('@"'))
             if not self._finding_files:
                 self._finding_files = True
                 self.run_worker(self._find_files(), name="finding files", exit_on_error=False)
         if bool(self.prompt.text) != self._has_text:
-            self._has_text = not self._has_text
+            self._has_text = self._queue.writing = not self._has_text
             self.post_message(self.Filled())
+        self.post_message(self.Unsent())
 
     @on(Completer.Picked)
     def _complete(self, event: Completer.Picked) -> None:
@@ -206,9 +341,12 @@ class Composer(Vertical):
     @on(Completer.PickedFile)
     def _insert_file(self, event: Completer.PickedFile) -> None:
         event.stop()
-        query = mention_before(self._line_to_cursor())
-        if query is not None:
+        before = self._line_to_cursor()
+        if mention_before(before) is not None:
             row, column = self.prompt.cursor_location
-            begin = (row, column - len(query) - 1)
-            self.prompt.replace(f"{as_typed(event.path)} ", begin, (row, column), maintain_selection_offset=False)
+            begin = (row, mention_start(before))
+            # Into a folder one may want to go on; a file is done.
+            goes_on = event.path.endswith("/") and not event.done
+            text = as_begun(event.path) if goes_on else f"{as_mention(event.path)} "
+            self.prompt.replace(text, begin, (row, column), maintain_selection_offset=False)
         self.prompt.focus()

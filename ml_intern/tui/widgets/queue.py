@@ -6,6 +6,7 @@ from textual.content import Content
 from textual.reactive import reactive
 from textual.widget import Widget
 
+from ml_intern.tui.entries import Entry
 from ml_intern.tui.keys.keymap import Keymap, keymap_of
 from ml_intern.tui.widgets.key_bar import effective
 from ml_intern.tui.widgets.line import Part, line
@@ -17,13 +18,27 @@ SHOWN = 3
 class QueueView(Widget):
     """Lists the queued prompts, one line each, with the keys that take them back."""
 
-    prompts: reactive[tuple[str, ...]] = reactive((), layout=True)
+    entries: reactive[tuple[Entry, ...]] = reactive((), layout=True)
     held = reactive(False)
     """Whether they wait for the person, since the turn before did not end well."""
+    place: reactive[int | None] = reactive(None)
+    """Where the one that is being edited belongs; None when none is."""
+    steers = reactive(False)
+    """Whether a turn runs that could be told at once."""
+    writing = reactive(False)
+    """Whether the prompt holds text, so that only some keys are meant for the queue."""
 
-    def watch_prompts(self, prompts: tuple[str, ...]) -> None:
+    def watch_entries(self) -> None:
         """Takes no room while there is nothing to show."""
-        self.display = bool(prompts)
+        self._show_or_hide()
+
+    def watch_place(self) -> None:
+        """The same."""
+        self._show_or_hide()
+        self.refresh(layout=True)
+
+    def _show_or_hide(self) -> None:
+        self.display = bool(self.entries) or self.place is not None
 
     def take_keymap(self, _keymap: Keymap) -> None:
         """Shows the keys that count now."""
@@ -32,22 +47,47 @@ class QueueView(Widget):
     def render(self) -> Content:
         """The newest few; the last line carries the keys."""
         width = self.content_size.width
-        shown = self.prompts[-SHOWN:]
-        hidden = len(self.prompts) - len(shown)
-        label = Part("held" if self.held else "queued", "$warning")
-        rows = [line([label, Part(one_line(text), flexible=True, rank=9)], [], width) for text in shown]
-        if hidden:
-            rows[0] = line([label, Part(f"{hidden + 1} more before these", "$foreground-muted")], [], width)
+        rows = [self._row(text, width) for text in self._texts[-SHOWN:]]
+        if hidden := len(self._texts) - len(rows):
+            more = Part(f"{hidden + 1} more before these", "$foreground-muted")
+            rows[0] = line([self._label, more], [], width)
         if rows:
-            last = Part(one_line(shown[-1]), flexible=True, rank=9)
-            rows[-1] = line([label, last], self._keys(), width)
+            rows[-1] = self._row(self._texts[-1], width, self._keys())
         return Content("\n").join(rows)
 
+    @property
+    def _label(self) -> Part:
+        return Part("held" if self.held else "queued", "$warning")
+
+    @property
+    def _texts(self) -> list[str]:
+        """What is listed; an empty text stands for the one that is being edited."""
+        texts = [_in_a_line(entry) for entry in self.entries]
+        if self.place is not None:
+            texts.insert(self.place, "")
+        return texts
+
+    def _row(self, text: str, width: int, keys: list[Part] | None = None) -> Content:
+        said = Part(text, flexible=True, rank=9) if text else Part("this one is being edited", "$accent", rank=9)
+        return line([self._label, said], keys or [], width)
+
     def _keys(self) -> list[Part]:
-        hints = [("{prompt.older}", "edit"), ("{prompt.drop}", "remove")]
-        shown = effective([("{prompt.send}", "send"), *hints] if self.held else hints, keymap_of(self))
+        if self.place is not None:
+            hints = [("{queue.before}", "before"), ("{queue.after}", "after")]
+        elif self.writing:
+            hints = [("{queue.before}", "edit")]
+        else:
+            hints = [("{prompt.older}", "edit"), ("{prompt.drop}", "remove")]
+            hints += [("{prompt.steer}", "tell it now")] if self.steers else []
+            hints = [("{prompt.send}", "send"), *hints] if self.held else hints
+        shown = effective(hints, keymap_of(self))
         return [Part(key, tail=does, rank=1 + number) for number, (key, does) in enumerate(shown)]
 
     def get_content_height(self, *_args: object) -> int:
         """One line for each prompt shown."""
-        return min(SHOWN, len(self.prompts))
+        return min(SHOWN, len(self.entries) + (self.place is not None))
+
+
+def _in_a_line(entry: Entry) -> str:
+    with_it = " ".join(f"[{thing.mark} {one_line(thing.title)}]" for thing in entry.things)
+    return " ".join(filter(None, [one_line(entry.text), with_it]))

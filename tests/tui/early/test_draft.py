@@ -13,12 +13,23 @@ from ml_intern.tui.keys.actions import ACTIONS
 from ml_intern.tui.widgets.prompt import Prompt
 
 SIMPLE = (
-    *("a", "Zoë", " ", "word ", "x.y", "日本", "é", "👍", "e\u0301", "\u200d", "\u00a0", "(", "-", "_b"),
+    *("a", "Zoë", " ", "word ", "x.y", "日本", "é", "👍", "e\u0301", "\u200d", "\u00a0", "(", "-", "_b", "\\", "!"),
     *("\r", "\n", "\x7f", "\x08", "\x15", "\x17", "\x7f\x7f\x7f"),
     *("\x1b[I", "\x1b[?2026;2$y", "\x1b[3;4R", "\x1b[<35;3;4M"),
     *("\x1b[200~one\rtwo\r\nthree\x1b[201~", "\x1b[200~\x1b[201~", f"\x1b[200~{'long ' * 300}\x1b[201~"),
 )
-OTHERS = ("\x1b[D", "\x1b", "\x01", "\x0b", "\x1bOP", "\x1b[200~a\tb\x1b[201~", "/help\r", "\x1ba", "\x1b\r")
+OTHERS = (
+    "\x1b[D",
+    "\x1b",
+    "\x01",
+    "\x0b",
+    "\x1bOP",
+    "\x1b[200~a\tb\x1b[201~",
+    "\x1b[200~/tmp/a.png\x1b[201~",
+    "/help\r",
+    "\x1ba",
+    "\x1b\r",
+)
 
 
 class Desk(App[None]):
@@ -49,7 +60,7 @@ async def test_the_draft_is_what_the_prompt_makes_of_the_same_keys() -> None:
             for byte in text.encode():
                 keys.take(bytes([byte]), 0.0)
             prompt.load_text("")
-            prompt._folds.clear()
+            prompt.folds.clear()
             desk.sent.clear()
             for event in XTermParser().feed(text):
                 desk.post_message(event)

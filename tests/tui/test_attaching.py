@@ -85,7 +85,7 @@ async def test_several_images_go_at_once_and_without_words(tmp_path: Path) -> No
         "{tmp}/text.png",
         "~nobody-of-that-name/plot.png",
         "file://[/plot.png",
-        "'{tmp}/\0.png",
+        "{tmp}/" + "x" * 300 + ".png",
     ],
 )
 async def test_a_paste_that_only_speaks_of_an_image_stays_text(tmp_path: Path, pasted: str) -> None:
@@ -260,3 +260,30 @@ async def test_what_is_taken_back_comes_back_with_its_images(tmp_path: Path) -> 
             await stage.press("enter")
             await stage.sees("again a plot")
             assert shown_images(server, 1) == [png(30, 20)]
+
+
+async def test_an_earlier_prompt_that_is_sent_anew_keeps_its_images_and_gives_back_what_was_written(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "plot.png").write_bytes(png(30, 20))
+    (tmp_path / "other.png").write_bytes(png(9, 9))
+    with ScriptedLLM(text("a plot"), text("a finer plot")) as server:
+        async with on_stage(real_app(server, tmp_path)) as stage:
+            await stage.sees(GREETING, "vllm/scripted")
+            stage.app.post_message(Paste(str(tmp_path / "plot.png")))
+            await stage.enter("what is this")
+            await stage.sees("a plot", "done")
+            stage.app.post_message(Paste(str(tmp_path / "other.png")))
+            await stage.type("draft")
+            await stage.sees("other.png")
+            await stage.press("tab", "e")
+            await stage.sees("an earlier prompt", "image  plot.png  30×20", "› what is this")
+            assert "other.png" not in stage.screen
+            await stage.press("escape")
+            await stage.sees("image  other.png", "› draft")
+            await stage.press("tab", "e")
+            await stage.sees("image  plot.png")
+            await stage.enter(" again")
+            await stage.sees("a finer plot", "what is this again", "+ image plot.png")
+            assert shown_images(server, 1) == [png(30, 20)]
+            assert "what is this again" in str(server.requests[1].messages[1]["content"])

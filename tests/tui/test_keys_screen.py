@@ -37,7 +37,8 @@ async def test_keys_of_the_configuration_count_and_are_named_everywhere(tmp_path
         await stage.press("escape", "ctrl+x")
         assert [operation.type for operation in agents[0].operations] == ["user_input", "interrupt"]
         await stage.press("f1")
-        await stage.sees("Alt+S sends, Enter begins a new line", "ctrl+x    interrupt the turn")
+        await stage.sees("Alt+S sends, Enter begins a new line", "interrupt the turn")
+        assert "ctrl+x  " in stage.row("interrupt the turn")
         assert "None" not in stage.screen
         await stage.press("escape", "f9")
         await stage.sees("This session has looked into nothing yet")

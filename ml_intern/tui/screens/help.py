@@ -21,8 +21,8 @@ from ml_intern.tui.modals.base import Dialog
 from ml_intern.tui.widgets.key_bar import KeyBar
 
 SHOWN = (
-    *("prompt.send", "prompt.newline", "prompt.older", "prompt.newer", "interrupt", "fields"),
-    *("pane.chat", "pane.tools", "pane.plan", "pane.jobs", "pane.trail", "call", "search", "jump"),
+    *("prompt.send", "prompt.newline", "prompt.older", "prompt.newer", "prompt.steer", "prompt.paste", "interrupt"),
+    *("fields", "pane.chat", "pane.tools", "pane.plan", "pane.jobs", "pane.trail", "call", "search", "jump"),
     *("sessions", "jobs", "spend", "settings"),
     *("commands", "history", "editor", "error.copy", "copy", "prompt.quit", "help"),
 )

@@ -17,6 +17,7 @@ from ml_intern.tui import messages
 from ml_intern.tui.early.look import AUTO, DEFAULT_THEME
 from ml_intern.tui.early.preferences import preferences_at_start, theme_at_start
 from ml_intern.tui.keys.keymap import STANDARD, ShowsKeys
+from ml_intern.tui.keys.sequences import read_alt
 from ml_intern.tui.motion import is_reduced
 from ml_intern.tui.plain_colours import PlainColours
 from ml_intern.tui.preferences import save_theme
@@ -49,6 +50,7 @@ class ChosenApp(App[None]):
         self._unknown_theme = ""
         self._key_problems: tuple[str, ...] = ()
         self.keymap = STANDARD
+        read_alt()
         chosen = preferences_at_start(options)
         self.use_motion(chosen.motion)
         if chosen.keys:

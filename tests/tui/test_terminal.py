@@ -13,13 +13,15 @@ from tests.support.program import Program
 from tests.support.terminal import ENTER_SCREEN, LEAVE_SCREEN, opened
 
 
-def test_the_theme_follows_a_light_terminal_and_what_was_typed_meanwhile_is_kept(tmp_path: Path) -> None:
+def test_the_theme_follows_a_light_terminal_and_its_keys_are_read_as_they_are_meant(tmp_path: Path) -> None:
     program = Program(tmp_path)
     with opened(program, program.command("--demo", "--theme", "auto")) as terminal:
         terminal.until(lambda: ASK in terminal.written, "the question for the background")
         terminal.process.send("ear\x1b]11;rgb:fafa/f9f9/f6f6\x1b\\ly\x1b[?1;2c")
         terminal.sees("› early", "demo/first-run")
         assert "48;5;231" in terminal.written  # nearly white, the ground of the light theme
+        terminal.process.send("\x1b\rand late\x1b5")  # how terminals send Alt+Enter and Alt+5
+        terminal.sees("looked into nothing yet", "› early\n   and late")
         terminal.process.send("\x03\x03")
         assert terminal.ended() == 0
         assert terminal.is_restored()

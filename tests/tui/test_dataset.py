@@ -144,6 +144,17 @@ async def test_what_is_not_there_is_told_from_what_is_empty_and_nothing_reaches_
         assert "\x07" not in stage.screen
 
 
+async def test_numbers_are_rounded_in_the_table_and_exact_below_it(tmp_path: Path) -> None:
+    kinds = {"loss": "float64", "id": "int64", "text": "string"}
+    row = ("-1.2345678901234567e-05", "9007199254740993001", "1.2345678901234567e-05")
+    numbers = NOTES.model_copy(
+        update={"columns": tuple(DatasetColumn(name=name, kind=kind) for name, kind in kinds.items()), "rows": (row,)}
+    )
+    async with opened(tmp_path, block=numbers) as stage:
+        await stage.press("2")
+        await stage.sees(" -1.23457e-05  9007199254740993001  1.2345678901234567e-05", " -1.2345678901234567e-05 ")
+
+
 @pytest.mark.parametrize("size", [(60, 20), (100, 30)])
 async def test_small_terminals_show_the_same(tmp_path: Path, size: tuple[int, int]) -> None:
     async with opened(tmp_path, size) as stage:

@@ -64,8 +64,11 @@ class CellTable(RowList):
         return self._cells[self.cursor][self.column] if self._cells and self._names else None
 
     def _width_of(self, number: int) -> int:
-        shown = (cells(short_cell(row[number])[0]) for row in self._cells[:LOOKED_AT])
+        shown = (cells(self._short(row, number)[0]) for row in self._cells[:LOOKED_AT])
         return max(1, min(MOST_CELLS, max(cells(one_line(self._names[number], 80)), *shown, 1)))
+
+    def _short(self, row: Sequence[str | None], number: int) -> tuple[str, str]:
+        return short_cell(row[number], numeric=self._numeric[number])
 
     # ------------------------------------------------------------------------------------------------- the layout
 
@@ -112,7 +115,7 @@ class CellTable(RowList):
         gutter = self._gutter()
         runs = [Run(f"{number + 1:>{gutter - GAP}}" + " " * GAP, "gutter")]
         for column, wide in self._layout(width):
-            text, ink = short_cell(self._cells[number][column])
+            text, ink = self._short(self._cells[number], column)
             chosen = " strong" if column == self.column else ""
             runs += [Run(self._placed(fit(text, wide), column, wide), f"{ink}{chosen}".strip()), Run(" " * GAP)]
         return Line(tuple(runs[:-1]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
@@ -28,6 +29,8 @@ NAME_CELLS = 24
 KIND_CELLS = 30
 WIDE = 70
 """From so many cells on a column has a line to itself; below, its facts go under its name."""
+FRACTION_CELLS = 10
+"""A fraction that takes more is rounded in tables."""
 SHOWN_ROWS = 25
 SPEAKERS = (("role", "content"), ("from", "value"))
 
@@ -203,10 +206,13 @@ def _bar(number: int, most: int, width: int) -> str:
 # --------------------------------------------------------------------------------------------------- its cells
 
 
-def short_cell(value: str | None) -> tuple[str, str]:
-    """A cell in one line, and the ink it is shown in."""
+def short_cell(value: str | None, *, numeric: bool = False) -> tuple[str, str]:
+    """A cell in one line, and the ink it is shown in. Long fractions are rounded: cut, they lose exponents."""
     if value is None:
         return "null", "faint"
+    if numeric and len(value) > FRACTION_CELLS and not value.lstrip("-").isdigit():
+        with contextlib.suppress(ValueError):
+            return f"{float(value):.6g}", ""
     return (one_line(value, 300), "") if value.strip() else ("(empty)", "faint")
 
 

@@ -50,6 +50,13 @@ class Column:
         """Whether a trainer can read it as text: strings, or chats with roles."""
         return self.is_text or self.chat_keys == CHAT_KEYS[0]
 
+    def shown(self, value: Any) -> Any:
+        """A value of this column to be read: a class with its name; anything else as it is."""
+        names = self.feature.get("names") if isinstance(self.feature, Mapping) and self.is_label else None
+        if not isinstance(value, int) or not isinstance(names, list) or not -1 <= value < len(names):
+            return value
+        return f"{value} ({names[value] if value >= 0 else 'no label'})"
+
 
 def columns(features: Any) -> list[Column]:
     """The columns of `features` as the viewer gives them: a mapping, or a list of `{name, type}`."""

@@ -93,7 +93,11 @@ def report(found: Found, sample_rows: int) -> str:
     lines += ["", f"Columns of {found.part}:" if found.part else "Columns:", *_column_lines(found)]
     lines += ["", *seen] if (seen := found.observations()) else []
     for index, row in enumerate(found.rows[:sample_rows], 1):
-        lines += ["", f"Row {index}:", *(f"- {column.name}: {cell(row.get(column.name))}" for column in found.columns)]
+        lines += [
+            "",
+            f"Row {index}:",
+            *(f"- {each.name}: {cell(each.shown(row.get(each.name)))}" for each in found.columns),
+        ]
     lines += ["", found.files] if found.files else []
     if found.problems:
         lines += ["", "Mind:", *(f"- {problem}" for problem in dict.fromkeys(found.problems))]
@@ -182,13 +186,13 @@ def _shown_column(found: Found, column: Column) -> DatasetColumn:
 
 
 def _shown_rows(found: Found) -> tuple[tuple[str | None, ...], ...]:
-    rows, names = found.rows[:PREVIEW_ROWS], [column.name for column in found.columns]
-    if not rows or not names:
+    rows = found.rows[:PREVIEW_ROWS]
+    if not rows or not found.columns:
         return ()
     shown: list[tuple[str | None, ...]] = []
     left = PREVIEW_CHARS
     for row in rows:
-        cells = tuple(whole_cell(row.get(name), CELL_CHARS) for name in names)
+        cells = tuple(whole_cell(each.shown(row.get(each.name)), CELL_CHARS) for each in found.columns)
         left -= sum(len(text or "") for text in cells)
         shown.append(cells)
         if left < 0:

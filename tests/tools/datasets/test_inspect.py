@@ -131,6 +131,7 @@ async def test_splits_rows_sizes_licence_and_columns_are_told(inspect: Desk, vie
     assert "classification: fits (label is a class, text is text)" in text
     assert "DPO: does not fit (needs chosen and rejected (and prompt))" in text
     assert "Parquet: 1 files, 1.5 MB" in text
+    assert "- label: 1 (pos)" in text
 
 
 async def test_rows_are_shown_with_short_cells(inspect: Desk, viewer: Viewer) -> None:
@@ -144,6 +145,7 @@ async def test_rows_are_shown_with_short_cells(inspect: Desk, viewer: Viewer) ->
 
 async def test_a_person_gets_the_whole_of_it_to_look_at(inspect: Desk, viewer: Viewer) -> None:
     viewer.rows[0] = {"text": "two\nlines", "label": None}
+    viewer.rows[2]["label"], viewer.rows[3]["label"] = -1, 7  # as test sets have them whose labels are kept secret
     viewer.rows[1] = {"text": "x" * 50_000, "label": 1}
     viewer.statistics = [
         {"column_name": "text", "column_type": "string_text", "column_statistics": {
@@ -164,6 +166,7 @@ async def test_a_person_gets_the_whole_of_it_to_look_at(inspect: Desk, viewer: V
     assert (text.kind, text.unit, text.counts, text.edges) == ("string", "characters", (3, 0, 1), (1, 4, 7, 9))
     assert (label.values, label.distinct) == ((("pos", 750), ("neg", 250)), 2)
     assert seen.rows[0] == ("two\nlines", None)
+    assert [row[1] for row in seen.rows[1:5]] == ["1 (pos)", "-1 (no label)", "7", "0 (neg)"]
     assert (seen.rows[1][0] or "").endswith(" …[44,000 characters more]")
     assert len(seen.rows) == 20
     assert "In the first 20 rows: no row repeats" in seen.notes

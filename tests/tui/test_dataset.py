@@ -122,7 +122,9 @@ async def test_a_cell_is_seen_as_a_whole_and_columns_beyond_the_edge_are_reached
         await stage.sees(
             "row 2 of 30 · list of {role", "  How high is", "  the moss? [red]", "  Three 寸.", "  weight: 1"
         )
-        await stage.press("enter")
+        await stage.press("f1")
+        await stage.sees("1-9 ", "the row or tab of that number", "the next column, in its rows")
+        await stage.press("escape", "enter")
         await stage.sees_no_more("mood")
         await stage.sees("user", "assistant", "↑↓ scroll")
         await stage.press("c", "escape")

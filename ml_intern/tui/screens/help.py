@@ -15,7 +15,7 @@ from textual.widgets._static import Static
 
 from ml_intern.tui.commands import COMMANDS
 from ml_intern.tui.keys.actions import ACTIONS
-from ml_intern.tui.keys.keymap import bind, keymap_of
+from ml_intern.tui.keys.keymap import Keymap, bind, keymap_of
 from ml_intern.tui.keys.names import shown
 from ml_intern.tui.modals.base import Dialog
 from ml_intern.tui.widgets.key_bar import KeyBar
@@ -83,9 +83,7 @@ class HelpScreen(Dialog[None]):
     def _text(self, width: int) -> Content:
         here = [Content.styled("here", "$accent bold"), Content(self._topic), Content("")] if self._topic else []
         keymap = keymap_of(self)
-        keys = [
-            (" ".join(map(shown, keymap.keys(name)[:2])) or "–", ACTIONS[name].does) for name in self._keys or SHOWN
-        ]
+        keys = [(_keys(keymap, name), ACTIONS[name].does) for name in self._keys or SHOWN]
         return Content("\n").join(
             [
                 *here,
@@ -94,6 +92,13 @@ class HelpScreen(Dialog[None]):
                 *([] if self._keys else _commands(width)),
             ]
         )
+
+
+def _keys(keymap: Keymap, name: str) -> str:
+    action = ACTIONS[name]
+    if action.shown and name not in keymap.changes:
+        return action.shown
+    return " ".join(map(shown, keymap.keys(name)[:2])) or "–"
 
 
 def _commands(width: int) -> list[Content]:

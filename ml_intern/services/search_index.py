@@ -34,6 +34,12 @@ CREATE VIRTUAL TABLE IF NOT EXISTS passages USING fts5 (
   title, heading, names, body, place, tokenize = "porter unicode61");
 INSERT INTO passages (passages, rank) VALUES ('rank', 'bm25(8.0, 5.0, 4.0, 1.0, 0.0)');
 """
+_COUNT = "SELECT count(*) FROM (SELECT 1 FROM passages WHERE passages MATCH ? LIMIT ?)"
+_RANK = (
+    "SELECT rowid, score FROM (SELECT rowid, rank AS score FROM passages WHERE passages MATCH ? LIMIT ?) "
+    "ORDER BY score LIMIT ?"
+)
+MOST_RANKED = 5_000
 PASSAGES_A_PAGE = 1000
 """The row of a passage is that of its page times this, plus its number: so both find each other without an index."""
 
@@ -87,11 +93,14 @@ class SearchIndex:
     Args:
         path: The file; made with its directory when it is first needed.
         clock: Seconds since the epoch.
+        most_ranked: How many passages are ranked at most. Where more of them fit, the words are everywhere, and what each
+            passage says of them need not be weighed to the last one.
     """
 
-    def __init__(self, path: Path, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, path: Path, clock: Callable[[], float] = time.time, *, most_ranked: int = MOST_RANKED) -> None:
         self._path = path
         self._clock = clock
+        self._most_ranked = most_ranked
         self._lock = threading.Lock()
         self._connection: sqlite3.Connection | None = None
 
@@ -202,15 +211,20 @@ class SearchIndex:
         best: dict[int, tuple[int, float, str]] = {}
         with self._open() as db:
             for joined in (" AND ".join(words), " OR ".join(words)):
-                match = f"place : ({place}) AND ({joined})"
-                rows = db.execute(
-                    "SELECT rowid, rank FROM passages WHERE passages MATCH ? ORDER BY rank LIMIT ?", (match, limit * 4)
-                )
-                for rowid, rank in rows.fetchall():
+                for rowid, rank, match in self._ranked(db, place, joined, limit * 4):
                     best.setdefault(rowid // PASSAGES_A_PAGE, (rowid, -rank, match))
                 if len(best) >= limit or len(words) == 1:
                     break
             return [_found(db, *hit) for hit in itertools.islice(best.values(), limit)]
+
+    def _ranked(self, db: sqlite3.Connection, place: str, words: str, limit: int) -> Iterator[tuple[int, float, str]]:
+        """The best passages with words. Where too many have them, those that are named so come first."""
+        match, most = f"place : ({place}) AND ({words})", self._most_ranked
+        (fitting,) = db.execute(_COUNT, (match, most + 1)).fetchone()
+        named = f"place : ({place}) AND ({{title heading}} : ({words}))"
+        for each in (named, match) if fitting > most else (match,):
+            for rowid, rank in db.execute(_RANK, (each, most, limit)).fetchall():
+                yield rowid, rank, each
 
     def close(self) -> None:
         """Closes the file; it is opened again when it is needed."""

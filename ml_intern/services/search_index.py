@@ -93,8 +93,8 @@ class SearchIndex:
     Args:
         path: The file; made with its directory when it is first needed.
         clock: Seconds since the epoch.
-        most_ranked: How many passages are ranked at most. Where more of them fit, the words are everywhere, and what each
-            passage says of them need not be weighed to the last one.
+        most_ranked: How many passages are ranked at most. Where more of them fit, the words are everywhere, and what
+            each passage says of them need not be weighed to the last one.
     """
 
     def __init__(self, path: Path, clock: Callable[[], float] = time.time, *, most_ranked: int = MOST_RANKED) -> None:

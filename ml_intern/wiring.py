@@ -62,7 +62,6 @@ from ml_intern.sessions.log import SessionLog
 from ml_intern.sessions.restore import SavedSession, latest_session, restore, title_of
 from ml_intern.sessions.retention import Retention
 from ml_intern.sessions.store import SessionStore
-from ml_intern.tools.datasets.tool import preview
 from ml_intern.tools.jobs.choice import choose_backend
 from ml_intern.tools.jobs.local import LocalBackend
 from ml_intern.tools.mcp.admin import McpAdmin
@@ -71,7 +70,7 @@ from ml_intern.tools.mcp.desk import Desk
 from ml_intern.tools.mcp.hub import McpHub
 from ml_intern.tools.mcp.vault import Vault
 from ml_intern.tools.mentions import MentionReader
-from ml_intern.tools.registry import Services, create_builtin_tools, create_inspector
+from ml_intern.tools.registry import Services, create_builtin_tools, preview_dataset
 from ml_intern.tools.repos.desk import ArtifactDesk
 from ml_intern.tools.repos.found import ArtifactWatch
 from ml_intern.tools.repos.upload import session_uploader
@@ -365,7 +364,7 @@ def assemble(
         skills=skills,
         config=config_desk or ConfigDesk(places, env, user_file),
         images=images,
-        preview_dataset=partial(preview, create_inspector(services), workspace),
+        preview_dataset=partial(preview_dataset, services, workspace),
         warnings=warnings,
         model_problem=model_problem,
         suggestion=suggestion,

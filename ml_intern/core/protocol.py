@@ -37,7 +37,7 @@ def utc_now() -> str:
 
 
 class _Operation(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 class Attachment(BaseModel):
@@ -298,7 +298,7 @@ Operation = Annotated[
 class EventBase(BaseModel):
     """What every event carries. `seq`, `time` and `session_id` are stamped by the event stream when it is emitted."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
 
     seq: int = 0
     time: str = ""
@@ -471,7 +471,7 @@ class ApprovalItem(BaseModel):
         origin: Where words of it come from, if from outside; None when nothing of it was found there.
     """
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
 
     tool: str
     arguments: dict[str, Any]
@@ -509,7 +509,7 @@ class ApprovalResolved(EventBase):
 class QuestionOption(BaseModel):
     """One of the answers that a question offers."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
 
     label: str
     description: str = ""
@@ -648,7 +648,7 @@ class ModeChanged(EventBase):
 class PlanItem(BaseModel):
     """One step of the plan."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     id: str
     content: str
@@ -738,7 +738,7 @@ class Leftover(BaseModel):
         title: What it is for, or empty.
     """
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
 
     backend: str
     kind: Literal["job", "sandbox"]
@@ -949,8 +949,8 @@ Event = Annotated[
     Field(discriminator="type"),
 ]
 
-EVENT: TypeAdapter[Event] = TypeAdapter(Event)
-OPERATION: TypeAdapter[Operation] = TypeAdapter(Operation)
+EVENT: TypeAdapter[Event] = TypeAdapter(Event, config=ConfigDict(defer_build=True))
+OPERATION: TypeAdapter[Operation] = TypeAdapter(Operation, config=ConfigDict(defer_build=True))
 
 TURN_ENDS = frozenset({"turn_complete", "error", "interrupted"})
 """Types that end a turn (an `error` only if it says so)."""

@@ -12,7 +12,7 @@ Effort = Literal["off", "minimal", "low", "medium", "high", "xhigh", "max"]
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
 class LLMSettings(_Section):

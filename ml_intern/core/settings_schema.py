@@ -5,6 +5,10 @@ All of it is read from the settings model, so that a setting that is added there
 
 from __future__ import annotations
 
+import ast
+import inspect
+import itertools
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -139,16 +143,17 @@ class Group:
 @cache
 def setting_groups() -> tuple[Group, ...]:
     """All settings, in the order of the model; those outside of a section come first."""
-    schema = Settings.model_json_schema()
+    schema, described = Settings.model_json_schema(), _docstrings()
     general: list[Setting] = []
     groups: list[Group] = []
     for name, part in schema["properties"].items():
         section = _section(part, schema)
         if section is None:
-            general.append(_setting(name, _GENERAL[0], part))
+            general.append(_setting(name, _GENERAL[0], part, described[Settings.__name__]))
             continue
         title = _words(name)
-        settings = tuple(_setting(f"{name}.{key}", title, each) for key, each in section["properties"].items())
+        texts = described[section["title"]]
+        settings = tuple(_setting(f"{name}.{key}", title, each, texts) for key, each in section["properties"].items())
         groups.append(Group(title, section.get("description", ""), settings))
     return (Group(*_GENERAL, tuple(general)), *groups)
 
@@ -165,7 +170,20 @@ def _section(part: Mapping[str, Any], schema: Mapping[str, Any]) -> Mapping[str,
     return section if "properties" in section else None
 
 
-def _setting(key: str, group: str, part: Mapping[str, Any]) -> Setting:
+def _docstrings() -> dict[str, dict[str, str]]:
+    """What stands below each setting, by the class of its section. Pydantic would read it at every start."""
+    found: dict[str, dict[str, str]] = {}
+    for section in ast.parse(inspect.getsource(sys.modules[Settings.__module__])).body:
+        if isinstance(section, ast.ClassDef):
+            texts = found[section.name] = {}
+            for setting, text in itertools.pairwise(section.body):
+                match setting, text:
+                    case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(said))):
+                        texts[name] = inspect.cleandoc(said)
+    return found
+
+
+def _setting(key: str, group: str, part: Mapping[str, Any], described: Mapping[str, str]) -> Setting:
     forms = [form for form in part.get("anyOf", [part]) if form.get("type") != "null"]
     form = forms[0]
     choices = tuple(choice for each in forms for choice in _choices(each))
@@ -174,7 +192,7 @@ def _setting(key: str, group: str, part: Mapping[str, Any]) -> Setting:
         key=key,
         group=group,
         name=_NAMES.get(key) or _words(key.rpartition(".")[2]),
-        description=part.get("description", ""),
+        description=described.get(key.rpartition(".")[2], ""),
         kind=_kind(form, choices),
         default=part.get("default"),
         choices=choices or tuple(_choices(form.get("items", {}))),

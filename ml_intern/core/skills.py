@@ -31,6 +31,9 @@ Source = Literal["yours", "project", "bundled"]
 
 _NAME = re.compile(r"[a-z0-9]+(?:[-_][a-z0-9]+)*")
 _MAX_NAME = 64
+_KEY = re.compile(r"[a-z][a-z0-9_-]*")
+_NO_WORDS = frozenset({"true", "false", "yes", "no", "on", "off", "null", "y", "n"})
+"""YAML takes these for something else."""
 _FRONT_MATTER = re.compile(r"\A---[ \t]*\r?\n(?P<head>.*?)\r?\n---[ \t]*(?:\r?\n|\Z)(?P<body>.*)\Z", re.DOTALL)
 
 
@@ -194,21 +197,38 @@ def _read(path: Path) -> tuple[Mapping[str, Any], str]:
     match = _FRONT_MATTER.match(_text(path))
     if match is None:
         raise SkillError("it does not begin with front matter between two lines of `---`")
-    return _parse(match["head"]), match["body"].strip()
+    head = _simple(match["head"])
+    return (_yaml(match["head"]) if head is None else head), match["body"].strip()
+
+
+def _simple(head: str) -> dict[str, Any] | None:
+    """Front matter of nothing but words, as nearly all is; None where it takes more to know what it says.
+
+    It is read at every start, and importing a YAML library takes longer than all the rest of reading it.
+    """
+    found = {}
+    for line in head.splitlines():
+        key, _, value = line.partition(": ")
+        words = value.strip(" ")
+        sure = _KEY.fullmatch(key) and words[:1].isalpha() and words.isascii() and words.isprintable()
+        if not sure or {key, words.lower()} & _NO_WORDS or words.endswith(":") or ": " in words or " #" in words:
+            return None
+        found[key] = words
+    return found
 
 
 @lru_cache(maxsize=256)
-def _parse(front_matter: str) -> Mapping[str, Any]:
+def _yaml(head: str) -> Mapping[str, Any]:
     # Skills are looked for anew again and again, and hardly ever have changed.
     import yaml
 
     try:
-        head = yaml.safe_load(front_matter)
+        read = yaml.safe_load(head)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         where = f" in line {mark.line + 2}" if mark is not None else ""
         raise SkillError(f"its front matter is no YAML{where}") from error
-    return head if isinstance(head, dict) else {}
+    return read if isinstance(read, dict) else {}
 
 
 def _text(path: Path) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -10,6 +11,7 @@ if TYPE_CHECKING:
 
 def run(options: Options) -> int:
     """Works on the one prompt of `options` and returns the exit code."""
+    gc.disable()  # until the run is on its way
     from ml_intern.headless.runner import run_headless
 
     return run_headless(options)

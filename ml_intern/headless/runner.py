@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 import sys
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
 
 INTERRUPT_GRACE_S = 2.0
 """How long an interrupted turn may take to end before the process leaves anyway."""
+UNCOLLECTED_S = 1.0
+"""How long garbage is not looked for: starting makes little but what stays, and it would be looked at over and over."""
 LAST_GRACE_S = 0.5
 """How long the rest may take after that."""
 RENTAL_GRACE_S = 12.0
@@ -93,6 +96,7 @@ class HeadlessRun:
     async def run(self) -> int:
         """The whole run. Returns the exit code."""
         self._listen_for_signals()
+        asyncio.get_running_loop().call_later(UNCOLLECTED_S, _collect_again)
         try:
             wired = self._build()
         except ConfigError as error:
@@ -253,6 +257,11 @@ class HeadlessRun:
 def _why(item: ApprovalItem) -> str:
     """Why a call is asked about, and where words of it come from if from outside."""
     return item.reason if item.origin is None else f"{item.reason}; {item.origin.found_in}"
+
+
+def _collect_again() -> None:
+    gc.freeze()
+    gc.enable()
 
 
 def _broken_off(serving: asyncio.Task[None]) -> Outcome:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 from urllib.parse import urldefrag, urlsplit, urlunsplit
 
+from ml_intern.services.doc_libraries import COMPOSITES
 from ml_intern.services.endpoints import Endpoints
 from ml_intern.services.http import Fetch, FetchError, HttpService, Progress, origin_of
 from ml_intern.services.markup import link_to, tree_of
@@ -29,27 +30,6 @@ AT_ONCE = 6
 """Pages fetched at the same time: fewer than one host is asked for at once, so that other questions come through."""
 TELL_EVERY = 20
 TOC_BYTES = 10_000_000
-
-COMPOSITES = {
-    "optimum": (
-        "optimum", "optimum-habana", "optimum-neuron", "optimum-intel", "optimum-executorch", "optimum-tpu",
-    ),
-    "courses": (
-        "llm-course", "robotics-course", "mcp-course", "smol-course", "agents-course", "deep-rl-course",
-        "computer-vision-course", "audio-course", "ml-games-course", "diffusion-course", "ml-for-3d-course",
-        "cookbook",
-    ),
-}  # fmt: skip
-"""Names that stand for several sets of pages; courses lie beside the documentation."""
-
-LIBRARIES = (
-    "hub", "transformers", "diffusers", "datasets", "gradio", "trackio", "smolagents", "huggingface_hub",
-    "huggingface.js", "transformers.js", "inference-providers", "inference-endpoints", "peft", "accelerate", "optimum",
-    "tokenizers", "courses", "evaluate", "tasks", "dataset-viewer", "trl", "simulate", "sagemaker", "timm",
-    "safetensors", "tgi", "setfit", "lerobot", "autotrain", "tei", "bitsandbytes", "sentence_transformers", "chat-ui",
-    "leaderboards", "lighteval", "argilla", "distilabel", "microsoft-azure", "kernels", "google-cloud",
-)  # fmt: skip
-"""Sets of documentation that are known; others may exist."""
 
 
 class DocsError(Exception):

@@ -13,7 +13,6 @@ import hashlib
 import json
 import logging
 import random
-import sqlite3
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping
@@ -22,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urljoin, urlsplit
 
+from ml_intern.core.lean import skip_unused_parts
 from ml_intern.services.addresses import AddressError, Network, UnknownHostError, is_loopback, proxy_for
 from ml_intern.services.markup import charset_of
 
@@ -229,6 +229,7 @@ class HttpService:
 
     async def _follow(self, request: Fetch) -> Answer:
         """One request with its redirects, each hop checked by itself."""
+        skip_unused_parts()
         import httpx
 
         url, method, body = request.url, request.method, request.json
@@ -347,6 +348,8 @@ def _put_aside_if_unusable(path: Path) -> None:
         OSError: Nothing can be kept there.
         RuntimeError: Neither in a fresh file.
     """
+    import sqlite3
+
     for last in (False, True):
         try:
             with contextlib.closing(sqlite3.connect(path)) as db:

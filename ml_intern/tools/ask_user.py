@@ -27,7 +27,7 @@ _Line = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 class Option(BaseModel):
     """One of the answers to choose from."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", defer_build=True)
 
     label: Annotated[_Line, Field(max_length=120, description="The answer, in a few words.")]
     description: Annotated[str, Field(max_length=600, description="What it means or entails, in one sentence.")] = ""

@@ -24,7 +24,7 @@ class Todo(BaseModel):
     """One step."""
 
     # Models write `"id": 1` about as often as `"id": "1"`.
-    model_config = ConfigDict(extra="forbid", coerce_numbers_to_str=True)
+    model_config = ConfigDict(extra="forbid", coerce_numbers_to_str=True, defer_build=True)
 
     id: _Text
     content: _Text = Field(description="What is to be done, in one line")

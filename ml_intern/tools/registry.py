@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
+from ml_intern.core.display import DatasetBlock
 from ml_intern.core.jobs import JobsBackend
 from ml_intern.core.questions import Questions
 from ml_intern.core.redact import Redactor
 from ml_intern.core.settings import MessagingSettings
 from ml_intern.core.tools.spec import ToolSpec
-from ml_intern.services.datasets_server import DatasetsServer
-from ml_intern.services.docs import Docs
 from ml_intern.services.endpoints import Endpoints
 from ml_intern.services.http import HttpService
 from ml_intern.services.hub import HubClient
@@ -20,7 +21,7 @@ from ml_intern.services.search_index import SearchIndex
 from ml_intern.services.slack import Slack
 from ml_intern.services.workers import Workers
 from ml_intern.tools.ask_user import create_ask_user_tool
-from ml_intern.tools.datasets.tool import Inspector, create_inspect_dataset
+from ml_intern.tools.datasets.tool import create_inspect_dataset
 from ml_intern.tools.docs.api import create_find_api
 from ml_intern.tools.docs.tools import create_docs_tools
 from ml_intern.tools.edit import create_edit_tool
@@ -41,6 +42,11 @@ from ml_intern.tools.web.fetch import create_web_fetch
 from ml_intern.tools.web.search import create_web_search
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ml_intern.services.docs import Docs
+    from ml_intern.services.http import Progress
+    from ml_intern.tools.datasets.inspector import Inspector
     from ml_intern.tools.sandbox.access import Sandboxes
 
 
@@ -79,15 +85,33 @@ class Services:
 
 def create_inspector(services: Services) -> Inspector:
     """Looks into data sets, for the agent and for the person alike."""
+    from ml_intern.services.datasets_server import DatasetsServer
+    from ml_intern.tools.datasets.inspector import Inspector
+
     server = DatasetsServer(services.http, Endpoints(services.env))
     return Inspector(server, services.workers, local=services.sandboxes is None)
+
+
+async def preview_dataset(
+    services: Services, workspace: Path, name: str, config: str, split: str, progress: Progress
+) -> DatasetBlock:
+    """What a person sees of a data set. See `preview`."""
+    inspector = await asyncio.to_thread(create_inspector, services)
+    from ml_intern.tools.datasets.inspector import preview
+
+    return await preview(inspector, workspace, name, config, split, progress)
+
+
+def _docs(services: Services) -> Docs:
+    from ml_intern.services.docs import Docs
+
+    return Docs(services.http, Endpoints(services.env), services.index, runner=services.workers)
 
 
 def create_builtin_tools(services: Services) -> list[ToolSpec]:
     """All tools that come with the program."""
     endpoints = Endpoints(services.env)
     workers = services.workers
-    docs = Docs(services.http, endpoints, services.index, runner=workers)
     slack = Slack(services.http, endpoints)
     notify = create_notify_tool(slack, services.messaging, Redactor.from_env(services.env).text)
     return [
@@ -105,10 +129,10 @@ def create_builtin_tools(services: Services) -> list[ToolSpec]:
         create_search_tool(services.hub),
         create_files_tool(services.hub),
         create_git_tool(services.hub),
-        *create_docs_tools(services.http, endpoints, docs),
+        *create_docs_tools(services.http, endpoints, partial(_docs, services)),
         create_find_api(services.http, endpoints, services.index, workers),
         create_papers_tool(services.http, endpoints, workers),
-        create_inspect_dataset(create_inspector(services)),
+        create_inspect_dataset(partial(create_inspector, services)),
         *create_github_tools(services.http, endpoints, workers),
         create_web_search(services.http, endpoints, workers),
         create_web_fetch(services.http, endpoints, workers),

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+import random
 from pathlib import Path
 
 import pytest
+import yaml
 
 from ml_intern.core.briefing import Briefing
 from ml_intern.core.project import trust
-from ml_intern.core.skills import MAX_BYTES, SkillError, Skills
+from ml_intern.core.skills import MAX_BYTES, SkillError, Skills, _simple
 from ml_intern.resources import config_path
 
 BUNDLED = config_path("skills")
@@ -25,6 +27,20 @@ def skills(directory: Path, bundled: Path | None = None) -> Skills:
     work = directory / "work"
     work.mkdir(exist_ok=True)
     return Skills(bundled or directory / "bundled", directory / "config", work)
+
+
+def test_simple_front_matter_says_what_yaml_says() -> None:
+    choice, compared = random.Random(1), 0
+    for _ in range(4000):
+        value = "".join(choice.choice("ab Z:#'\"-_.,!&*{}[]|>%@`0trueon\t/(") for _ in range(choice.randrange(1, 9)))
+        head = f"{choice.choice(('name', 'no', 'a-b'))}: {value}"
+        if (read := _simple(head)) is not None:
+            compared += 1
+            assert read == yaml.safe_load(head), head
+    assert compared > 400
+    for place in BUNDLED.glob("*/SKILL.md"):
+        head = place.read_text().split("---")[1].strip()
+        assert _simple(head) == yaml.safe_load(head)
 
 
 def test_the_bundled_skills_are_whole_and_small() -> None:

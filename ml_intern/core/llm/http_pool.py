@@ -6,6 +6,8 @@ import asyncio
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from ml_intern.core.lean import skip_unused_parts
+
 if TYPE_CHECKING:
     import httpx
 
@@ -44,6 +46,7 @@ class HttpPool:
             await client.aclose()
 
     def _make(self, secure: bool, loopback: bool) -> httpx.AsyncClient:
+        skip_unused_parts()
         import httpx
 
         from ml_intern import __version__

@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 class Params(BaseModel):
     """Base of every tool's parameters: unknown keys are errors, so that a misspelt option is never silently dropped."""
 
-    model_config = ConfigDict(extra="forbid", str_strip_whitespace=False)
+    model_config = ConfigDict(extra="forbid", str_strip_whitespace=False, defer_build=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ _NOT_IN_A_URL = re.compile(r"[\x00-\x20\x7f\\]")
 
 
 class _Server(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     disabled: bool = False
     timeout_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 120.0
@@ -40,7 +40,7 @@ class ProgramServer(_Server):
 class OAuthClient(BaseModel):
     """Who we are to a server that people sign in to, where it does not let programs register by themselves."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     client_id: str = ""
     client_secret: Annotated[str, Field(repr=False)] = ""

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 RepoType = Literal["model", "dataset", "space"]
 TYPES: tuple[RepoType, ...] = ("model", "dataset", "space")
 
+OUTPUT_SCALE = 2.0
+"""What a file says in its middle is not to be left out of a read."""
 _PREFIX = re.compile(r"(?:https?://[^/]+/|hf://)?(?:(dataset|space|model)s/)?", re.IGNORECASE)
 _PLACE_IN_REPO = re.compile(r"/(?:tree|blob|resolve|commit|discussions|settings)(?:/.*)?$")
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import BeforeValidator, Field, field_validator
 
-from ml_intern.core.approvals.effects import READS_ONLY, Assessment
-from ml_intern.core.tools.spec import ToolContext, ToolResult, ToolSpec
-from ml_intern.services.hub import HubClient, HubError
-from ml_intern.tools.repos import reading, writing
-from ml_intern.tools.repos.common import OperationName, RepoError, RepoParams, as_list, explained, failed
+from ml_intern.core.tools.late import Late
+from ml_intern.core.tools.spec import ToolSpec
+from ml_intern.tools.repos.common import OUTPUT_SCALE, OperationName, RepoParams, as_list
+
+if TYPE_CHECKING:
+    from ml_intern.services.hub import HubClient
+    from ml_intern.tools.repos.file_operations import FileOperations
 
 _DESCRIPTION = """\
 Files of a repository on the Hugging Face Hub: list, read, upload, delete. read shows text, up to 50,000 characters at \
@@ -50,24 +51,23 @@ class FilesParams(RepoParams):
         return stripped
 
 
-@dataclass(slots=True)
-class _Planned:
-    """What calls that wait to run were found to do."""
-
-    calls: dict[str, writing.Planned | HubError] = field(default_factory=dict)
-
-
 def create_files_tool(hub: HubClient) -> ToolSpec:
     """The `hf_repo_files` tool."""
-    tool = _FilesTool(hub)
+
+    def make() -> FileOperations:
+        from ml_intern.tools.repos.file_operations import FileOperations
+
+        return FileOperations(hub)
+
+    operations = Late(make)
     return ToolSpec(
         "hf_repo_files",
         _DESCRIPTION,
         FilesParams,
-        tool.handle,
-        assess=tool.assess,
+        operations.method("handle"),
+        assess=operations.method("assess"),
         exclusive=_key,
-        output_scale=reading.OUTPUT_SCALE,
+        output_scale=OUTPUT_SCALE,
         fetches=True,
     )
 
@@ -75,55 +75,3 @@ def create_files_tool(hub: HubClient) -> ToolSpec:
 def _key(params: FilesParams) -> str | None:
     """Two commits to one repository wait for each other."""
     return f"repo:{params.repo}" if params.operation in {"upload", "delete"} else None
-
-
-class _FilesTool:
-    def __init__(self, hub: HubClient) -> None:
-        self._hub = hub
-
-    async def assess(self, params: FilesParams, context: ToolContext) -> Assessment:
-        """What a call would do; for an upload or a deletion, file by file."""
-        if params.operation not in {"upload", "delete"}:
-            return READS_ONLY
-        planned = context.state.get(_Planned).calls
-        try:
-            plan = await self._plan(params, context)
-        except HubError as error:
-            planned[context.call_id] = error  # remembered: what becomes possible later must not run unasked
-            return READS_ONLY
-        planned[context.call_id] = plan
-        if params.operation == "upload":
-            return writing.assess_upload(params, plan)
-        return writing.assess_deletion(params, plan)
-
-    async def handle(self, params: FilesParams, context: ToolContext) -> ToolResult:
-        """Does what a call asks for."""
-        writes = params.operation in {"upload", "delete"}
-        try:
-            if params.operation == "list":
-                return await reading.list_files(params, self._hub)
-            if params.operation == "read":
-                return await reading.read_file(params, self._hub, context)
-            return await self._write(params, context)
-        except RepoError as error:
-            return failed(error)
-        except HubError as error:
-            told = await explained(
-                error, self._hub, params.repo, path=params.path, revision=params.revision, writing=writes
-            )
-            return failed(told)
-
-    async def _plan(self, params: FilesParams, context: ToolContext) -> writing.Planned:
-        if not self._hub.token:
-            raise HubError("no_token", "This needs a Hugging Face token: set HF_TOKEN or run `hf auth login`.")
-        if params.operation == "upload":
-            return await writing.plan_upload(params, self._hub, context)
-        return await writing.plan_deletion(params, self._hub)
-
-    async def _write(self, params: FilesParams, context: ToolContext) -> ToolResult:
-        plan = context.state.get(_Planned).calls.pop(context.call_id, None) or await self._plan(params, context)
-        if isinstance(plan, HubError):
-            raise plan
-        if params.operation == "upload":
-            return await writing.upload(params, plan, self._hub, context)
-        return await writing.delete(params, plan, self._hub, context)

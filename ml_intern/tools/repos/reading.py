@@ -12,7 +12,7 @@ from ml_intern.core.display import TableBlock, TextBlock
 from ml_intern.core.tools.fetched import as_data
 from ml_intern.core.tools.spec import ToolContext, ToolResult
 from ml_intern.services.hub import HubClient
-from ml_intern.tools.repos.common import Repo, RepoError, count_text, matches, size_text
+from ml_intern.tools.repos.common import OUTPUT_SCALE, Repo, RepoError, count_text, matches, size_text
 from ml_intern.tools.repos.contents import (
     FileFacts,
     describe_binary,
@@ -26,9 +26,6 @@ if TYPE_CHECKING:
     from huggingface_hub import HfApi
 
     from ml_intern.tools.repos.files import FilesParams
-
-OUTPUT_SCALE = 2.0
-"""What a file says in its middle is not to be left out of a read."""
 
 _ENTRIES = 200
 _MAX_ENTRIES = 1000

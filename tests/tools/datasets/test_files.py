@@ -16,9 +16,10 @@ from ml_intern.services.datasets_server import DatasetsServer
 from ml_intern.services.endpoints import Endpoints
 from ml_intern.services.http import HttpService
 from ml_intern.services.workers import Threads, Workers
+from ml_intern.tools.datasets.inspector import Inspector, is_path, preview
 from ml_intern.tools.datasets.local import look_into_file
 from ml_intern.tools.datasets.reading import DataFileError
-from ml_intern.tools.datasets.tool import Inspector, create_inspect_dataset, is_path, preview
+from ml_intern.tools.datasets.tool import create_inspect_dataset
 from tests.support.tools import Bench
 
 
@@ -29,7 +30,7 @@ class Desk:
         self.bench = Bench.at(place)
         self.http = HttpService(place / "cache")
         self.inspector = Inspector(DatasetsServer(self.http, Endpoints({})), Threads())
-        self.tool = create_inspect_dataset(self.inspector)
+        self.tool = create_inspect_dataset(lambda: self.inspector)
 
     def write(self, name: str, text: str | bytes) -> None:
         path = self.bench.workspace / name
@@ -166,7 +167,7 @@ async def test_a_path_is_assessed_like_one_that_is_read(desk: Desk) -> None:
 
 async def test_files_of_a_sandbox_are_not_looked_for_here(desk: Desk) -> None:
     desk.write("a.csv", "a\n1\n")
-    away = create_inspect_dataset(Inspector(desk.inspector.server, Threads(), local=False))
+    away = create_inspect_dataset(lambda: Inspector(desk.inspector.server, Threads(), local=False))
     result = await desk.bench.run(away, dataset="a.csv")
     assert "the files are in the sandbox: look at it there with bash" in result.text
 

@@ -15,8 +15,9 @@ from ml_intern.services.endpoints import Endpoints
 from ml_intern.services.http import HttpService
 from ml_intern.services.workers import Threads
 from ml_intern.tools.datasets.features import Column, kind_of
+from ml_intern.tools.datasets.inspector import Inspector
 from ml_intern.tools.datasets.sample import bars
-from ml_intern.tools.datasets.tool import Inspector, create_inspect_dataset
+from ml_intern.tools.datasets.tool import create_inspect_dataset
 from ml_intern.tools.datasets.verdicts import Verdict, verdicts
 from ml_intern.tools.known_datasets import KnownDatasets
 from tests.support.tools import Bench, validated
@@ -88,7 +89,7 @@ class Desk:
         env = {"HF_ENDPOINT": web.url, "HF_DATASETS_SERVER_URL": web.url, "HF_TOKEN": "hf_secret"}
         self.http = HttpService(place / "cache", backoff_s=0.01)
         self.inspector = Inspector(DatasetsServer(self.http, Endpoints(env)), Threads())
-        self.tool = create_inspect_dataset(self.inspector)
+        self.tool = create_inspect_dataset(lambda: self.inspector)
         self.bench = Bench.at(place)
 
     async def __call__(self, **arguments: object) -> ToolResult:

@@ -106,7 +106,10 @@ class Desk:
         self.index = SearchIndex(place / "search.db")
         endpoints = Endpoints({"HF_ENDPOINT": web.url, "GRADIO_DOCS_URL": web.url, "GRADIO_SEARCH_URL": web.url, **env})
         self.endpoints, self.docs = endpoints, Docs(self.http, endpoints, self.index)
-        specs = [*create_docs_tools(self.http, endpoints, self.docs), create_find_api(self.http, endpoints, self.index)]
+        specs = [
+            *create_docs_tools(self.http, endpoints, lambda: self.docs),
+            create_find_api(self.http, endpoints, self.index),
+        ]
         self.specs: dict[str, ToolSpec] = {spec.name: spec for spec in specs}
         self.bench = Bench.at(place)
 
@@ -208,7 +211,7 @@ async def test_a_library_is_fetched_once_and_stays_for_the_next_start(tmp_path: 
     later = Desk.__new__(Desk)
     later.http, later.index = HttpService(tmp_path / "other"), SearchIndex(tmp_path / "desk" / "search.db")
     later.docs = Docs(later.http, first.endpoints, later.index)
-    later.specs = {spec.name: spec for spec in create_docs_tools(later.http, first.endpoints, later.docs)}
+    later.specs = {spec.name: spec for spec in create_docs_tools(later.http, first.endpoints, lambda: later.docs)}
     later.bench = first.bench
     assert titles(await later.explore(query="sft trainer"))[0].startswith("Guides › SFT Trainer")
     await later.aclose()
@@ -258,7 +261,7 @@ async def test_without_a_network_a_kept_library_still_answers(tmp_path: Path) ->
     clock = 10.0**10
     http, index = HttpService(tmp_path / "cache", backoff_s=0.01), SearchIndex(tmp_path / "desk" / "search.db")
     docs = Docs(http, first.endpoints, index, clock=lambda: clock)
-    explore, fetch = create_docs_tools(http, first.endpoints, docs)
+    explore, fetch = create_docs_tools(http, first.endpoints, lambda: docs)
     first.bench.logged.clear()
     result = await first.bench.run(explore, endpoint="trl", query="sft trainer")
     assert result.ok

@@ -17,7 +17,8 @@ from ml_intern.core.tools.spec import ToolResult, ToolSpec
 from ml_intern.services.endpoints import Endpoints
 from ml_intern.services.http import HttpService
 from ml_intern.tools.web.fetch import create_web_fetch
-from ml_intern.tools.web.search import BlockedError, create_web_search, parse_results
+from ml_intern.tools.web.results import BlockedError, parse_results
+from ml_intern.tools.web.search import create_web_search
 from tests.support.tools import Bench
 from tests.support.web import WebServer, page
 
@@ -69,12 +70,13 @@ class Browser:
     async def search(self, query: str, **arguments: object) -> ToolResult:
         return await self._call(self.search_tool, query=query, **arguments)
 
-    def assess(self, url: str) -> Assessment:
+    async def assess(self, url: str) -> Assessment:
         assert self.fetch_tool.assess is not None
         assert isinstance(self.fetch_tool.parameters, type)
-        found = self.fetch_tool.assess(self.fetch_tool.parameters.model_validate({"url": url}), self.bench.context())
-        assert isinstance(found, Assessment)
-        return found
+        params = self.fetch_tool.parameters.model_validate({"url": url})
+        found = self.fetch_tool.assess(params, self.bench.context())
+        assert not isinstance(found, Assessment)
+        return await found
 
     async def _call(self, spec: ToolSpec, **arguments: object) -> ToolResult:
         assert isinstance(spec.parameters, type)
@@ -233,13 +235,13 @@ async def test_an_address_that_carries_data_away_is_asked_about_but_a_known_link
     web.handlers["/post"] = page(ARTICLE)
     browser = Browser(tmp_path, http)
     link = f"{web.url}/details?part=2"
-    asked = browser.assess(link)
+    asked = await browser.assess(link)
     assert asked.effects == {Effect.PUBLISH}
     assert "sends 6 characters" in asked.reasons[0]
     await browser.fetch(f"{web.url}/post")
-    assert browser.assess(link).effects == {Effect.READ}
-    assert browser.assess(f"{web.url}/post").effects == {Effect.READ}
-    assert browser.assess(f"{web.url}/{'a' * 300}").effects == {Effect.PUBLISH}
+    assert (await browser.assess(link)).effects == {Effect.READ}
+    assert (await browser.assess(f"{web.url}/post")).effects == {Effect.READ}
+    assert (await browser.assess(f"{web.url}/{'a' * 300}")).effects == {Effect.PUBLISH}
 
 
 async def test_a_silent_server_does_not_hold_up_the_loop(web: WebServer, http: HttpService, tmp_path: Path) -> None:

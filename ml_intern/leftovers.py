@@ -29,9 +29,6 @@ from ml_intern.tools.rented import rentable
 
 log = logging.getLogger(__name__)
 
-_AFTER_S = 1.0
-"""The first second after the start belongs to whoever waits for it."""
-
 _DESCRIPTION = "Lists jobs and sandboxes that still run although the session that started them has ended."
 
 
@@ -55,7 +52,7 @@ def create_leftovers(hub: HubClient, jobs: JobsBackend, local: JobsBackend, plac
 
 
 class LeftoverWatch:
-    """Looks once, a moment after the start, and tells what it finds. A Hub that cannot be asked is no news.
+    """Looks once, and tells what it finds. A Hub that cannot be asked is no news.
 
     Args:
         leftovers: Finds and ends them.
@@ -102,7 +99,6 @@ class LeftoverWatch:
         self._events.emit(LeftoversEvent(items=self.items))
 
     async def _look(self) -> None:
-        await asyncio.sleep(_AFTER_S)
         try:
             if self._resumed:
                 for ref, usd in (await self._leftovers.bills(self._resumed)).items():

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ml_intern import __version__
+from ml_intern.beside import Around, Beside
 from ml_intern.core.agent import Agent
 from ml_intern.core.approvals.budget import Budget
 from ml_intern.core.approvals.pending import PendingApprovals
@@ -28,11 +29,9 @@ from ml_intern.core.display import DatasetBlock
 from ml_intern.core.env import load_env
 from ml_intern.core.events import EventStream
 from ml_intern.core.image_store import ImageStore
-from ml_intern.core.jobs import JobsBackend
 from ml_intern.core.llm.catalog import Catalog
 from ml_intern.core.llm.client import LLMClient
 from ml_intern.core.llm.errors import LLMError
-from ml_intern.core.llm.probe import probe
 from ml_intern.core.logs import start_logging
 from ml_intern.core.origins.memory import Origins
 from ml_intern.core.places import Places, find_places
@@ -41,42 +40,30 @@ from ml_intern.core.protocol import EventBase, Notice
 from ml_intern.core.questions import Questions
 from ml_intern.core.redact import Redactor
 from ml_intern.core.session import Session
-from ml_intern.core.settings import Settings
+from ml_intern.core.settings import MessagingSettings, Settings
 from ml_intern.core.skills import Skills
 from ml_intern.core.tools.router import ToolRouter
 from ml_intern.core.tools.spec import ToolSpec
 from ml_intern.core.turn import TurnRunner
-from ml_intern.leftovers import LeftoverWatch, create_leftovers
 from ml_intern.options import Options
-from ml_intern.publishing import Publisher
 from ml_intern.resources import config_path
 from ml_intern.services.endpoints import Endpoints
 from ml_intern.services.http import HttpService
 from ml_intern.services.hub import HubClient
-from ml_intern.services.notifier import Notifier
 from ml_intern.services.search_index import SearchIndex
-from ml_intern.services.slack import Slack, messaging_from
-from ml_intern.sessions.find import sessions_by_prefix
-from ml_intern.sessions.lock import SessionInUseError
 from ml_intern.sessions.log import SessionLog
-from ml_intern.sessions.restore import SavedSession, latest_session, restore, title_of
-from ml_intern.sessions.retention import Retention
-from ml_intern.sessions.store import SessionStore
-from ml_intern.tools.jobs.choice import choose_backend
-from ml_intern.tools.jobs.local import LocalBackend
-from ml_intern.tools.mcp.admin import McpAdmin
-from ml_intern.tools.mcp.config import parse_servers
-from ml_intern.tools.mcp.desk import Desk
-from ml_intern.tools.mcp.hub import McpHub
-from ml_intern.tools.mcp.vault import Vault
+from ml_intern.tools.jobs.where import late_backend, places_for
 from ml_intern.tools.mentions import MentionReader
 from ml_intern.tools.registry import Services, create_builtin_tools, preview_dataset
-from ml_intern.tools.repos.desk import ArtifactDesk
 from ml_intern.tools.repos.found import ArtifactWatch
-from ml_intern.tools.repos.upload import session_uploader
 from ml_intern.tools.skill import create_skill_tool
 
 if TYPE_CHECKING:
+    from ml_intern.core.jobs import JobsBackend
+    from ml_intern.core.llm.probe import Probe
+    from ml_intern.services.notifier import Notifier
+    from ml_intern.sessions.restore import SavedSession
+    from ml_intern.tools.mcp.config import ServerConfig
     from ml_intern.tools.sandbox.access import Sandboxes
 
 log = logging.getLogger(__name__)
@@ -98,11 +85,8 @@ class Wired:
         catalog: What is known about models.
         session_log: The log of the running session.
         services: What the tools share, for screens that show the same.
-        artifacts: What the running session has made on the Hub, to be looked up and deleted.
-        notifier: Tells people who are away.
-        publisher: Publishes sessions for those who want it.
-        mcp: The MCP servers; they are connected to once the agent is ready.
-        mcp_admin: Looks after them, for a screen.
+        beside: What is made when it is first needed: MCP servers, artifacts, publishing, leftovers.
+        notifier: Tells people who are away; None where nobody wants to be told.
         skills: What the `skill` tool can load.
         config: Shows the configuration and changes the user's part of it.
         preview_dataset: Looks into a data set for a person: takes its id or path, config, split, and what is told of
@@ -111,7 +95,6 @@ class Wired:
         model_problem: Why the configured model cannot be used as things stand, or empty.
         suggestion: A prompt to begin with, in the practice session.
         earlier: What a resumed session has told before, for a screen to show.
-        leftovers: Looks for what earlier sessions have left running, and ends it; None where nobody looks.
         images: The images of sessions.
     """
 
@@ -123,11 +106,8 @@ class Wired:
     catalog: Catalog
     session_log: SessionLog
     services: Services
-    notifier: Notifier
-    publisher: Publisher
-    artifacts: ArtifactDesk
-    mcp: McpHub
-    mcp_admin: McpAdmin
+    beside: Beside
+    notifier: Notifier | None
     skills: Skills
     config: ConfigDesk
     images: ImageStore
@@ -136,7 +116,6 @@ class Wired:
     model_problem: str = ""
     suggestion: str = ""
     earlier: tuple[EventBase, ...] = ()
-    leftovers: LeftoverWatch | None = None
 
     @property
     def renting(self) -> bool:
@@ -154,12 +133,11 @@ class Wired:
 
     async def aclose(self) -> None:
         """Closes connections, ends MCP servers, and closes the log. The agent must have been shut down."""
-        if self.leftovers is not None:
-            self.leftovers.stop()
-        await self.mcp.aclose()
-        await self.notifier.aclose()
+        await self.beside.stop()
+        if self.notifier is not None:
+            await self.notifier.aclose()
         self.session_log.close()
-        await self.publisher.aclose(self.session_log.path)
+        await self.beside.publish(self.session_log.path)
         await self.services.aclose()
         await self.llm.aclose()
 
@@ -235,25 +213,20 @@ def assemble(
         user_file: The user's configuration file in use, where it is not the usual one.
         config_desk: Shows and changes the configuration; by default one that knows of no flags.
     """
-    servers = parse_servers(settings.mcpServers, keep_disabled=True)
+    servers = _servers(settings)
     catalog = Catalog(settings, env, config_path("models.json"), places.config / "models.json")
     llm = LLMClient(settings, env, catalog)
     child_env = without_secrets(env, keep=settings.tools.pass_env)
     hub = HubClient(env)
-    local = LocalBackend(
-        places.jobs,
-        child_env,
-        cpu_slots=settings.jobs.local_cpu_slots,
-        memory_gb=settings.jobs.local_memory_gb,
-    )
-    jobs = choose_backend(settings.jobs, hub, local, child_env, places.jobs / "slurm")
+    local = late_backend(("local",), partial(_local_jobs, settings, places, child_env))
+    jobs = _jobs(settings, hub, local, places, child_env)
     services = Services(
         jobs=jobs,
         hub=hub,
         http=HttpService(places.cache / "http", max_wait_s=settings.web.max_wait_s),
         index=SearchIndex(places.cache / "search.db"),
         env=env,
-        messaging=messaging_from(settings.messaging, env),
+        messaging=_messaging(settings, env),
         sandboxes=_sandboxes(settings, hub, jobs, saved) if settings.tool_runtime == "sandbox" else None,
         questions=Questions(attended=not headless),
     )
@@ -288,8 +261,9 @@ def assemble(
         _continue(session, events, saved)  # mending an old history is an event that the log must hear of
     events.subscribe(lambda event: session.state.get(Origins).take(event))
     events.subscribe(ArtifactWatch(services.hub.endpoint, lambda: session.state.get(Artifacts), events.emit))
-    notifier = Notifier(Slack(services.http, Endpoints(env)), services.messaging, redactor.text)
-    events.subscribe(notifier)
+    notifier = _notifier(services, redactor)
+    if notifier is not None:
+        events.subscribe(notifier)
     pending = PendingApprovals()
     outputs = places.cache / "outputs"
     images = ImageStore(session_log.files_of if settings.save_sessions else lambda session_id: outputs / session_id)
@@ -306,43 +280,37 @@ def assemble(
     if saved is not None and (reply := saved.open_reply):
         runner.take_up(reply.text, reply.heard, saved.model, paid=reply.paid)
     model_problem = _problem_with(llm, settings.model_name)
-    watch = None
-    if look_for_leftovers:
-        leftovers = create_leftovers(hub, jobs, local, places)
-        watch = LeftoverWatch(
-            leftovers,
-            events,
-            runner.spending,
-            resumed=saved.id if saved is not None else "",
-            keeps_sandbox=services.sandboxes is not None,
-        )
-    publisher = Publisher(hub, places, redactor, settings.sharing, tell)
-    retention = Retention(SessionStore(places.sessions, redactor), settings.sessions.keep_days, tell)
-    keepers = (publisher, retention)
-    desk = Desk(
-        session,
-        llm,
-        catalog,
-        runner.spending,
-        events,
-        pending,
-        questions=services.questions,
+    around = Around(
+        settings=settings,
+        places=places,
+        runner=runner,
+        llm=llm,
+        catalog=catalog,
+        events=events,
+        pending=pending,
+        services=services,
+        router=router,
+        local=local,
+        redactor=redactor,
+        tell=tell,
         attended=not headless,
-        go_on=runner.steering.append,
+        lasts=look_for_leftovers,
+        resumed=saved.id if saved is not None else "",
+        user_file=user_file,
     )
-    mcp = McpHub(servers, router, env=env, workspace=workspace, tell=tell, vault=Vault(places.config), attendant=desk)
+    beside = Beside(around, servers)
     agent = Agent(
         runner,
         events,
         pending,
         system_prompt=briefing.system_prompt,
-        try_model=partial(probe, llm),
+        try_model=partial(_probe, llm),
         preload=llm.preload,
         trust_project=briefing.trust,
         questions=services.questions,
-        uploader=session_uploader(services.hub, workspace),
-        share=publisher.carry_out,
-        on_ready=partial(_begin, mcp, watch, keepers if look_for_leftovers and settings.save_sessions else ()),
+        uploader=beside.upload,
+        share=beside.share,
+        on_ready=beside.begin,
         default_cap_usd=None if settings.max_cost_usd is None and cap_lifted else UNWATCHED_CAP_USD,
         tool_count=len(router.names),
         notes=warnings,
@@ -356,11 +324,8 @@ def assemble(
         catalog=catalog,
         session_log=session_log,
         services=services,
+        beside=beside,
         notifier=notifier,
-        publisher=publisher,
-        artifacts=ArtifactDesk(services.hub, lambda: session.state.get(Artifacts), events.emit),
-        mcp=mcp,
-        mcp_admin=McpAdmin(mcp, places, env, user_file),
         skills=skills,
         config=config_desk or ConfigDesk(places, env, user_file),
         images=images,
@@ -369,17 +334,60 @@ def assemble(
         model_problem=model_problem,
         suggestion=suggestion,
         earlier=() if saved is None else tuple(saved.events),
-        leftovers=watch,
     )
 
 
-def _begin(mcp: McpHub, watch: LeftoverWatch | None, keepers: Sequence[Publisher | Retention]) -> None:
-    """What must not hold up the start."""
-    mcp.start()
-    for keeper in keepers:
-        keeper.start()
-    if watch is not None:
-        watch.start()
+def _servers(settings: Settings) -> dict[str, ServerConfig]:
+    if not settings.mcpServers:
+        return {}
+    from ml_intern.tools.mcp.config import parse_servers
+
+    return parse_servers(settings.mcpServers, keep_disabled=True)
+
+
+def _local_jobs(settings: Settings, places: Places, env: Mapping[str, str]) -> JobsBackend:
+    from ml_intern.tools.jobs.local import LocalBackend
+
+    jobs = settings.jobs
+    return LocalBackend(places.jobs, env, cpu_slots=jobs.local_cpu_slots, memory_gb=jobs.local_memory_gb)
+
+
+def _jobs(
+    settings: Settings, hub: HubClient, local: JobsBackend, places: Places, env: Mapping[str, str]
+) -> JobsBackend:
+    names = places_for(settings.jobs, hub.token, env)
+    if names == ("local",):
+        return local
+
+    def make() -> JobsBackend:
+        from ml_intern.tools.jobs.choice import backend_of
+
+        return backend_of(names, settings.jobs, hub, local, env, places.jobs / "slurm")
+
+    return late_backend(names, make)
+
+
+def _messaging(settings: Settings, env: Mapping[str, str]) -> MessagingSettings:
+    if not env.get("SLACK_BOT_TOKEN"):
+        return settings.messaging
+    from ml_intern.services.slack import messaging_from
+
+    return messaging_from(settings.messaging, env)
+
+
+def _notifier(services: Services, redactor: Redactor) -> Notifier | None:
+    if not services.messaging.enabled:
+        return None
+    from ml_intern.services.notifier import Notifier
+    from ml_intern.services.slack import Slack
+
+    return Notifier(Slack(services.http, Endpoints(services.env)), services.messaging, redactor.text)
+
+
+async def _probe(llm: LLMClient, model: str, effort: str) -> Probe:
+    from ml_intern.core.llm.probe import probe
+
+    return await probe(llm, model, effort)
 
 
 def _new_session(settings: Settings, workspace: Path, briefing: Briefing, events: EventStream) -> Session:
@@ -423,14 +431,17 @@ def _saved_session(options: Options, places: Places, workdir: Path) -> SavedSess
     Raises:
         ConfigError: There is no such session, or several fit.
     """
+    if options.resume is None and not options.continue_latest:
+        return None
+    from ml_intern.sessions.find import sessions_by_prefix
+    from ml_intern.sessions.restore import latest_session, restore, title_of
+
     if options.continue_latest:
         latest = latest_session(places.sessions, workdir)
         if latest is None:
             raise ConfigError(f"There is no earlier session in {workdir} to continue.")
         return restore(latest)
-    if options.resume is None:
-        return None
-    found = sessions_by_prefix(places.sessions, options.resume)
+    found = sessions_by_prefix(places.sessions, options.resume or "")
     if len(found) == 1:
         return restore(found[0])
     if not found:
@@ -445,6 +456,8 @@ def _claim(session_log: SessionLog, session_id: str) -> None:
     Raises:
         ConfigError: Another process does.
     """
+    from ml_intern.sessions.lock import SessionInUseError
+
     try:
         session_log.claim(session_id)
     except SessionInUseError as error:

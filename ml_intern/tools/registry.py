@@ -9,7 +9,6 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from ml_intern.core.display import DatasetBlock
-from ml_intern.core.jobs import JobsBackend
 from ml_intern.core.questions import Questions
 from ml_intern.core.redact import Redactor
 from ml_intern.core.settings import MessagingSettings
@@ -18,7 +17,6 @@ from ml_intern.services.endpoints import Endpoints
 from ml_intern.services.http import HttpService
 from ml_intern.services.hub import HubClient
 from ml_intern.services.search_index import SearchIndex
-from ml_intern.services.slack import Slack
 from ml_intern.services.workers import Workers
 from ml_intern.tools.ask_user import create_ask_user_tool
 from ml_intern.tools.datasets.tool import create_inspect_dataset
@@ -28,7 +26,6 @@ from ml_intern.tools.edit import create_edit_tool
 from ml_intern.tools.files import create_file_tools
 from ml_intern.tools.github.tools import create_github_tools
 from ml_intern.tools.jobs.tool import create_jobs_tool
-from ml_intern.tools.notify import create_notify_tool
 from ml_intern.tools.papers.tool import create_papers_tool
 from ml_intern.tools.plan import create_plan_tool
 from ml_intern.tools.repos.details import create_details_tool
@@ -44,6 +41,7 @@ from ml_intern.tools.web.search import create_web_search
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from ml_intern.core.jobs import JobsBackend
     from ml_intern.services.docs import Docs
     from ml_intern.services.http import Progress
     from ml_intern.tools.datasets.inspector import Inspector
@@ -112,8 +110,6 @@ def create_builtin_tools(services: Services) -> list[ToolSpec]:
     """All tools that come with the program."""
     endpoints = Endpoints(services.env)
     workers = services.workers
-    slack = Slack(services.http, endpoints)
-    notify = create_notify_tool(slack, services.messaging, Redactor.from_env(services.env).text)
     return [
         *(_local_tools() if services.sandboxes is None else create_sandbox_runtime(services.sandboxes)),
         create_plan_tool(),
@@ -136,9 +132,20 @@ def create_builtin_tools(services: Services) -> list[ToolSpec]:
         *create_github_tools(services.http, endpoints, workers),
         create_web_search(services.http, endpoints, workers),
         create_web_fetch(services.http, endpoints, workers),
-        *([notify] if notify is not None else []),
+        *_notify(services, endpoints),
     ]
 
 
 def _local_tools() -> list[ToolSpec]:
     return [create_bash_tool(), *create_file_tools(), create_edit_tool()]
+
+
+def _notify(services: Services, endpoints: Endpoints) -> list[ToolSpec]:
+    if not services.messaging.enabled:
+        return []
+    from ml_intern.services.slack import Slack
+    from ml_intern.tools.notify import create_notify_tool
+
+    slack = Slack(services.http, endpoints)
+    tool = create_notify_tool(slack, services.messaging, Redactor.from_env(services.env).text)
+    return [] if tool is None else [tool]

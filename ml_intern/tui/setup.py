@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from ml_intern.core.images import ImageRef
     from ml_intern.core.jobs import JobsBackend
     from ml_intern.core.llm.prices import ModelInfo
+    from ml_intern.core.protocol import Leftover
     from ml_intern.core.skills import Skills
     from ml_intern.sessions.store import SessionStore
     from ml_intern.tui.ports import ArtifactCare, ConfigCare, EndLeftover, McpCare, PreviewDataset
@@ -69,7 +70,7 @@ class Setup:
         jobs: Where jobs run, for their hardware and prices; None when nothing can be run.
         sessions: Where session logs live.
         store: Names, copies and throws away sessions; None while there is no agent.
-        artifacts: Looks after what the session has made on the Hub.
+        artifacts: Gives what looks after what the session has made on the Hub.
         end_leftover: Ends what an earlier session has left running; None where nobody looks for that.
         redact: Takes secrets out of a text.
         drafts: Keeps what is written and not sent.
@@ -78,7 +79,7 @@ class Setup:
         takes_images: Whether a model, by its id, takes images; None when nobody knows. May block.
         image_path: Where an image of a session is, by the session's id. May block.
         trackio: Where trackio keeps the metrics of runs on this machine; None where nobody looks there.
-        servers: Looks after MCP servers; None while there is no agent.
+        servers: Gives what looks after MCP servers; None while there is no agent.
         skills: What the agent can load; None while there is no agent.
         config: Shows and changes the configuration; None while there is no agent.
         preview_dataset: Looks into data sets; None while there is no agent.
@@ -94,7 +95,7 @@ class Setup:
     jobs: JobsBackend | None = None
     sessions: Path | None = None
     store: SessionStore | None = None
-    artifacts: ArtifactCare | None = None
+    artifacts: Callable[[], ArtifactCare] | None = None
     end_leftover: EndLeftover | None = None
     redact: Callable[[str], str] = str
     drafts: DraftKeeper = field(default_factory=DraftKeeper)
@@ -103,7 +104,7 @@ class Setup:
     takes_images: Callable[[str], bool | None] = lambda _model: None
     image_path: Callable[[str, ImageRef], Path] | None = None
     trackio: Path | None = None
-    servers: McpCare | None = None
+    servers: Callable[[], McpCare] | None = None
     skills: Skills | None = None
     config: ConfigCare | None = None
     preview_dataset: PreviewDataset | None = None
@@ -133,8 +134,8 @@ def setup_from(wired: Wired) -> Setup:
         jobs=wired.services.jobs,
         sessions=wired.places.sessions,
         store=SessionStore(wired.places.sessions, redactor),
-        artifacts=wired.artifacts,
-        end_leftover=None if wired.leftovers is None else wired.leftovers.end,
+        artifacts=wired.beside.artifacts,
+        end_leftover=_end_leftover(wired),
         redact=redact,
         drafts=drafts,
         draft=drafts.claim(),
@@ -142,11 +143,22 @@ def setup_from(wired: Wired) -> Setup:
         takes_images=lambda model: wired.llm.takes_images(model),
         image_path=lambda session_id, image: wired.images.path(session_id, image),
         trackio=trackio_directory(wired.env),
-        servers=wired.mcp_admin,
+        servers=wired.beside.mcp_admin,
         skills=wired.skills,
         config=wired.config,
         preview_dataset=wired.preview_dataset,
     )
+
+
+def _end_leftover(wired: Wired) -> EndLeftover | None:
+    watch = wired.beside.leftovers
+    if watch is None:
+        return None
+
+    async def end(leftover: Leftover) -> None:
+        await watch().end(leftover)
+
+    return end
 
 
 async def _find_models(wired: Wired) -> list[ModelOffer]:

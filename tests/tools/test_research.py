@@ -13,7 +13,8 @@ from ml_intern.core.ledger import Ledger
 from ml_intern.core.protocol import ApprovalDecision, LLMCall, SubagentState, ToolCallEvent, TurnComplete, UserInput
 from ml_intern.core.settings import ResearchSettings, WebSettings
 from ml_intern.sessions.restore import restore
-from ml_intern.tools.research.tool import LIMITS, TOOLS
+from ml_intern.tools.research.assigning import LIMITS
+from ml_intern.tools.research.tool import TOOLS
 from tests.support.harness import MODEL, Harness
 from tests.support.llm_server import ScriptedLLM, Step, call, text, tools
 from tests.support.web import WebServer

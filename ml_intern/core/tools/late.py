@@ -4,37 +4,27 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any, Generic, TypeVar
+from typing import Any
 
+from ml_intern.core.once import Once
 from ml_intern.core.tools.spec import ToolContext
 
-MadeT = TypeVar("MadeT")
 
-
-class Late(Generic[MadeT]):
-    """Something that is made when it is first needed, and only once.
+class Late:
+    """The worker of one or several tools, made at the first call.
 
     Args:
         make: Makes it, with the imports that it takes. Called in a thread.
     """
 
-    def __init__(self, make: Callable[[], MadeT]) -> None:
-        self._make = make
-        self._making = asyncio.Lock()
-        self._made: MadeT | None = None
-
-    async def get(self) -> MadeT:
-        """The thing itself. What goes wrong while it is made goes on to the caller; the next one tries again."""
-        if self._made is None:
-            async with self._making:
-                if self._made is None:
-                    self._made = await asyncio.to_thread(self._make)
-        return self._made
+    def __init__(self, make: Callable[[], Any]) -> None:
+        self._worker = Once(make)
 
     def method(self, name: str) -> Callable[[Any, ToolContext], Any]:
-        """A coroutine function of the thing, by its name, to be a handler or an assessor of a tool."""
+        """A coroutine function of the worker, by its name, to be a handler or an assessor of a tool."""
 
         async def call(params: Any, context: ToolContext) -> Any:
-            return await getattr(await self.get(), name)(params, context)
+            worker = self._worker.made or await asyncio.to_thread(self._worker)
+            return await getattr(worker, name)(params, context)
 
         return call

@@ -22,7 +22,7 @@ from ml_intern.core.jobs import (
 )
 from ml_intern.core.settings import JobSettings
 from ml_intern.tools.jobs.hub import HubBackend
-from ml_intern.tools.jobs.slurm_tools import slurm_available
+from ml_intern.tools.jobs.where import about, places_for
 
 if TYPE_CHECKING:
     from ml_intern.services.hub import HubClient
@@ -44,20 +44,30 @@ def choose_backend(
         env: Environment of the run.
         slurm_root: Where jobs of a cluster are kept.
     """
-    wanted = settings.backend
-    if wanted == "auto":
-        wanted = "hub" if hub.token else "local"
-    if wanted == "local":
-        return local
-    others = [local]
-    if wanted == "slurm" or slurm_available(env):
-        from ml_intern.tools.jobs.slurm import SlurmBackend
+    return backend_of(places_for(settings, hub.token, env), settings, hub, local, env, slurm_root)
 
-        slurm = SlurmBackend(slurm_root, env)
-        if wanted == "slurm":
-            return Choice(slurm, others)
-        others.append(slurm)
-    return Choice(HubBackend(hub, settings), others)
+
+def backend_of(
+    names: tuple[str, ...],
+    settings: JobSettings,
+    hub: HubClient,
+    local: JobsBackend,
+    env: Mapping[str, str],
+    slurm_root: Path,
+) -> JobsBackend:
+    """The backend for what `places_for` has given. For the other arguments see `choose_backend`."""
+
+    def make(name: str) -> JobsBackend:
+        if name == "hub":
+            return HubBackend(hub, settings)
+        if name == "slurm":
+            from ml_intern.tools.jobs.slurm import SlurmBackend
+
+            return SlurmBackend(slurm_root, env)
+        return local
+
+    main, *others = map(make, names)
+    return Choice(main, others) if others else main
 
 
 class Choice:
@@ -76,7 +86,7 @@ class Choice:
         self.poll_s = main.poll_s
         self._main = main
         self._others = {backend.name: backend for backend in others}
-        self.about = " ".join([main.about, *(_HOW_TO_REACH.get(name, "") for name in self._others)]).strip()
+        self.about = about((main.name, *self._others))
 
     @property
     def schedules(self) -> JobSchedules | None:
@@ -172,9 +182,3 @@ class Choice:
         if backend is self._main:
             return info
         return replace(info, ref=JobRef(info.ref.id, backend.name))
-
-
-_HOW_TO_REACH = {
-    "local": "hardware_flavor `local` (or `local-gpu`) runs a job on this machine instead, free of charge.",
-    "slurm": "hardware_flavor `slurm:<partition>` runs it on the cluster.",
-}

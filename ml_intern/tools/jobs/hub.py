@@ -30,6 +30,7 @@ from ml_intern.tools.jobs.hub_info import job_info, job_load
 from ml_intern.tools.jobs.hub_prices import PriceList
 from ml_intern.tools.jobs.hub_request import checked_labels, labels_for, request_for, volumes_for
 from ml_intern.tools.jobs.hub_schedules import HubSchedules
+from ml_intern.tools.jobs.where import ABOUT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -64,12 +65,7 @@ class HubBackend:
     """
 
     name = "hub"
-    about = (
-        "Jobs run on Hugging Face hardware, which is rented by the minute and paid for from the credit of the user or "
-        "organisation in `namespace`. A job has an empty disk of its own that is deleted with it: a script must push "
-        "what it computes to the Hub (with HF_TOKEN among its `secrets`) or write it to a bucket given in `volumes`. "
-        "A job goes on when the app is closed."
-    )
+    about = ABOUT["hub"]
 
     def __init__(
         self,

@@ -34,6 +34,7 @@ from ml_intern.tools.jobs.local_flavors import local_flavor, machine_flavors, ne
 from ml_intern.tools.jobs.local_load import LoadMeter
 from ml_intern.tools.jobs.local_program import arguments, environment, shown_as
 from ml_intern.tools.jobs.log_lines import GrowingLog, last_lines
+from ml_intern.tools.jobs.where import ABOUT
 from ml_intern.tools.processes import spawn_options
 
 GRACE_S = 3.0
@@ -66,12 +67,7 @@ class LocalBackend:
     """
 
     name = "local"
-    about = (
-        "Jobs run on this machine, as background processes in the session's workspace; nothing is rented and nothing "
-        "leaves the machine. A job survives the app. Files it writes stay where it wrote them. `image` has no effect. "
-        "hardware_flavor `local` means its CPUs, `local-gpu` one of its GPUs, `local-gpu:2` two; names of rented "
-        "hardware mean the nearest of these. Jobs wait for one another where there are more than GPUs."
-    )
+    about = ABOUT["local"]
     poll_s = 0.2
     schedules: JobSchedules | None = None
 

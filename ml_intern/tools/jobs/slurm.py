@@ -32,6 +32,7 @@ from ml_intern.tools.jobs.slurm_info import ended_info, foreign_info, lost_info,
 from ml_intern.tools.jobs.slurm_queue import SlurmQueue, comment_of, token_of
 from ml_intern.tools.jobs.slurm_states import Row
 from ml_intern.tools.jobs.slurm_tools import SlurmTools
+from ml_intern.tools.jobs.where import ABOUT
 
 KEPT_JOBS = 200
 CANCEL_WAIT_S = 10.0
@@ -55,12 +56,7 @@ class SlurmBackend:
     """
 
     name = "slurm"
-    about = (
-        "Jobs run on the Slurm cluster of this machine, in the session's workspace, which the nodes must share with "
-        "this machine; nothing is rented. They wait in the cluster's queue and survive the app. hardware_flavor is "
-        "`slurm:<partition>` for CPUs, `slurm:<partition>:gpu:2` or, by type, `slurm:<partition>:a100:2` for GPUs of "
-        "one node; empty means CPUs of the default partition. `image` has no effect."
-    )
+    about = ABOUT["slurm"]
     schedules: JobSchedules | None = None
 
     def __init__(

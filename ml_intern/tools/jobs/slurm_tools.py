@@ -7,7 +7,6 @@ import re
 import shutil
 import subprocess
 from collections.abc import Mapping
-from pathlib import Path
 
 from ml_intern.core.jobs import JobsError, UnknownJobError, UnreachableError
 from ml_intern.tools.processes import kill_group, spawn_options
@@ -15,10 +14,6 @@ from ml_intern.tools.processes import kill_group, spawn_options
 TIMEOUT_S = 30.0
 """A busy controller takes its time; the programs themselves give up after about ten seconds."""
 
-_CONFIGURATIONS = tuple(
-    Path(place, "slurm.conf")
-    for place in ("/etc/slurm", "/etc/slurm-llnl", "/usr/local/etc", "/run/slurm/conf", "/var/spool/slurmd/conf-cache")
-)
 _UNREACHABLE = re.compile(
     r"unable to contact|connect failure|connection refused|communication|socket timed out|timed out on send|"
     r"fetch_config|configuration source|unable to establish",
@@ -26,26 +21,6 @@ _UNREACHABLE = re.compile(
 )
 _UNKNOWN_JOB = re.compile(r"invalid job id", re.IGNORECASE)
 _PREFIX = re.compile(r"^(?:\w+: )?(?:(?:error|fatal): )?(?:Batch job submission failed: )?")
-
-
-def slurm_available(env: Mapping[str, str]) -> bool:
-    """Whether jobs can be submitted to a cluster from this machine: Slurm's programs are here, and so is its
-    configuration. Does not ask whether the cluster answers.
-
-    Args:
-        env: Where they are looked for (`PATH`, `SLURM_CONF`).
-    """
-    programs = [shutil.which(name, path=env.get("PATH")) for name in ("sbatch", "squeue", "scancel", "sinfo")]
-    if not programs[0] or not all(programs):
-        return False
-    if own := env.get("SLURM_CONF"):
-        return Path(own).is_file()
-    if env.get("SLURM_CONF_SERVER"):
-        return True
-    prefix = Path(programs[0]).resolve().parents[1]  # /opt/slurm of /opt/slurm/bin/sbatch
-    return any(
-        path.is_file() for path in (*_CONFIGURATIONS, prefix / "etc/slurm.conf", prefix / "etc/slurm/slurm.conf")
-    )
 
 
 class SlurmTools:

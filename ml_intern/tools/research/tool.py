@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from datetime import date
 from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
-from ml_intern.core.prompt import compose
-from ml_intern.core.settings import ResearchSettings
-from ml_intern.core.subagent import Assignment
-from ml_intern.core.subagent_limits import Limits
 from ml_intern.core.tools.spec import Params, ToolContext, ToolResult, ToolSpec
-from ml_intern.resources import config_path
 
 Depth = Literal["quick", "normal", "deep"]
 
@@ -35,14 +28,6 @@ TOOLS = (
     "web_fetch",
 )
 """What a sub-agent may use; of these, what the session has."""
-
-LIMITS: dict[Depth, Limits] = {
-    "quick": Limits(iterations=15, seconds=300, tokens=60_000),
-    "normal": Limits(iterations=60, seconds=1_200, tokens=160_000),
-    "deep": Limits(iterations=120, seconds=3_600, tokens=400_000),
-}
-
-_LABEL_CHARS = 50
 
 _DESCRIPTION = """\
 Sends a sub-agent to look something up and comes back with its report. It has a conversation of its own, so what it \
@@ -76,40 +61,6 @@ def create_research_tool() -> ToolSpec:
 async def _research(params: ResearchParams, context: ToolContext) -> ToolResult:
     if context.delegate is None:
         return ToolResult("ERROR: research cannot be used here: there is nobody to send.", ok=False)
-    return await context.delegate(_assignment(params, context))
+    from ml_intern.tools.research.assigning import assignment
 
-
-def _assignment(params: ResearchParams, context: ToolContext) -> Assignment:
-    settings = context.settings.research
-    return Assignment(
-        label=f"research: {_brief(params.task)}",
-        system_prompt=_system_prompt(params.depth, context),
-        task=f"{params.context.strip()}\n\n# Task\n{params.task}" if params.context.strip() else params.task,
-        tools=TOOLS,
-        limits=_limits(LIMITS[params.depth], settings),
-        model=settings.model,
-        effort=settings.effort,
-    )
-
-
-def _limits(limits: Limits, settings: ResearchSettings) -> Limits:
-    return replace(
-        limits,
-        iterations=min(limits.iterations, settings.max_iterations or limits.iterations),
-        seconds=min(limits.seconds, settings.max_minutes * 60 if settings.max_minutes else limits.seconds),
-        usd=settings.max_cost_usd,
-    )
-
-
-def _system_prompt(depth: Depth, context: ToolContext) -> str:
-    facts = {
-        "workdir": str(context.workspace),
-        "date": date.today().isoformat(),  # noqa: DTZ011 - the person's own date is meant
-    }
-    template = config_path("prompts", "research.md").read_text(encoding="utf-8")
-    return compose(template, {depth}, facts)
-
-
-def _brief(task: str) -> str:
-    line = " ".join(task.split())
-    return line if len(line) <= _LABEL_CHARS else f"{line[: _LABEL_CHARS - 1]}…"
+    return await context.delegate(assignment(params, context))

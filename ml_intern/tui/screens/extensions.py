@@ -15,7 +15,7 @@ def open_extensions(screen: Screen[Any], message: messages.ShowServers | message
     if isinstance(message, messages.ShowServers) and setup.servers is not None:
         from ml_intern.tui.screens.mcp import McpScreen
 
-        screen.app.push_screen(McpScreen(setup.servers, setup.redact))
+        screen.app.push_screen(McpScreen(setup.servers(), setup.redact))
     elif isinstance(message, messages.ShowSkills) and setup.skills is not None:
         from ml_intern.tui.screens.skills import SkillsScreen
 

@@ -121,7 +121,7 @@ class Visits:
     def _show_artifacts(self, setup: Setup) -> None:
         from ml_intern.tui.screens.artifacts import ArtifactsScreen
 
-        self._artifacts = ArtifactsScreen(self._made, setup.artifacts, setup.grace_s)
+        self._artifacts = ArtifactsScreen(self._made, setup.artifacts and setup.artifacts(), setup.grace_s)
         self._screen.app.push_screen(self._artifacts)
 
     def _show_trail(self) -> None:

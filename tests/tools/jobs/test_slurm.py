@@ -9,7 +9,7 @@ import pytest
 
 from ml_intern.core.jobs import JobInfo, JobRef, JobsError, JobSpec, UnknownJobError, UnreachableError, UnsureError
 from ml_intern.tools.jobs.slurm import SlurmBackend
-from ml_intern.tools.jobs.slurm_tools import slurm_available
+from ml_intern.tools.jobs.where import slurm_available
 from tests.support.slurm import SlurmCluster, find, missing
 from tests.tools.jobs.support import Gate, until
 

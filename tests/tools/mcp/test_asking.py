@@ -224,7 +224,7 @@ async def test_what_is_asked_outside_of_a_call_is_declined(tmp_path: Path) -> No
         await connected(agent)
         await agent.prompt("go")
         async with asyncio.timeout(5):
-            while not any("did not belong to a call" in line for line in agent.wired.mcp.journal("notes")):
+            while not any("did not belong to a call" in line for line in agent.wired.beside.mcp().journal("notes")):
                 await asyncio.sleep(0.01)
 
 

@@ -8,21 +8,27 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import cached_property
 
 from ml_intern.core.origins.flat import HIDDEN
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Mark:
     """A turn of phrase.
 
     Attributes:
-        pattern: All of it.
+        source: All of it, as a regular expression.
         alone: It makes an order by itself; others do only beside a deed.
     """
 
-    pattern: re.Pattern[str]
+    source: str
     alone: bool
+
+    @cached_property
+    def pattern(self) -> re.Pattern[str]:
+        """The expression, compiled where its stem has been found: few are in a session, and all take a while."""
+        return re.compile(self.source)
 
 
 _WHAT = r"(?:instruction|direction|directive|guideline|order|command|polic(?:y|ies)|rule|message|restriction)s?\b"
@@ -151,7 +157,7 @@ def _by_stem() -> dict[str, tuple[Mark, ...]]:
     marks: dict[str, tuple[Mark, ...]] = {}
     for table, alone in ((_ALONE, True), (_BESIDE_A_DEED, False)):
         for stem, rest in table:
-            mark = Mark(re.compile(f"{re.escape(stem)}(?:{rest})"), alone)
+            mark = Mark(f"{re.escape(stem)}(?:{rest})", alone)
             marks[stem] = (*marks.get(stem, ()), mark)
     return marks
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import time
 from pathlib import Path
 from urllib.parse import quote
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from ml_intern.core.approvals.effects import Effect
 from ml_intern.core.approvals.shell_rules import assess_command
 from ml_intern.core.origins.flat import HIDDEN, flat, lower
+from ml_intern.core.origins.marks import MARKS
 from ml_intern.core.origins.match import Finding
 from ml_intern.core.origins.memory import Origins
 from ml_intern.core.origins.orders import orders_in
@@ -420,3 +422,11 @@ def test_work_on_files_that_hold_orders_themselves_troubles_nobody(told: Told) -
     assert told.asks_for("edit", {"path": "prompts.md", "old": prompts, "new": prompts + "!"}, Effect.CHANGE) is None
     assert told.runs("python check_prompts.py --file prompts.md") is None
     assert found(told.runs(SENDING))
+
+
+def test_every_turn_of_phrase_is_an_expression_that_can_be_found() -> None:
+    marks = [(stem, mark) for stem, found in MARKS.items() for mark in found]
+    assert len(marks) > 50
+    for stem, mark in marks:
+        assert mark.source.startswith(re.escape(stem))
+        assert mark.pattern.match("") is None

@@ -6,13 +6,12 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Awaitable, Callable
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from ml_intern.core.approvals.pending import PendingApprovals
 from ml_intern.core.context.messages import Message
 from ml_intern.core.events import EventStream
 from ml_intern.core.llm.errors import LLMError
-from ml_intern.core.llm.probe import Probe
 from ml_intern.core.protocol import (
     AnswerQuestion,
     Aside,
@@ -53,7 +52,10 @@ from ml_intern.core.session import Session
 from ml_intern.core.snapshots import FileSnapshots
 from ml_intern.core.stopping import Stops
 from ml_intern.core.turn import TurnRunner
-from ml_intern.core.uploads import Uploader, carry_out
+
+if TYPE_CHECKING:
+    from ml_intern.core.llm.probe import Probe
+    from ml_intern.core.uploads import Uploader
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +64,9 @@ WITH_ANSWER = "(with the answer)"
 _TRIAL_TOKENS = 16
 """Length of the prompt that tries a model, and not less."""
 
-TryModel = Callable[[str, str], Awaitable[Probe]]
+PRELOAD_AFTER_S = 1.0
+
+TryModel = Callable[[str, str], "Awaitable[Probe]"]
 """Tries a model with a reasoning effort before it is switched to. Raises `LLMError` when it cannot be used."""
 
 Share = Callable[[Literal["status", "on", "off", "public", "private"]], Awaitable[tuple[str, bool]]]
@@ -190,7 +194,8 @@ class Agent:
         if session.context.messages:
             self.events.emit(SessionResumed(messages=len(session.context.messages), model=session.model))
         self._runner.tell_usage()
-        self._begin_preload()
+        # A prompt that waits already does for itself what it needs; nothing else must come before it.
+        self._begin_preload(0.0 if self._queue.empty() else PRELOAD_AFTER_S)
         self._on_ready()
         while not isinstance(operation := await self._queue.get(), Shutdown):
             self._turn = asyncio.create_task(self._carry_out(operation))
@@ -269,8 +274,9 @@ class Agent:
         else:
             self._runner.asides.ask(question)
 
-    def _begin_preload(self) -> None:
+    def _begin_preload(self, after_s: float = 0.0) -> None:
         async def preload() -> None:
+            await asyncio.sleep(after_s)
             await self._preload(self.session.model)
             self._runner.tell_usage()  # the window may be known better now
 
@@ -297,6 +303,8 @@ class Agent:
                 case Trust():
                     self._trust_project()
                 case Upload() if self._uploader is not None:
+                    from ml_intern.core.uploads import carry_out
+
                     await carry_out(self._uploader, operation.path, self.session, self.events)
                     self._runner.tell_usage()
                 case ShareTraces() if self._share is not None:

@@ -12,6 +12,8 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date
+from functools import partial
+from typing import TYPE_CHECKING
 
 from ml_intern.core.approvals.pending import PendingApprovals
 from ml_intern.core.asides import Asides
@@ -25,6 +27,7 @@ from ml_intern.core.llm.errors import LLMError
 from ml_intern.core.llm.types import LLM, RawToolCall
 from ml_intern.core.loop import CallIds, Loop, Stuck
 from ml_intern.core.notes import ModelNotes
+from ml_intern.core.once import Once
 from ml_intern.core.protocol import (
     EndReason,
     ErrorEvent,
@@ -39,7 +42,10 @@ from ml_intern.core.session import Session
 from ml_intern.core.settings import Settings
 from ml_intern.core.snapshots import FileSnapshots
 from ml_intern.core.spending import ModelFacts, Spending
-from ml_intern.core.subagent import Subagents
+
+if TYPE_CHECKING:
+    from ml_intern.core.subagent import Assignment, Subagents
+    from ml_intern.core.tools.spec import ToolContext, ToolResult
 
 log = logging.getLogger(__name__)
 
@@ -112,9 +118,7 @@ class TurnRunner:
             on_prompt=self._hear,
             plan=lambda: self.session.plan,
         )
-        self._subagents = Subagents(
-            session, llm, facts, host, events, pending, self.spending, redactor, ids, on_prompt=self.steering.append
-        )
+        self._subagents = Once(partial(self._make_subagents, llm, facts, redactor, ids))
         self._today = today
         self._told_day = today()
 
@@ -255,6 +259,25 @@ class TurnRunner:
         if notes := self.session.state.get(ModelNotes).take():
             self.session.context.append(Message("user", f"[Context] {notes}", kind="context"))
 
+    async def _delegate(self, context: ToolContext, assignment: Assignment) -> ToolResult:
+        return await self._subagents().run(context, assignment)
+
+    def _make_subagents(self, llm: LLM, facts: ModelFacts, redactor: Redactor, ids: CallIds) -> Subagents:
+        from ml_intern.core.subagent import Subagents
+
+        return Subagents(
+            self.session,
+            llm,
+            facts,
+            self._host,
+            self._events,
+            self._pending,
+            self.spending,
+            redactor,
+            ids,
+            on_prompt=self.steering.append,
+        )
+
     def _batch_of(self, calls: tuple[RawToolCall, ...]) -> CallBatch:
         return CallBatch(
             calls,
@@ -264,5 +287,5 @@ class TurnRunner:
             self._pending,
             self.spending,
             self.session.context.append,
-            delegate=self._subagents.run,
+            delegate=self._delegate,
         )

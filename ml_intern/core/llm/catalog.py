@@ -13,13 +13,11 @@ from typing import Any
 from ml_intern.core.ledger import Charge
 from ml_intern.core.llm.errors import LLMError
 from ml_intern.core.llm.http_pool import HttpPool
-from ml_intern.core.llm.local_servers import ask_window
 from ml_intern.core.llm.model_file import Suggestion, read_model_file
 from ml_intern.core.llm.prices import ModelInfo, info_from_router, info_from_table, price_table
 from ml_intern.core.llm.providers import LOCAL_SERVERS, is_provider
 from ml_intern.core.llm.routing import Route, near_matches, router_base_url
 from ml_intern.core.llm.types import Usage
-from ml_intern.core.llm.wordings import context_limit_from
 from ml_intern.core.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -115,6 +113,8 @@ class Catalog:
 
     def learn_window(self, model: str, detail: str) -> None:
         """Reads the true limit out of an overflow message, if it names one."""
+        from ml_intern.core.llm.wordings import context_limit_from
+
         if limit := context_limit_from(detail):
             self._learned[model] = limit
 
@@ -197,6 +197,8 @@ class Catalog:
             self._fresh_until[_source(route)] = self._clock() + (FRESH_S if told else FRESH_AFTER_FAILURE_S)
 
     async def _ask_local(self, pool: HttpPool, route: Route) -> bool:
+        from ml_intern.core.llm.local_servers import ask_window
+
         window = await ask_window(pool, route)
         if window:
             self._told_by_server[route.model] = window

@@ -14,7 +14,6 @@ from ml_intern.core.llm.catalog import Catalog
 from ml_intern.core.llm.effort import EffortMemory
 from ml_intern.core.llm.errors import LLMError, stream_cut
 from ml_intern.core.llm.http_pool import HttpPool
-from ml_intern.core.llm.litellm_transport import LiteLLMTransport, close_litellm, load_litellm
 from ml_intern.core.llm.reasoning import ORIGIN, Replay
 from ml_intern.core.llm.retry import RetryPolicy, notice
 from ml_intern.core.llm.routing import Route, resolve
@@ -22,7 +21,6 @@ from ml_intern.core.llm.sight import Sight
 from ml_intern.core.llm.types import Delta, OnDelta, OnNotice, Reply, Request, Transport
 from ml_intern.core.llm.usage import estimate_usage
 from ml_intern.core.llm.wire import WireTransport
-from ml_intern.core.llm.wordings import replay_verdict
 from ml_intern.core.settings import Settings
 from ml_intern.resources import config_path
 
@@ -59,6 +57,7 @@ class LLMClient:
         self._sight = Sight()
         self._replay: dict[str, Replay] = {}
         self._practice: Transport | None = None
+        self._uses_litellm = False
         self._answered: set[str] = set()
         self._background: set[asyncio.Task[None]] = set()
 
@@ -84,7 +83,6 @@ class LLMClient:
             LLMError: No reply could be had.
         """
         state = _Attempts(self.route(request.model))
-        self._learn_about(state.route)
         while True:
             try:
                 return await self._attempt(request, state, on_delta)
@@ -109,11 +107,14 @@ class LLMClient:
         state.sent_images = self._sight.shown(request)
         sent = replace(request, effort=state.sent_effort, images=state.sent_images)
         accumulator = Accumulator(tool["function"]["name"] for tool in request.tools)
-        began = time.monotonic()
+        began, answers = time.monotonic(), False
         try:
             chunks = self._transport(state.route).send(sent)
             async with contextlib.aclosing(chunks):  # type: ignore[type-var]  # they are generators, all of them
                 async for chunk in chunks:
+                    if not answers:
+                        answers = True
+                        self._learn_about(state.route)
                     for delta in accumulator.feed(chunk):
                         if on_delta is not None:
                             state.shown = True
@@ -154,6 +155,8 @@ class LLMClient:
         if self._replay.get(model, "auto") == state.route.replay:
             if model in self._replay:
                 return None
+            from ml_intern.core.llm.wordings import replay_verdict
+
             self._replay[model] = "always" if replay_verdict(error.detail) == "send" else "never"
         how = "with" if self._replay[model] == "always" else "without"
         return f"{model} did not take the earlier reasoning as it was sent; trying again {how} it."
@@ -211,6 +214,8 @@ class LLMClient:
         except LLMError:
             return
         if route.transport == "litellm":
+            from ml_intern.core.llm.litellm_transport import load_litellm
+
             await asyncio.to_thread(load_litellm)
         elif route.transport == "wire":
             await self._pool.client(route.base_url)
@@ -224,12 +229,18 @@ class LLMClient:
         await self._pool.aclose()
         if self._practice is not None:
             await self._practice.aclose()
-        await close_litellm()
+        if self._uses_litellm:
+            from ml_intern.core.llm.litellm_transport import close_litellm
+
+            await close_litellm()
 
     def _transport(self, route: Route) -> Transport:
         if route.transport == "wire":
             return WireTransport(route, self._pool, self._settings.llm)
         if route.transport == "litellm":
+            from ml_intern.core.llm.litellm_transport import LiteLLMTransport
+
+            self._uses_litellm = True
             return LiteLLMTransport(route, self._settings.llm)
         if self._practice is None:
             from ml_intern.core.llm.practice import PracticeTransport
@@ -246,7 +257,7 @@ class LLMClient:
         return self._efforts.level(model, wanted)
 
     def _learn_about(self, route: Route) -> None:
-        """Asks a server about its models beside a request, never before it."""
+        """Asks a server about its models once it has begun to answer: beside a request, never before it."""
         if route.transport == "wire" and self._catalog.is_stale(route):
             task = asyncio.create_task(self._catalog.refresh(route, self._pool))
             self._background.add(task)

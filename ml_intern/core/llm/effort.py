@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from ml_intern.core.llm.wordings import effort_verdict
-
 _CASCADES = {
     "max": ("xhigh", "high", "medium", "low"),
     "xhigh": ("high", "medium", "low"),
@@ -44,6 +42,8 @@ class EffortMemory:
         if (now := self.level(model, wanted)) != refused:
             # Another request has met the same refusal in the meantime.
             return self._sentence(model, refused, now)
+        from ml_intern.core.llm.wordings import effort_verdict
+
         drop = effort_verdict(words) == "drop"
         following = () if drop else _CASCADES.get(refused, ())
         accepted = following[0] if following else ""

@@ -10,7 +10,6 @@ from email.utils import parsedate_to_datetime
 from json import JSONDecodeError, dumps, loads
 from typing import TYPE_CHECKING, Any, Literal
 
-from ml_intern.core.llm import wordings
 from ml_intern.core.llm.sentences import quote, sentence
 
 if TYPE_CHECKING:
@@ -172,6 +171,8 @@ def retry_after_from(headers: Mapping[str, str], now: float | None = None) -> fl
 
 
 def _kind_of(status: int, text: str) -> ErrorKind:
+    from ml_intern.core.llm import wordings  # long patterns, of which most sessions need none
+
     if status in {400, 413, 422}:
         return _kind_of_refusal(status, text)
     if status == 402:
@@ -191,6 +192,8 @@ def _kind_of(status: int, text: str) -> ErrorKind:
 
 
 def _kind_of_refusal(status: int, text: str) -> ErrorKind:
+    from ml_intern.core.llm import wordings
+
     tests: tuple[tuple[Any, ErrorKind], ...] = (
         (wordings.is_overflow, "context_overflow"),
         (wordings.replay_verdict, "thinking_signature"),
@@ -206,6 +209,8 @@ def _kind_of_refusal(status: int, text: str) -> ErrorKind:
 
 
 def _kind_of_limit(text: str) -> ErrorKind:
+    from ml_intern.core.llm import wordings
+
     if wordings.is_billing(text):
         return "billing"
     # "Too many tokens" is a rate here, but a single request above the rate never gets through by waiting.

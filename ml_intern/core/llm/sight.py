@@ -6,7 +6,6 @@ from collections.abc import Mapping
 
 from ml_intern.core.llm.errors import LLMError
 from ml_intern.core.llm.types import Request
-from ml_intern.core.llm.wordings import image_verdict
 
 _NO_SAY = frozenset({"context_overflow", "rate_limit", "billing", "auth", "content_filter"})
 
@@ -44,7 +43,11 @@ class Sight:
             sent: The images that were sent with it.
             error: The refusal.
         """
-        verdict = image_verdict(error.detail) if sent and error.kind not in _NO_SAY else None
+        if not sent or error.kind in _NO_SAY:
+            return None
+        from ml_intern.core.llm.wordings import image_verdict  # long patterns, of which most sessions need none
+
+        verdict = image_verdict(error.detail)
         if verdict is None:
             return None
         if verdict == "unwanted":

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 SERVERS_AFTER_S = 0.1
 """The first moments of a session belong to its first request: nothing is imported then that it can do without."""
-REST_AFTER_S = 1.0
+LEFTOVERS_AFTER_S = 1.0
 """The first second belongs to whoever waits for it."""
 
 
@@ -107,21 +107,22 @@ class Beside:
         self.leftovers = Once(self._make_leftovers) if around.lasts else None
 
     def begin(self) -> None:
-        """Begins what goes on by itself, in a moment."""
+        """Begins what goes on by itself: all in a moment, but for publishing, which counts from the first moment on."""
+        settings = self._around.settings
+        if self._around.lasts and settings.save_sessions and settings.sharing.enabled:
+            self.publisher().start()
         self._beginning = asyncio.create_task(self._begin())
 
     async def _begin(self) -> None:
-        around = self._around
         if not all(server.disabled for server in self._servers.values()):
             await asyncio.sleep(SERVERS_AFTER_S)
             (await asyncio.to_thread(self.mcp)).start()
-        await asyncio.sleep(REST_AFTER_S)
-        if around.lasts and around.settings.save_sessions and around.settings.sharing.enabled:
-            (await asyncio.to_thread(self.publisher)).start()
-        if around.lasts and around.settings.save_sessions and around.settings.sessions.keep_days is not None:
-            (await asyncio.to_thread(self.retention)).start()
         if self.leftovers is not None:
+            settings = self._around.settings
+            await asyncio.sleep(LEFTOVERS_AFTER_S)
             (await asyncio.to_thread(self.leftovers)).start()
+            if settings.save_sessions and settings.sessions.keep_days is not None:
+                (await asyncio.to_thread(self.retention)).start()
 
     async def stop(self) -> None:
         """Ends MCP servers, and the search for leftovers."""

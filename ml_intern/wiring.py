@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ml_intern import __version__
+from ml_intern import __version__, parts
 from ml_intern.beside import Around, Beside
 from ml_intern.core.agent import Agent
 from ml_intern.core.approvals.budget import Budget
@@ -33,6 +33,7 @@ from ml_intern.core.llm.catalog import Catalog
 from ml_intern.core.llm.client import LLMClient
 from ml_intern.core.llm.errors import LLMError
 from ml_intern.core.logs import start_logging
+from ml_intern.core.once import Once
 from ml_intern.core.origins.memory import Origins
 from ml_intern.core.places import Places, find_places
 from ml_intern.core.plan import Plan
@@ -40,31 +41,26 @@ from ml_intern.core.protocol import EventBase, Notice
 from ml_intern.core.questions import Questions
 from ml_intern.core.redact import Redactor
 from ml_intern.core.session import Session
-from ml_intern.core.settings import MessagingSettings, Settings
+from ml_intern.core.settings import Settings
 from ml_intern.core.skills import Skills
 from ml_intern.core.tools.router import ToolRouter
+from ml_intern.core.tools.schemas import Schemas, program_stamp
 from ml_intern.core.tools.spec import ToolSpec
 from ml_intern.core.turn import TurnRunner
 from ml_intern.options import Options
 from ml_intern.resources import config_path
-from ml_intern.services.endpoints import Endpoints
 from ml_intern.services.http import HttpService
 from ml_intern.services.hub import HubClient
-from ml_intern.services.search_index import SearchIndex
 from ml_intern.sessions.log import SessionLog
-from ml_intern.tools.jobs.where import late_backend, places_for
+from ml_intern.tools.jobs.where import late_backend
 from ml_intern.tools.mentions import MentionReader
 from ml_intern.tools.registry import Services, create_builtin_tools, preview_dataset
 from ml_intern.tools.repos.found import ArtifactWatch
 from ml_intern.tools.skill import create_skill_tool
 
 if TYPE_CHECKING:
-    from ml_intern.core.jobs import JobsBackend
-    from ml_intern.core.llm.probe import Probe
     from ml_intern.services.notifier import Notifier
     from ml_intern.sessions.restore import SavedSession
-    from ml_intern.tools.mcp.config import ServerConfig
-    from ml_intern.tools.sandbox.access import Sandboxes
 
 log = logging.getLogger(__name__)
 
@@ -213,26 +209,28 @@ def assemble(
         user_file: The user's configuration file in use, where it is not the usual one.
         config_desk: Shows and changes the configuration; by default one that knows of no flags.
     """
-    servers = _servers(settings)
+    servers = parts.mcp_servers(settings)
     catalog = Catalog(settings, env, config_path("models.json"), places.config / "models.json")
     llm = LLMClient(settings, env, catalog)
     child_env = without_secrets(env, keep=settings.tools.pass_env)
     hub = HubClient(env)
-    local = late_backend(("local",), partial(_local_jobs, settings, places, child_env))
-    jobs = _jobs(settings, hub, local, places, child_env)
+    local = late_backend(("local",), partial(parts.local_jobs, settings, places, child_env))
+    jobs = parts.jobs_backend(settings, hub, local, places, child_env)
     services = Services(
         jobs=jobs,
         hub=hub,
         http=HttpService(places.cache / "http", max_wait_s=settings.web.max_wait_s),
-        index=SearchIndex(places.cache / "search.db"),
+        index=Once(partial(parts.search_index, places)),
         env=env,
-        messaging=_messaging(settings, env),
-        sandboxes=_sandboxes(settings, hub, jobs, saved) if settings.tool_runtime == "sandbox" else None,
+        messaging=parts.messaging(settings, env),
+        sandboxes=parts.sandboxes(settings, hub, jobs, saved) if settings.tool_runtime == "sandbox" else None,
         questions=Questions(attended=not headless),
     )
     skills = Skills(config_path("skills"), places.config, workspace)
     builtin = [*create_builtin_tools(services), create_skill_tool(skills)]
-    router = ToolRouter([*builtin, *extra_tools], parallel=settings.tools.parallel)
+    schemas = Schemas(places.cache / "tool-schemas.json", program_stamp())
+    router = ToolRouter([*builtin, *extra_tools], parallel=settings.tools.parallel, schemas=schemas)
+    schemas.keep()
     briefing = Briefing(
         config_path("prompts", "system.md").read_text(encoding="utf-8"),
         lambda: router.names,
@@ -261,7 +259,7 @@ def assemble(
         _continue(session, events, saved)  # mending an old history is an event that the log must hear of
     events.subscribe(lambda event: session.state.get(Origins).take(event))
     events.subscribe(ArtifactWatch(services.hub.endpoint, lambda: session.state.get(Artifacts), events.emit))
-    notifier = _notifier(services, redactor)
+    notifier = parts.notifier(services, redactor)
     if notifier is not None:
         events.subscribe(notifier)
     pending = PendingApprovals()
@@ -304,7 +302,7 @@ def assemble(
         events,
         pending,
         system_prompt=briefing.system_prompt,
-        try_model=partial(_probe, llm),
+        try_model=partial(parts.probe_model, llm),
         preload=llm.preload,
         trust_project=briefing.trust,
         questions=services.questions,
@@ -337,59 +335,6 @@ def assemble(
     )
 
 
-def _servers(settings: Settings) -> dict[str, ServerConfig]:
-    if not settings.mcpServers:
-        return {}
-    from ml_intern.tools.mcp.config import parse_servers
-
-    return parse_servers(settings.mcpServers, keep_disabled=True)
-
-
-def _local_jobs(settings: Settings, places: Places, env: Mapping[str, str]) -> JobsBackend:
-    from ml_intern.tools.jobs.local import LocalBackend
-
-    jobs = settings.jobs
-    return LocalBackend(places.jobs, env, cpu_slots=jobs.local_cpu_slots, memory_gb=jobs.local_memory_gb)
-
-
-def _jobs(
-    settings: Settings, hub: HubClient, local: JobsBackend, places: Places, env: Mapping[str, str]
-) -> JobsBackend:
-    names = places_for(settings.jobs, hub.token, env)
-    if names == ("local",):
-        return local
-
-    def make() -> JobsBackend:
-        from ml_intern.tools.jobs.choice import backend_of
-
-        return backend_of(names, settings.jobs, hub, local, env, places.jobs / "slurm")
-
-    return late_backend(names, make)
-
-
-def _messaging(settings: Settings, env: Mapping[str, str]) -> MessagingSettings:
-    if not env.get("SLACK_BOT_TOKEN"):
-        return settings.messaging
-    from ml_intern.services.slack import messaging_from
-
-    return messaging_from(settings.messaging, env)
-
-
-def _notifier(services: Services, redactor: Redactor) -> Notifier | None:
-    if not services.messaging.enabled:
-        return None
-    from ml_intern.services.notifier import Notifier
-    from ml_intern.services.slack import Slack
-
-    return Notifier(Slack(services.http, Endpoints(services.env)), services.messaging, redactor.text)
-
-
-async def _probe(llm: LLMClient, model: str, effort: str) -> Probe:
-    from ml_intern.core.llm.probe import probe
-
-    return await probe(llm, model, effort)
-
-
 def _new_session(settings: Settings, workspace: Path, briefing: Briefing, events: EventStream) -> Session:
     return Session(
         workspace=workspace,
@@ -401,28 +346,6 @@ def _new_session(settings: Settings, workspace: Path, briefing: Briefing, events
         mode=settings.mode,
         stream=settings.stream,
     )
-
-
-def _sandboxes(settings: Settings, hub: HubClient, jobs: JobsBackend, saved: SavedSession | None) -> Sandboxes:
-    """Where the tools act in sandbox runtime.
-
-    Raises:
-        ConfigError: There is no account that could pay for it, or no such hardware.
-    """
-    from ml_intern.tools.rented import rentable
-    from ml_intern.tools.sandbox.access import Sandboxes
-    from ml_intern.tools.sandbox.agency import Agency, SandboxError
-
-    if not hub.token:
-        raise ConfigError(
-            "Sandbox tools need a Hugging Face token: set HF_TOKEN or run `hf auth login`, or use --local-tools."
-        )
-    agency = Agency(hub, settings.sandbox, partial(rentable, jobs))
-    try:
-        agency.flavor("")
-    except SandboxError as error:
-        raise ConfigError(f"sandbox.flavor: {error}") from error
-    return Sandboxes(agency, resumed=saved.id if saved is not None else "")
 
 
 def _saved_session(options: Options, places: Places, workdir: Path) -> SavedSession | None:

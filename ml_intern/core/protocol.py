@@ -954,3 +954,14 @@ OPERATION: TypeAdapter[Operation] = TypeAdapter(Operation, config=ConfigDict(def
 
 TURN_ENDS = frozenset({"turn_complete", "error", "interrupted"})
 """Types that end a turn (an `error` only if it says so)."""
+
+
+def prepare() -> None:
+    """Makes what the first turn would otherwise stop for: validators are built when they are first used.
+
+    For a front end that has a screen to keep moving; call it in a thread.
+    """
+    OPERATION.rebuild()
+    usual = (UserMessage, Processing, AssistantChunk, AssistantMessage, AssistantStreamEnd, LLMCall, ContextUsage)
+    for model in (*usual, ToolCallEvent, ToolStateChange, ToolLog, ToolOutput, TurnComplete):
+        model.model_rebuild()

@@ -9,6 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from ml_intern.core.display import DatasetBlock
+from ml_intern.core.once import Once
 from ml_intern.core.questions import Questions
 from ml_intern.core.redact import Redactor
 from ml_intern.core.settings import MessagingSettings
@@ -16,7 +17,6 @@ from ml_intern.core.tools.spec import ToolSpec
 from ml_intern.services.endpoints import Endpoints
 from ml_intern.services.http import HttpService
 from ml_intern.services.hub import HubClient
-from ml_intern.services.search_index import SearchIndex
 from ml_intern.services.workers import Workers
 from ml_intern.tools.ask_user import create_ask_user_tool
 from ml_intern.tools.datasets.tool import create_inspect_dataset
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from ml_intern.core.jobs import JobsBackend
     from ml_intern.services.docs import Docs
     from ml_intern.services.http import Progress
+    from ml_intern.services.search_index import SearchIndex
     from ml_intern.tools.datasets.inspector import Inspector
     from ml_intern.tools.sandbox.access import Sandboxes
 
@@ -67,7 +68,7 @@ class Services:
     jobs: JobsBackend
     hub: HubClient
     http: HttpService
-    index: SearchIndex
+    index: Once[SearchIndex]
     env: Mapping[str, str]
     messaging: MessagingSettings = field(default_factory=MessagingSettings)
     sandboxes: Sandboxes | None = None
@@ -78,7 +79,8 @@ class Services:
         """Closes connections and files, and ends the workers."""
         await self.workers.aclose()
         await self.http.aclose()
-        self.index.close()
+        if self.index.made is not None:
+            self.index.made.close()
 
 
 def create_inspector(services: Services) -> Inspector:
@@ -103,7 +105,7 @@ async def preview_dataset(
 def _docs(services: Services) -> Docs:
     from ml_intern.services.docs import Docs
 
-    return Docs(services.http, Endpoints(services.env), services.index, runner=services.workers)
+    return Docs(services.http, Endpoints(services.env), services.index(), runner=services.workers)
 
 
 def create_builtin_tools(services: Services) -> list[ToolSpec]:

@@ -112,10 +112,12 @@ class Setup:
 
 def setup_from(wired: Wired) -> Setup:
     """The facts about an agent that was just built. Reads the prompt history and a draft, so call it in a thread."""
+    from ml_intern.core.protocol import prepare
     from ml_intern.core.redact import Redactor
     from ml_intern.core.trackio import trackio_directory
     from ml_intern.sessions.store import SessionStore
 
+    prepare()
     redactor = Redactor.from_env(wired.env)
     redact = redactor.text
     workspace = Path(wired.agent.session.workspace)

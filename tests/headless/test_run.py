@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import signal
@@ -33,6 +34,46 @@ def program(tmp_path: Path, server: ScriptedLLM) -> Program:
 
 def bash(command: str, **arguments: object) -> Step:
     return tools(call("bash", {"command": command, **arguments}))
+
+
+WATCH = """
+import os, sys
+
+def note(event, arguments):
+    if event == "socket.connect" and isinstance(arguments[1], tuple) and not os.path.exists(os.environ["WATCH_FILE"]):
+        with open(os.environ["WATCH_FILE"], "w") as file:
+            file.write("\\n".join(sys.modules))
+
+sys.addaudithook(note)
+"""
+"""Imported before anything else: writes down what was loaded when the first connection was made."""
+
+LIBRARIES = frozenset(
+    ("click", "h2", "hishel", "huggingface_hub", "litellm", "mcp", "pygments", "rich", "sqlite3", "textual", "yaml")
+)
+PARTS = (
+    *("core.jobs", "core.subagent", "core.uploads", "core.llm.litellm_transport", "core.llm.local_servers"),
+    *("core.llm.wordings", "leftovers", "publishing", "services.docs", "services.github", "services.papers"),
+    *("services.search_index", "services.slack", "sessions.restore", "tools.datasets.inspector", "tools.docs.reading"),
+    *("tools.jobs.acting", "tools.jobs.hub", "tools.jobs.local", "tools.mcp.hub", "tools.repos.writing"),
+)
+"""What a first request can do without."""
+
+
+def test_the_first_request_waits_for_nothing_it_can_do_without(
+    tmp_path: Path, server: ScriptedLLM, program: Program
+) -> None:
+    (tmp_path / "watch").mkdir()
+    (tmp_path / "watch" / "sitecustomize.py").write_text(WATCH)
+    program.env |= {"PYTHONPATH": str(tmp_path / "watch"), "WATCH_FILE": str(tmp_path / "loaded")}
+    server.then(text("Hello."))
+    assert program.run_anew(*MODEL, "hi").code == 0
+    loaded = set((tmp_path / "loaded").read_text().splitlines())
+    assert {"httpx", "ml_intern.core.turn"} <= loaded
+    assert not {name.partition(".")[0] for name in loaded} & LIBRARIES
+    assert not loaded & {f"ml_intern.{name}" for name in PARTS}
+    for name in PARTS:
+        assert importlib.util.find_spec(f"ml_intern.{name}"), f"{name} has moved"
 
 
 # ------------------------------------------------------------------------------------------------------- answers

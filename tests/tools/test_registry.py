@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from ml_intern.core.once import Once
 from ml_intern.core.tools.spec import ToolSpec
 from ml_intern.services.http import HttpService
 from ml_intern.services.hub import HubClient
@@ -15,7 +16,7 @@ from ml_intern.tools.registry import Services, create_builtin_tools
 
 @pytest.fixture
 def tools(tmp_path: Path) -> list[ToolSpec]:
-    index = SearchIndex(tmp_path / "search.db")
+    index = Once(lambda: SearchIndex(tmp_path / "search.db"))
     http = HttpService(tmp_path / "http")
     return create_builtin_tools(Services(LocalBackend(tmp_path, {}), HubClient({}), http, index, {}))
 

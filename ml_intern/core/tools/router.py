@@ -16,6 +16,7 @@ from pydantic import BaseModel, ValidationError
 from ml_intern.core.llm.types import RawToolCall
 from ml_intern.core.tools.fetched import as_data
 from ml_intern.core.tools.output import cap_output
+from ml_intern.core.tools.schemas import Schemas
 from ml_intern.core.tools.spec import ToolContext, ToolResult, ToolSpec
 
 log = logging.getLogger(__name__)
@@ -57,9 +58,11 @@ class ToolRouter:
     Args:
         specs: Tools; the first of a name wins, so built-ins go before foreign tools.
         parallel: How many calls run at the same time.
+        schemas: Knows the schemas of tools from earlier starts; by default they are made.
     """
 
-    def __init__(self, specs: Iterable[ToolSpec], *, parallel: int = 8) -> None:
+    def __init__(self, specs: Iterable[ToolSpec], *, parallel: int = 8, schemas: Schemas | None = None) -> None:
+        self._schemas = schemas
         self._specs: dict[str, ToolSpec] = {}
         self._wired: dict[str, dict[str, Any]] = {}
         self._wire: tuple[dict[str, Any], ...] = ()
@@ -76,7 +79,7 @@ class ToolRouter:
                 log.warning("a second tool named %s was left out", spec.name)
                 continue
             self._specs[spec.name] = spec
-            self._wired[spec.name] = spec.wire()
+            self._wired[spec.name] = spec.wire(None if self._schemas is None else self._schemas.of(spec))
         self._wire = tuple(self._wired.values())
 
     def replace(self, names: Iterable[str], specs: Iterable[ToolSpec]) -> None:
@@ -92,7 +95,7 @@ class ToolRouter:
         It has slots of its own: the call that a sub-agent works for holds one of these, and must not wait for itself.
         """
         kept = [name for name in dict.fromkeys(names) if name in self._specs]
-        chosen = ToolRouter((), parallel=self._parallel)
+        chosen = ToolRouter((), parallel=self._parallel, schemas=self._schemas)
         chosen._specs = {name: self._specs[name] for name in kept}
         chosen._wired = {name: self._wired[name] for name in kept}  # to work schemas out anew takes milliseconds each
         chosen._wire = tuple(chosen._wired.values())

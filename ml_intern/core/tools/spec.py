@@ -181,11 +181,16 @@ class ToolSpec:
             return self.parameters
         return _schema_of(self.parameters)
 
-    def wire(self) -> dict[str, Any]:
-        """The tool in the OpenAI function format."""
+    def wire(self, schema: dict[str, Any] | None = None) -> dict[str, Any]:
+        """The tool in the OpenAI function format.
+
+        Args:
+            schema: What `schema` gives, where that is known already.
+        """
+        parameters = self.schema() if schema is None else schema
         return {
             "type": "function",
-            "function": {"name": self.name, "description": self.description, "parameters": self.schema()},
+            "function": {"name": self.name, "description": self.description, "parameters": parameters},
         }
 
 

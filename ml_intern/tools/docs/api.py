@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
@@ -34,14 +35,14 @@ class ApiParams(Params):
 
 
 def create_find_api(
-    http: HttpService, endpoints: Endpoints, index: SearchIndex, runner: Runner | None = None
+    http: HttpService, endpoints: Endpoints, index: Callable[[], SearchIndex], runner: Runner | None = None
 ) -> ToolSpec:
-    """The tool over the search index; `runner` takes the description apart."""
+    """The tool over the search index, which is opened at the first call; `runner` takes the description apart."""
 
     def make() -> HubApi:
         from ml_intern.services.workers import Threads
         from ml_intern.tools.docs.hub_api import HubApi
 
-        return HubApi(http, endpoints, index, runner or Threads())
+        return HubApi(http, endpoints, index(), runner or Threads())
 
     return ToolSpec("find_hf_api", _DESCRIPTION, ApiParams, Late(make).method("handle"), fetches=True)

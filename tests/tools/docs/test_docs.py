@@ -108,7 +108,7 @@ class Desk:
         self.endpoints, self.docs = endpoints, Docs(self.http, endpoints, self.index)
         specs = [
             *create_docs_tools(self.http, endpoints, lambda: self.docs),
-            create_find_api(self.http, endpoints, self.index),
+            create_find_api(self.http, endpoints, lambda: self.index),
         ]
         self.specs: dict[str, ToolSpec] = {spec.name: spec for spec in specs}
         self.bench = Bench.at(place)

@@ -179,7 +179,7 @@ async def test_the_trail_takes_the_place_of_the_tool_calls_and_follows_them(tmp_
 async def test_the_trail_is_reached_on_small_screens(tmp_path: Path, width: int) -> None:
     app, agents = played_app(tmp_path)
     async with on_stage(app, (width, 20)) as stage:
-        await stage.sees("Ask for machine-learning work")
+        await stage.sees("Ask for machine-learning work", "claude-opus")
         await stage.press("alt+5")
         await stage.sees("This session has looked into nothing")
         agents[0].events.play(*begin("r1", "find moss"), *within("r1", *fetch(1)))

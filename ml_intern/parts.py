@@ -39,6 +39,15 @@ def mcp_servers(settings: Settings) -> dict[str, ServerConfig]:
     return parse_servers(settings.mcpServers, keep_disabled=True)
 
 
+def mcp_server_names(servers: Mapping[str, ServerConfig]) -> tuple[str, ...]:
+    """Their names as they stand in the names of their tools."""
+    if not servers:
+        return ()
+    from ml_intern.tools.mcp.config import safe_name
+
+    return tuple(map(safe_name, servers))
+
+
 def search_index(places: Places) -> SearchIndex:
     """Documentation that has been fetched, searchable."""
     from ml_intern.services.search_index import SearchIndex

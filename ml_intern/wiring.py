@@ -15,8 +15,11 @@ from ml_intern import __version__, parts
 from ml_intern.beside import Around, Beside
 from ml_intern.core.agent import Agent
 from ml_intern.core.approvals.budget import Budget
+from ml_intern.core.approvals.desk import RuleDesk
 from ml_intern.core.approvals.pending import PendingApprovals
 from ml_intern.core.approvals.policy import Policy
+from ml_intern.core.approvals.rule_check import problems
+from ml_intern.core.approvals.rule_file import RuleFile
 from ml_intern.core.artifacts import Artifacts
 from ml_intern.core.briefing import Briefing
 from ml_intern.core.calls import ToolHost
@@ -87,6 +90,7 @@ class Wired:
         config: Shows the configuration and changes the user's part of it.
         preview_dataset: Looks into a data set for a person: takes its id or path, config, split, and what is told of
             the progress.
+        rules: Shows what is allowed, asked and forbidden, and takes it back.
         warnings: Sentences for a person: odd configuration, ignored files.
         model_problem: Why the configured model cannot be used as things stand, or empty.
         suggestion: A prompt to begin with, in the practice session.
@@ -108,6 +112,7 @@ class Wired:
     config: ConfigDesk
     images: ImageStore
     preview_dataset: Callable[[str, str, str, Callable[[str], None]], Awaitable[DatasetBlock]]
+    rules: RuleDesk
     warnings: tuple[str, ...] = ()
     model_problem: str = ""
     suggestion: str = ""
@@ -243,13 +248,15 @@ def assemble(
     )
     warnings = tuple(filter(None, (*warnings, *catalog.warnings, briefing.hint, *skills.find().warnings)))
     events = EventStream("")
-    session = _new_session(settings, workspace, briefing, events)
+    redactor = Redactor.from_env(env)
+    session = _new_session(settings, workspace, briefing, events, RuleFile(places, user_file, redactor.text))
+    names_of_servers = parts.mcp_server_names(servers)
+    warnings = (*warnings, *problems(session.policy, router.names, names_of_servers))
     events.session_id = session.id
 
     def tell(text: str, bad: bool = True) -> None:
         events.emit(Notice(text=text, level="warning" if bad else "info"))
 
-    redactor = Redactor.from_env(env)
     session_log = SessionLog(places.sessions, redactor, __version__, on_problem=tell)
     if settings.save_sessions:
         events.subscribe(session_log)
@@ -328,6 +335,7 @@ def assemble(
         config=config_desk or ConfigDesk(places, env, user_file),
         images=images,
         preview_dataset=partial(preview_dataset, services, workspace),
+        rules=RuleDesk(session, host, names_of_servers),
         warnings=warnings,
         model_problem=model_problem,
         suggestion=suggestion,
@@ -335,12 +343,14 @@ def assemble(
     )
 
 
-def _new_session(settings: Settings, workspace: Path, briefing: Briefing, events: EventStream) -> Session:
+def _new_session(
+    settings: Settings, workspace: Path, briefing: Briefing, events: EventStream, rules: RuleFile
+) -> Session:
     return Session(
         workspace=workspace,
         model=settings.model_name,
         context=ContextManager(briefing.system_prompt(), TokenCounter(), on_change=events.emit),
-        policy=Policy(settings.approvals),
+        policy=Policy(settings.approvals, workspace, rules),
         budget=Budget(settings.max_cost_usd),
         effort=settings.reasoning_effort,
         mode=settings.mode,

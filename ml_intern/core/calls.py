@@ -21,6 +21,7 @@ from ml_intern.core.approvals.edits import is_dearer, printable, with_note
 from ml_intern.core.approvals.effects import READS_ONLY, Assessment
 from ml_intern.core.approvals.pending import NOTHING_SAID, Answer, PendingApprovals
 from ml_intern.core.approvals.policy import Verdict
+from ml_intern.core.approvals.remember import remember
 from ml_intern.core.context.messages import Message
 from ml_intern.core.events import EventSink
 from ml_intern.core.image_store import ImageStore
@@ -252,7 +253,7 @@ class CallBatch:
         spent, cap = self.session.budget.totals.committed_usd, self.session.budget.cap_usd
         waiting = asyncio.create_task(self.pending.wait(ids))
         await asyncio.sleep(0)  # an answer may come from within the event's delivery: be waiting before it is sent
-        items = tuple(item.as_item(self.asker) for item in asked)
+        items = tuple(item.as_item(self.asker, self.session.policy) for item in asked)
         self.events.emit(ApprovalRequired(tools=items, count=len(items), spent_usd=spent, cap_usd=cap))
         try:
             answer = await waiting
@@ -314,7 +315,7 @@ class CallBatch:
             reason = f"with your changes it costs more than was shown; {verdict.reason}".removesuffix("; ")
             return replace(asked, verdict=replace(verdict, action="ask", reason=reason))
         if decision.remember:
-            self.session.policy.allow_in_session(item.name, assessment)
+            await remember(self.session.policy, item.name, assessment, decision, self.events)
         self.spending.reserve(item.call_id, item.name, assessment.cost)
         self._state(item.call_id, item.name, "approved")
         return with_note(item, asked.before) if asked.before is not None else item

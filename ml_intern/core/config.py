@@ -222,6 +222,18 @@ def _take_out(tree: dict[str, Any], keys: tuple[str, ...]) -> bool:
     return True
 
 
+def read_user_setting(file: Path, key_path: str) -> Any:
+    """A value as it stands in a configuration file, variables not replaced; None where it does not.
+
+    Raises:
+        ConfigError: The file cannot be read.
+    """
+    value: Any = _read_object(file) if os.path.lexists(file) else {}
+    for key in key_path.split("."):
+        value = value.get(key) if isinstance(value, dict) else None
+    return value
+
+
 def substitute_variables(tree: Mapping[str, Any], env: Mapping[str, str], where: str) -> dict[str, Any]:
     """Values with `${NAME}` and `${NAME:-default}` replaced, as in a configuration file.
 

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, field_serializer
 
-from ml_intern.core.approvals.effects import Compute
+from ml_intern.core.approvals.effects import Compute, Effect
 from ml_intern.core.display import DisplayBlock
 from ml_intern.core.images import ImageRef
 
@@ -99,6 +99,8 @@ class ApprovalDecision(_Operation):
         edited_usd: What the edited call costs at worst, as the person saw it; None: as the request said. A call that
             turns out to be dearer is asked about again.
         remember: Do not ask again in this session for calls of this tool with the same effects.
+        rule: What exactly is not to be asked about again, as `tool(pattern)`; empty: the narrowest that is useful.
+        always: Write that rule into the configuration, so that it counts in later sessions too. Goes with `remember`.
         by: Whose decision it is; where nobody can be asked, the program refuses in its own name.
     """
 
@@ -108,6 +110,8 @@ class ApprovalDecision(_Operation):
     edited_arguments: dict[str, Any] = Field(default_factory=dict)
     edited_usd: float | None = None
     remember: bool = False
+    rule: str = ""
+    always: bool = False
     by: Literal["user", "program"] = "user"
 
 
@@ -465,6 +469,9 @@ class ApprovalItem(BaseModel):
         cost_note: How the estimate comes about, for example `1.00 $/h for 2 h`.
         editable: Name of the argument a person may edit before approving (`script`, `command`), or empty.
         allowance: What "do not ask again in this session" would allow, in words.
+        rule: The rule to that effect, which a person may change before it counts; empty: the call to the letter.
+        standing: Whether a rule for it may be written into the configuration.
+        subject: What patterns of rules are matched against: the command, the path, the repository.
         display: What will happen, for the dialog: the whole script, command or diff.
         checks: Pre-flight findings as `(passed, text)`.
         compute: The hardware it would use, and which arguments change that; None when it uses none.
@@ -482,6 +489,10 @@ class ApprovalItem(BaseModel):
     editable: str = ""
     rememberable: bool = True
     allowance: str = ""
+    rule: str = ""
+    standing: bool = False
+    subject: str = ""
+    effects: tuple[Effect, ...] = ()
     display: tuple[DisplayBlock, ...] = ()
     checks: tuple[tuple[bool, str], ...] = ()
     compute: Compute | None = None

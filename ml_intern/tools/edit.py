@@ -74,7 +74,7 @@ def _assess(params: EditParams, context: ToolContext) -> Assessment:
         edited = apply(old, params, path)
     except FileError:  # the call itself will say so
         return assessment
-    return replace(assessment, display=(diff_block(path, old, edited.text),))
+    return replace(assessment, editable="new_str", display=(diff_block(path, old, edited.text, all_of_it=True),))
 
 
 async def edit_file(params: EditParams, context: ToolContext) -> ToolResult:

@@ -147,8 +147,15 @@ def assess_path(path: str, context: ToolContext, effects: set[Effect], verb: str
     return Assessment(frozenset(effects), tuple(reasons), subject=subject)
 
 
-def diff_block(path: PurePath, old: str, new: str) -> DiffBlock:
-    """A change to show: the whole file while it is small, else the changed lines and some around them."""
+def diff_block(path: PurePath, old: str, new: str, *, all_of_it: bool = False) -> DiffBlock:
+    """A change to show: the whole file while it is small, else the changed lines and some around them.
+
+    Args:
+        path: The file.
+        old: Its text before.
+        new: Its text after.
+        all_of_it: Nothing that changes is left out, however much it is: somebody decides on it.
+    """
     old, new = old.replace("\r\n", "\n"), new.replace("\r\n", "\n")
     if len(old) + len(new) <= _WHOLE_DIFF_CHARS:
         return DiffBlock(path=str(path), old=old, new=new)
@@ -160,10 +167,11 @@ def diff_block(path: PurePath, old: str, new: str) -> DiffBlock:
     while ends < min(len(before), len(after)) - same and before[-1 - ends] == after[-1 - ends]:
         ends += 1
     first = max(0, same - _DIFF_CONTEXT)
+    shown = "".join if all_of_it else _clipped
     return DiffBlock(
         path=str(path),
-        old=_clipped(before[first : len(before) - max(0, ends - _DIFF_CONTEXT)]),
-        new=_clipped(after[first : len(after) - max(0, ends - _DIFF_CONTEXT)]),
+        old=shown(before[first : len(before) - max(0, ends - _DIFF_CONTEXT)]),
+        new=shown(after[first : len(after) - max(0, ends - _DIFF_CONTEXT)]),
         first_line=first + 1,
     )
 
@@ -337,7 +345,8 @@ def _assess_write(params: WriteParams, context: ToolContext) -> Assessment:
             old = decode(load(path), path)[0]
     except FileError:  # nothing to compare with, or the call will be refused
         path = Path(params.path)
-    return replace(assessment, display=(diff_block(path, old, params.content),))
+    shown = diff_block(path, old, params.content, all_of_it=True)
+    return replace(assessment, editable="content", display=(shown,))
 
 
 async def write_file(params: WriteParams, context: ToolContext) -> ToolResult:

@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ml_intern.core.approvals.effects import Assessment, Cost, Effect
+from ml_intern.core.approvals.rule_file import RuleFile
+from ml_intern.core.config import ConfigError, load_config
 from ml_intern.core.display import TextBlock
+from ml_intern.core.places import find_places
 from ml_intern.core.protocol import (
     ApprovalDecision,
     ApprovalRequired,
@@ -15,6 +19,8 @@ from ml_intern.core.protocol import (
     ExecApproval,
     Interrupt,
     Interrupted,
+    Notice,
+    Ready,
     SetMode,
     ToolOutput,
     ToolStateChange,
@@ -443,6 +449,158 @@ async def test_a_request_says_what_allowing_the_like_would_allow(tmp_path: Path)
         Harness(server, tmp_path, mode="guarded", tools=[cluster.spec()]) as agent,
     ):
         agent.submit(UserInput(text="go"))
-        assert (await agent.approval()).tools[0].allowance == "train up to $3.00"
+        assert (await agent.approval()).tools[0].allowance == "train ≤ $3.00"
         agent.decide(no("c1"))
         await agent.ended()
+
+
+async def test_what_is_allowed_for_good_is_written_down_and_read_back(tmp_path: Path) -> None:
+    places = find_places({"ML_INTERN_HOME": str(tmp_path / "home")})
+    file = places.config / "cli_agent_config.json"
+    file.parent.mkdir(parents=True)
+    file.write_text('{"ui": {"theme": "ml-intern-light"}, "approvals": {"allow": ["bash(ls *)"]}}')
+    cluster = Cluster()
+    script = (tools(train("a", "c1", usd=2.0)), tools(train("b", "c2", usd=1.0)), text("ok"))
+    async with (
+        ScriptedLLM(*script) as server,
+        Harness(server, tmp_path, mode="guarded", tools=[cluster.spec()]) as agent,
+    ):
+        agent.submit(UserInput(text="go"))
+        (item,) = (await agent.approval()).tools
+        assert (item.rule, item.standing) == ("train ≤ $2.00", True)
+        agent.decide(yes("c1", remember=True, rule=item.rule, always=True))
+        await agent.ended()
+        assert cluster.ran == ["a", "b"]
+        assert len(agent.all(ApprovalRequired)) == 1
+        assert any(str(file) in notice.text for notice in agent.all(Notice))
+    assert json.loads(file.read_text()) == {
+        "ui": {"theme": "ml-intern-light"},
+        "approvals": {"allow": ["bash(ls *)", "train ≤ $2.00"]},
+    }
+    rules = load_config(places, {}).settings.approvals
+    script = (tools(train("c", "c3", usd=2.0)), tools(train("d", "c4", usd=2.5)), text("ok"))
+    async with (
+        ScriptedLLM(*script) as server,
+        Harness(server, tmp_path, mode="guarded", tools=[cluster.spec()], approvals=rules) as agent,
+    ):
+        agent.submit(UserInput(text="go"))
+        (dearer,) = (await agent.approval()).tools
+        assert cluster.ran == ["a", "b", "c"]
+        assert dearer.tool_call_id == "c4"
+        agent.decide(no("c4"))
+        await agent.ended()
+
+
+@pytest.mark.parametrize(
+    ("effect", "rule", "said"),
+    [
+        ("destroy", "", "deletes or overwrites"),
+        ("outside", "", "leaves the workspace"),
+        ("credentials", "", "touches credentials"),
+        ("compute", "train(b)", "does not fit this call"),
+        ("compute", "train", "narrow it down"),
+        ("compute", "bash(a)", "must begin with train"),
+    ],
+)
+async def test_what_may_not_be_allowed_for_good_is_approved_once(
+    tmp_path: Path, effect: str, rule: str, said: str
+) -> None:
+    cluster = Cluster()
+    script = (tools(train("a", "c1", effect=effect)), tools(train("a", "c2", effect=effect)), text("ok"))
+    async with (
+        ScriptedLLM(*script) as server,
+        Harness(server, tmp_path, mode="guarded", tools=[cluster.spec()]) as agent,
+    ):
+        agent.submit(UserInput(text="go"))
+        (item,) = (await agent.approval()).tools
+        assert item.standing is (effect == "compute")
+        mark = len(agent.events)
+        agent.decide(yes("c1", remember=True, rule=rule, always=True))
+        await agent.approval(mark)
+        assert any("Nothing more was allowed" in notice.text and said in notice.text for notice in agent.all(Notice))
+        agent.decide(no("c2"))
+        await agent.ended()
+    assert not (tmp_path / "home" / "config" / "cli_agent_config.json").exists()
+
+
+async def test_a_deny_rule_wins_over_what_was_allowed_for_good_and_schedules_are_still_asked(tmp_path: Path) -> None:
+    cluster = Cluster()
+    rules = ApprovalRules(allow=("train",), deny=("train(evil*)",))
+    script = (tools(train("evil", "c1")), tools(train("weekly", "c2", effect="schedule")), text("ok"))
+    async with (
+        ScriptedLLM(*script) as server,
+        Harness(server, tmp_path, mode="yolo", tools=[cluster.spec()], approvals=rules) as agent,
+    ):
+        agent.submit(UserInput(text="go"))
+        (item,) = (await agent.approval()).tools
+        assert item.tool_call_id == "c2"
+        assert not item.rememberable
+        agent.decide(yes("c2", remember=True, always=True))
+        await agent.ended()
+        assert cluster.ran == ["weekly"]
+        assert any("Nothing more was allowed" in notice.text for notice in agent.all(Notice))
+
+
+async def test_a_rule_that_holds_a_secret_or_cannot_be_written_counts_in_the_session_only(tmp_path: Path) -> None:
+    cluster = Cluster()
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "config").write_text("a file where the directory should be")
+    async with (
+        ScriptedLLM(tools(train("a", "c1")), tools(train("b", "c2")), text("ok")) as server,
+        Harness(server, tmp_path, mode="guarded", tools=[cluster.spec()]) as agent,
+    ):
+        agent.submit(UserInput(text="go"))
+        await agent.approval()
+        agent.decide(yes("c1", remember=True, always=True))
+        await agent.ended()
+        assert cluster.ran == ["a", "b"]
+        assert any("in this session only" in notice.text for notice in agent.all(Notice))
+    keeper = RuleFile(find_places({"ML_INTERN_HOME": str(tmp_path / "other")}), redact=lambda text: text[:3])
+    with pytest.raises(ConfigError, match="secret"):
+        keeper.add("allow", "bash(curl -H token)")
+    assert not keeper.file.exists()
+
+
+async def test_rules_are_listed_explained_and_taken_back(tmp_path: Path) -> None:
+    places = find_places({"ML_INTERN_HOME": str(tmp_path / "home")})
+    file = RuleFile(places)
+    file.add("allow", "bash(pytest *)")
+    file.add("deny", "bash(git push *)")
+    rules = ApprovalRules(allow=("bash(pytest *)", "ghost"), deny=("bash(git push *)",))
+    async with (
+        ScriptedLLM(tools(train("a", "c1")), text("ok")) as server,
+        Harness(server, tmp_path, mode="guarded", tools=[Cluster().spec()], approvals=rules) as agent,
+    ):
+        agent.submit(UserInput(text="go"))
+        await agent.approval()
+        agent.decide(yes("c1", remember=True))
+        await agent.ended()
+        assert any("no tool named ghost" in note for note in agent.all(Ready)[0].notes)
+        desk = agent.wired.rules
+        known = await desk.rules()
+        assert [(rule.kind, rule.text) for rule in known] == [
+            ("deny", "bash(git push *)"),
+            ("allow", "bash(pytest *)"),
+            ("allow", "ghost"),
+            ("session", "train ≤ $0.00"),
+        ]
+        assert [rule.removable for rule in known] == [True, True, False, True]
+
+        async def told(typed: str) -> tuple[str, str]:
+            found = await desk.explain(typed)
+            return found.action, found.reason
+
+        assert await told("git push origin") == ("deny", "the rule `deny bash(git push *)` forbids it")
+        assert await told("bash pytest -q") == ("allow", "the rule `allow bash(pytest *)` allows it")
+        assert await told("rm -r build") == ("ask", "deletes build")
+        assert await told("write ../x.txt") == ("ask", f"writes {tmp_path}/x.txt, outside the workspace")
+        assert await told("ls") == ("allow", "it only reads")
+        assert "known once the call is whole" in (await told("train"))[1]
+
+        for rule in (known[0], known[1], known[3]):
+            await desk.take_back(rule)
+        with pytest.raises(ConfigError, match="cannot be taken back"):
+            await desk.take_back(known[2])
+        assert (await told("git push origin"))[0] == "ask"
+        assert [rule.text for rule in await desk.rules()] == ["ghost"]
+    assert file.read("allow") == file.read("deny") == ()

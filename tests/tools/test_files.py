@@ -309,6 +309,15 @@ async def test_of_a_change_to_a_large_file_only_the_place_is_shown(bench: Bench)
     assert len(block.old.splitlines()) == len(block.new.splitlines()) == 7
 
 
+async def test_who_decides_on_a_file_sees_all_of_it(bench: Bench) -> None:
+    text = "\n".join(f"line {number}: {'x' * 50}" for number in range(3_000)) + "\n" + "y" * 9_000 + "\nrm -rf /\n"
+    asked = await bench.assess("write", path="big.sh", content=text)
+    (block,) = asked.display
+    assert isinstance(block, DiffBlock)
+    assert block.new == text
+    assert asked.editable == "content"
+
+
 async def test_where_a_file_goes_decides_whether_it_is_asked_about(bench: Bench) -> None:
     (bench.workspace / "out").symlink_to("/opt")
     (bench.workspace / "a.txt").write_text("old\n")

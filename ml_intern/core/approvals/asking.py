@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ml_intern.core.approvals.effects import Assessment
-from ml_intern.core.approvals.policy import Allowance, Verdict
+from ml_intern.core.approvals.policy import Policy, Verdict
+from ml_intern.core.approvals.rules import Rule
 from ml_intern.core.protocol import ApprovalItem, Origin
 
 if TYPE_CHECKING:
@@ -30,6 +31,35 @@ class Asker:
     pause: Callable[[], AbstractContextManager[None]]
 
 
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What a person may allow beyond the one call.
+
+    Attributes:
+        allowance: In words; empty when there is nothing to offer.
+        rule: As a rule that they may change; empty when it means the call to the letter.
+        standing: Whether it may be kept for later sessions.
+    """
+
+    allowance: str = ""
+    rule: str = ""
+    standing: bool = False
+
+
+NO_OFFER = Offer()
+
+
+def offer_of(policy: Policy, tool: str, assessment: Assessment) -> Offer:
+    """What to offer to a person who is asked about a call that may be remembered."""
+    if assessment.cost.usd is None:
+        return NO_OFFER
+    rule: Rule | None = policy.suggest(tool, assessment)
+    if rule is None:
+        return Offer("this very call")
+    for_good = policy.keeper is not None and not policy.objection(rule, tool, assessment, for_good=True)
+    return Offer(rule.shown, rule.shown, for_good)
+
+
 @dataclass(slots=True)
 class Asked:
     """A call that waits for a person.
@@ -45,9 +75,10 @@ class Asked:
     origin: Origin | None = None
     before: Mapping[str, Any] | None = None
 
-    def as_item(self, asker: Asker | None) -> ApprovalItem:
+    def as_item(self, asker: Asker | None, policy: Policy) -> ApprovalItem:
         """The call as a person is asked about it."""
         item, assessment, reason = self.prepared, self.assessment, self.verdict.reason
+        offer = offer_of(policy, item.name, assessment) if self.verdict.rememberable else NO_OFFER
         return ApprovalItem(
             tool=item.name,
             arguments=item.arguments,
@@ -56,8 +87,12 @@ class Asked:
             estimated_cost_usd=assessment.cost.usd,
             cost_note=assessment.cost.note,
             editable=assessment.editable,
-            rememberable=self.verdict.rememberable,
-            allowance=Allowance.of(item.name, assessment).describe() if self.verdict.rememberable else "",
+            rememberable=offer.allowance != "",
+            allowance=offer.allowance,
+            rule=offer.rule,
+            standing=offer.standing,
+            subject=assessment.subject if offer.rule else "",
+            effects=tuple(sorted(assessment.effects)),
             display=assessment.display,
             checks=assessment.checks,
             compute=assessment.compute,

@@ -6,13 +6,15 @@ always asked, the spending cap, ask rules, allow rules, what a person allowed fo
 
 from __future__ import annotations
 
-import fnmatch
-import re
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from pathlib import Path
+from typing import Literal, Protocol
 
 from ml_intern.core.approvals.budget import Budget
 from ml_intern.core.approvals.effects import Assessment, Effect
+from ml_intern.core.approvals.rules import Rule
+from ml_intern.core.approvals.suggest import objection_to, suggestion
 from ml_intern.core.protocol import Mode
 from ml_intern.core.settings import ApprovalRules
 
@@ -39,7 +41,8 @@ _WORDS = {
     Effect.SCHEDULE: "sets up something that runs again and again",
     Effect.CATASTROPHIC: "could wreck this machine or an account",
 }
-_PLURALS = {"hf_jobs": "jobs", "sandbox_create": "sandboxes"}
+
+RuleKind = Literal["deny", "ask", "allow"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +51,7 @@ class Verdict:
 
     Attributes:
         action: Run it, ask a person, or refuse it.
-        reason: Why it is asked or refused, in words.
+        reason: Why, in words.
         rememberable: Whether "do not ask again in this session" may be offered.
         over_cap: It is asked because it does not fit under the spending cap.
     """
@@ -64,51 +67,36 @@ class Allowance:
     """What a person allowed for the rest of the session.
 
     Attributes:
-        tool: Name of the tool.
-        effects: No effect beyond these.
-        subject: The exact subject, or its beginning when `prefix`.
-        prefix: Whether `subject` is the beginning of a simple command.
-        max_usd: No dearer than this; None for what costs nothing.
+        rule: The rule they saw.
+        effects: What the call that they saw would do; nothing beyond that is allowed.
     """
 
-    tool: str
+    rule: Rule
     effects: frozenset[Effect]
-    subject: str
-    prefix: bool
-    max_usd: float
 
-    @classmethod
-    def of(cls, tool: str, assessment: Assessment) -> Allowance:
-        """The narrowest allowance that is still useful for calls like this one."""
-        subject = assessment.subject
-        words = subject.split()
-        simple = tool == "bash" and len(words) > 1 and not re.search(r"[;&|<>`$()\n\\]", subject)
-        # What deletes, leaves the workspace or touches secrets is remembered to the letter only.
-        simple = simple and assessment.effects <= {Effect.READ, Effect.CHANGE, Effect.PUBLISH, Effect.EXTERNAL}
-        if simple:
-            subject = " ".join(words[:2])
-        if Effect.COMPUTE in assessment.effects:
-            subject, simple = "", True
-        return cls(tool, assessment.effects, subject, simple, assessment.cost.usd or 0.0)
-
-    def covers(self, tool: str, assessment: Assessment) -> bool:
+    def covers(self, tool: str, assessment: Assessment, workspace: Path | None) -> bool:
         """Whether a call is within what was allowed."""
-        if tool != self.tool or not assessment.effects <= self.effects:
+        if assessment.effects - self.effects - {Effect.READ, Effect.CHANGE}:
             return False
-        if assessment.cost.usd is None or assessment.cost.usd > self.max_usd:
-            return False
-        if not self.prefix:
-            return assessment.subject == self.subject
-        other = Allowance.of(tool, assessment)
-        return other.prefix and other.subject == self.subject
+        unpriced = self.rule.max_usd is None and assessment.cost.usd != 0.0 and Effect.COMPUTE not in self.effects
+        return not unpriced and self.rule.covers(tool, assessment, workspace)
 
-    def describe(self) -> str:
-        """What is allowed, for the person who allows it."""
-        if not self.subject:
-            what = _PLURALS.get(self.tool, self.tool)
-            return f"{what} up to ${self.max_usd:.2f}" if self.max_usd else f"{what} that cost nothing"
-        subject = self.subject if len(self.subject) <= 40 else self.subject[:39] + "…"
-        return f"{self.tool} `{subject}{' …' if self.prefix else ''}`"
+
+class Keeper(Protocol):
+    """Keeps standing rules where they are found again. Methods block, and raise `core.config.ConfigError`."""
+
+    @property
+    def file(self) -> Path:
+        """Where they are kept."""
+
+    def add(self, kind: RuleKind, rule: str) -> None:
+        """Keeps another one."""
+
+    def remove(self, kind: RuleKind, rule: str) -> None:
+        """Keeps one no more."""
+
+    def read(self, kind: RuleKind) -> Sequence[str]:
+        """What is kept."""
 
 
 class Policy:
@@ -116,11 +104,19 @@ class Policy:
 
     Args:
         rules: Standing answers from the configuration.
+        workspace: Where the agent works; paths in rules are looked at from there.
+        keeper: Keeps rules for later sessions; None where nothing can be kept.
     """
 
-    def __init__(self, rules: ApprovalRules) -> None:
-        self._rules = rules
+    def __init__(self, rules: ApprovalRules, workspace: Path | None = None, keeper: Keeper | None = None) -> None:
+        self._rules: dict[RuleKind, list[Rule]] = {
+            "deny": [Rule.of(text) for text in rules.deny],
+            "ask": [Rule.of(text) for text in rules.ask],
+            "allow": [Rule.of(text) for text in rules.allow],
+        }
+        self._workspace = workspace
         self._allowances: list[Allowance] = []
+        self.keeper = keeper
 
     def decide(self, tool: str, assessment: Assessment, mode: Mode, budget: Budget) -> Verdict:
         """Decides one call.
@@ -132,8 +128,8 @@ class Policy:
             budget: Spending so far, promises of calls that run at this moment included.
         """
         effects = assessment.effects or frozenset({Effect.READ})
-        if rule := self._match("deny", tool, assessment.subject):
-            return Verdict("deny", f"the rule `deny {rule}` forbids it")
+        if rule := self._first("deny", tool, assessment):
+            return Verdict("deny", f"the rule `deny {rule.text}` forbids it")
         if mode == "plan" and effects != {Effect.READ}:
             return Verdict("deny", "in plan mode nothing is changed: only reading tools run")
         objection = budget.objection(assessment.cost)
@@ -142,61 +138,95 @@ class Policy:
             return Verdict("ask", reason, rememberable=False, over_cap=bool(objection))
         if objection:
             return Verdict("ask", objection, rememberable=False, over_cap=True)
-        if rule := self._match("ask", tool, assessment.subject):
-            return Verdict("ask", f"the rule `ask {rule}` wants it asked")
-        if self._match("allow", tool, assessment.subject):
-            return Verdict("allow")
-        if any(allowance.covers(tool, assessment) for allowance in self._allowances):
-            return Verdict("allow")
+        if rule := self._first("ask", tool, assessment):
+            # What is allowed in passing would never be heard behind it.
+            return Verdict("ask", f"the rule `ask {rule.text}` wants it asked", rememberable=False)
+        if rule := self._first("allow", tool, assessment):
+            return Verdict("allow", f"the rule `allow {rule.text}` allows it")
+        for allowed in self._allowances:
+            if allowed.covers(tool, assessment, self._workspace):
+                return Verdict("allow", f"you allowed `{allowed.rule.text}` in this session")
         return self._by_mode(effects, assessment, mode)
 
-    def allow_in_session(self, tool: str, assessment: Assessment) -> None:
-        """Remembers that a person does not want to be asked about calls like this one again."""
-        if not assessment.effects & ALWAYS_ASKED:
-            self._allowances.append(Allowance.of(tool, assessment))
+    # ------------------------------------------------------------------------------------------- what is allowed
+
+    @property
+    def allowances(self) -> Sequence[Allowance]:
+        """What was allowed for this session, in that order."""
+        return tuple(self._allowances)
+
+    def suggest(self, tool: str, assessment: Assessment) -> Rule | None:
+        """The rule to offer to a person who is asked about a call; None when there is none to be shown."""
+        return suggestion(tool, assessment, self._workspace)
+
+    def objection(self, rule: Rule, tool: str, assessment: Assessment, *, for_good: bool) -> str:
+        """Why a rule of a person's cannot be taken over with the call that they approve; empty when it can."""
+        return objection_to(rule, tool, assessment, self._workspace, for_good=for_good)
+
+    def allow_in_session(self, tool: str, assessment: Assessment, rule: Rule | None = None) -> Rule | None:
+        """Remembers that a person does not want to be asked about calls like this one again.
+
+        Args:
+            tool: Name of the tool.
+            assessment: What the call would do; the rule allows nothing beyond.
+            rule: The rule that the person saw; None for the narrowest one.
+
+        Returns:
+            What is remembered; None when that may not be.
+        """
+        if assessment.effects & ALWAYS_ASKED or assessment.cost.usd is None:
+            return None
+        if rule is None or rule.tool != tool:
+            rule = self.suggest(tool, assessment) or Rule.for_exactly(tool, assessment.subject)
+        if all(allowed.rule.text != rule.text for allowed in self._allowances):
+            self._allowances.append(Allowance(rule, assessment.effects))
+        return rule
+
+    def forget(self, rule: str) -> bool:
+        """Takes back what was allowed in this session. False when it was not."""
+        before = len(self._allowances)
+        self._allowances = [allowed for allowed in self._allowances if allowed.rule.text != rule]
+        return len(self._allowances) < before
 
     def restart(self) -> None:
         """Forgets what was allowed for the session."""
         self._allowances.clear()
 
-    def _match(self, kind: Literal["allow", "ask", "deny"], tool: str, subject: str) -> str:
-        rules: tuple[str, ...] = getattr(self._rules, kind)
-        return next((rule for rule in rules if _rule_matches(rule, tool, subject, whole=kind == "allow")), "")
+    # --------------------------------------------------------------------------------------------- standing rules
+
+    def standing(self, kind: RuleKind) -> Sequence[Rule]:
+        """The rules of a kind, in the order in which they are looked at."""
+        return tuple(self._rules[kind])
+
+    def add_standing(self, kind: RuleKind, rule: Rule) -> None:
+        """A rule was written down: it counts from now on."""
+        if all(known.text != rule.text for known in self._rules[kind]):
+            self._rules[kind].append(rule)
+
+    def drop_standing(self, kind: RuleKind, rule: str) -> None:
+        """A rule was taken out of where it is kept."""
+        self._rules[kind] = [known for known in self._rules[kind] if known.text != rule]
+
+    def _first(self, kind: RuleKind, tool: str, assessment: Assessment) -> Rule | None:
+        place = self._workspace
+        if kind == "allow":
+            return next((rule for rule in self._rules[kind] if rule.covers(tool, assessment, place)), None)
+        return next((rule for rule in self._rules[kind] if rule.concerns(tool, assessment, place)), None)
 
     @staticmethod
     def _by_mode(effects: frozenset[Effect], assessment: Assessment, mode: Mode) -> Verdict:
         if mode == "yolo":
-            return Verdict("allow")
+            return Verdict("allow", "in yolo mode it is not asked about")
         asked = effects & GUARDED if mode == "guarded" else effects - {Effect.READ}
-        return Verdict("ask", _reason(assessment, asked)) if asked else Verdict("allow")
+        if asked:
+            return Verdict("ask", _reason(assessment, asked))
+        reads = effects == {Effect.READ}
+        return Verdict(
+            "allow", "it only reads" if reads else f"{mode} mode does not ask about changes in the workspace"
+        )
 
 
 def _reason(assessment: Assessment, effects: frozenset[Effect]) -> str:
     """Why a call is asked about: the tool's own words, else the effects' general ones."""
     words = assessment.reasons or tuple(_WORDS.get(effect, effect.value) for effect in sorted(effects))
     return "; ".join(dict.fromkeys(words))
-
-
-def _rule_matches(rule: str, tool: str, subject: str, *, whole: bool) -> bool:
-    """Whether `tool` or `tool(pattern)` speaks of this call.
-
-    A pattern is a shell-style wildcard over the subject. An allow rule (`whole`) does not match a command with
-    operators beyond its wildcard text, so that `bash(git status*)` does not allow `git status; rm -r x`.
-    """
-    name, parenthesis, pattern = rule.partition("(")
-    if not fnmatch.fnmatchcase(tool, name.strip()):
-        return False
-    if not parenthesis:
-        return True
-    pattern = pattern.removesuffix(")").strip()
-    if whole and tool == "bash" and re.search(r"[;&|<>`\n]|\$\(", subject) and not re.search(r"[;&|<>`]|\$\(", pattern):
-        return False
-    return fnmatch.fnmatchcase(subject.strip(), pattern) or (not whole and _part_matches(pattern, tool, subject))
-
-
-def _part_matches(pattern: str, tool: str, subject: str) -> bool:
-    """Whether one of the commands of a compound command matches, for rules that restrict."""
-    if tool != "bash":
-        return False
-    parts = re.split(r"[;&|\n]+|\$\(|`|\)", subject)
-    return any(fnmatch.fnmatchcase(part.strip(), pattern) for part in parts)

@@ -7,9 +7,11 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
+from ml_intern.core.approvals.asking import NO_OFFER, offer_of
 from ml_intern.core.approvals.effects import Assessment, Cost, Effect
 from ml_intern.core.approvals.pending import PendingApprovals
-from ml_intern.core.approvals.policy import Allowance, Verdict
+from ml_intern.core.approvals.policy import Verdict
+from ml_intern.core.approvals.remember import remember
 from ml_intern.core.context.messages import Message
 from ml_intern.core.context.tokens import estimate
 from ml_intern.core.display import TextBlock
@@ -123,6 +125,7 @@ class Desk:
 
     async def _ask_person(self, server: str, sample: Sample, assessment: Assessment, verdict: Verdict) -> None:
         request_id = f"mcp-{uuid.uuid4().hex}"
+        offer = offer_of(self._session.policy, SAMPLING, assessment) if verdict.rememberable else NO_OFFER
         item = ApprovalItem(
             tool=SAMPLING,
             arguments={"server": server, "max_tokens": sample.max_tokens},
@@ -130,8 +133,12 @@ class Desk:
             reason=verdict.reason,
             estimated_cost_usd=assessment.cost.usd,
             cost_note=assessment.cost.note,
-            rememberable=verdict.rememberable,
-            allowance=Allowance.of(SAMPLING, assessment).describe() if verdict.rememberable else "",
+            rememberable=offer.allowance != "",
+            allowance=offer.allowance,
+            rule=offer.rule,
+            standing=offer.standing,
+            subject=assessment.subject,
+            effects=tuple(assessment.effects),
             display=assessment.display,
         )
         budget = self._session.budget
@@ -154,7 +161,7 @@ class Desk:
             said = f": {decision.feedback}" if decision is not None and decision.feedback else ""
             raise Declined(f"the person said no{said}")
         if decision.remember:
-            self._session.policy.allow_in_session(SAMPLING, assessment)
+            await remember(self._session.policy, SAMPLING, assessment, decision, self._events)
 
     async def _reply(self, sample: Sample, model: str, tokens: int) -> Sampled:
         system = (Message("system", sample.system),) if sample.system else ()

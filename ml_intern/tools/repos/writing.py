@@ -246,7 +246,7 @@ def _shown_upload(planned: Planned, order: Order) -> tuple[DisplayBlock, ...]:
     item = order.items[0]
     if len(order.items) == 1 and (text := _text_of(item)) is not None:
         if planned.old is not None:
-            return (diff_block(Path(item.path), planned.old, text),)
+            return (diff_block(Path(item.path), planned.old, text, all_of_it=True),)
         return (TextBlock(text=text, title=item.path),)
     rows = tuple((entry.path, size_text(entry.size)) for entry in order.items[:_SHOWN_FILES])
     title = f"{count_text(len(order.items), 'file')}, {size_text(order.size)}"

@@ -73,14 +73,14 @@ class _FileTools:
 
     def assess_write(self, params: WriteParams, context: ToolContext) -> Assessment:
         """What would be written."""
-        shown = local.diff_block(PurePosixPath(params.path), "", params.content)
-        found = Assessment(frozenset({Effect.CHANGE}), subject=params.path, display=(shown,))
+        shown = local.diff_block(PurePosixPath(params.path), "", params.content, all_of_it=True)
+        found = Assessment(frozenset({Effect.CHANGE}), subject=params.path, editable="content", display=(shown,))
         return self._sandboxes.with_cost(found, context)
 
     def assess_edit(self, params: EditParams, context: ToolContext) -> Assessment:
         """What would be changed."""
-        shown = local.diff_block(PurePosixPath(params.path), params.old_str, params.new_str)
-        found = Assessment(frozenset({Effect.CHANGE}), subject=params.path, display=(shown,))
+        shown = local.diff_block(PurePosixPath(params.path), params.old_str, params.new_str, all_of_it=True)
+        found = Assessment(frozenset({Effect.CHANGE}), subject=params.path, editable="new_str", display=(shown,))
         return self._sandboxes.with_cost(found, context)
 
     # --------------------------------------------------------------------------------------------------- running

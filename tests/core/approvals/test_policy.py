@@ -4,7 +4,7 @@ import pytest
 
 from ml_intern.core.approvals.budget import Budget
 from ml_intern.core.approvals.effects import READS_ONLY, Assessment, Cost, Effect
-from ml_intern.core.approvals.policy import Allowance, Policy
+from ml_intern.core.approvals.policy import Policy
 from ml_intern.core.protocol import Mode
 from ml_intern.core.settings import ApprovalRules
 
@@ -83,7 +83,7 @@ def test_a_deny_rule_finds_its_command_inside_a_compound_one() -> None:
 
 def test_an_allow_rule_does_not_cover_what_follows_an_operator() -> None:
     rules = ApprovalRules(allow=("bash(git status*)",))
-    assert decide(bash("git status -s", Effect.DESTROY), rules=rules) == "allow"
+    assert decide(bash("git status -s", Effect.COMPUTE), rules=rules) == "allow"
     for command in (
         "git status; rm -r x",
         "git status && rm x",
@@ -91,7 +91,7 @@ def test_an_allow_rule_does_not_cover_what_follows_an_operator() -> None:
         "git status\nrm x",
         "git status > y",
     ):
-        assert decide(bash(command, Effect.DESTROY), rules=rules) == "ask", command
+        assert decide(bash(command, Effect.COMPUTE), rules=rules) == "ask", command
 
 
 def test_rules_name_tools_by_pattern() -> None:
@@ -154,10 +154,3 @@ def test_jobs_are_remembered_up_to_their_price() -> None:
     assert policy.decide("hf_jobs", job(1.5), "guarded", budget).action == "allow"
     assert policy.decide("hf_jobs", job(2.5), "guarded", budget).action == "ask"
     assert policy.decide("hf_jobs", job(None), "guarded", budget).action == "ask"
-
-
-def test_an_allowance_says_what_it_allows() -> None:
-    assert Allowance.of("hf_jobs", job(2.0)).describe() == "jobs up to $2.00"
-    assert Allowance.of("hf_jobs", job(0.0)).describe() == "jobs that cost nothing"
-    assert Allowance.of("bash", bash("git push origin", Effect.PUBLISH)).describe() == "bash `git push …`"
-    assert Allowance.of("bash", bash("rm -r x", Effect.DESTROY)).describe() == "bash `rm -r x`"

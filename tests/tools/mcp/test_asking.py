@@ -107,7 +107,7 @@ async def test_what_was_allowed_for_the_session_is_not_asked_again(tmp_path: Pat
         await connected(agent)
         agent.submit(UserInput(text="go"))
         (item,) = (await agent.approval()).tools
-        assert item.allowance == "mcp_sampling `notes`"
+        assert (item.allowance, item.standing) == ("mcp_sampling(notes)", True)
         agent.decide(ApprovalDecision(tool_call_id=item.tool_call_id, approved=True, remember=True))
         await agent.ended()
         await agent.prompt("again")

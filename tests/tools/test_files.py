@@ -311,7 +311,7 @@ async def test_of_a_change_to_a_large_file_only_the_place_is_shown(bench: Bench)
 
 async def test_who_decides_on_a_file_sees_all_of_it(bench: Bench) -> None:
     text = "\n".join(f"line {number}: {'x' * 50}" for number in range(3_000)) + "\n" + "y" * 9_000 + "\nrm -rf /\n"
-    asked = await bench.assess("write", path="big.sh", content=text)
+    asked = await bench.assess(WRITE, path="big.sh", content=text)
     (block,) = asked.display
     assert isinstance(block, DiffBlock)
     assert block.new == text

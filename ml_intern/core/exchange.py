@@ -6,12 +6,13 @@ import asyncio
 import json
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from ml_intern.core.context.compaction import ContextLimitReached, compact
 from ml_intern.core.context.manager import ContextManager
 from ml_intern.core.context.messages import Message
+from ml_intern.core.drafts import Drafts
 from ml_intern.core.events import EventSink
 from ml_intern.core.image_store import ImageStore
 from ml_intern.core.images import within_limits
@@ -21,6 +22,7 @@ from ml_intern.core.protocol import (
     AssistantChunk,
     AssistantStreamEnd,
     Compacted,
+    DraftCall,
     EndReason,
     Notice,
 )
@@ -91,6 +93,7 @@ class Exchange:
         redactor: Takes secrets out of what is told of replies.
         images: Where the bytes of the conversation's images are.
         kind: What its calls are for; goes into the ledger.
+        on_drafts: Is told of calls while the model still writes them.
 
     Attributes:
         tokens: What the running turn's calls have taken, prompts and replies together.
@@ -109,6 +112,7 @@ class Exchange:
         redactor: Redactor,
         images: ImageStore,
         kind: CallKind = "main",
+        on_drafts: Callable[[tuple[DraftCall, ...]], object] | None = None,
     ) -> None:
         self.tokens = 0
         self.cost_usd = 0.0
@@ -123,6 +127,7 @@ class Exchange:
         self._redactor = redactor
         self._text = StreamText(redactor, self._tell_piece)
         self._images = images
+        self._drafts = Drafts(redactor, on_drafts) if on_drafts is not None else None
         self._asked = ""  # the model whose reply streams in
         self._partial: list[str] = []  # its text so far
         self._heard: list[str] = []  # everything it has said, reasoning too
@@ -242,6 +247,16 @@ class Exchange:
             self.drop_partial()
         else:
             self._text.flush()  # a call may take long to be written, and the words before it are whole
+            self._draft(delta)
+
+    def _draft(self, delta: Delta) -> None:
+        if self._drafts is not None and self._session.stream:
+            take = self._drafts.name if delta.kind == "tool_name" else self._drafts.arguments
+            take(delta.index, delta.text)
+
+    def _end_drafts(self) -> None:
+        if self._drafts is not None:
+            self._drafts.end()
 
     def _tell_piece(self, kind: Kind, text: str) -> None:
         self._events.emit(AssistantChunk(content=text, kind=kind))
@@ -257,6 +272,7 @@ class Exchange:
     def give_up(self) -> str:
         """Ends a reply that is still coming in: what it cost is booked, and its text so far given back."""
         self._text.end()
+        self._end_drafts()
         self._bill_unfinished()
         said, streaming = "".join(self._partial), self._streaming
         if streaming:
@@ -266,6 +282,7 @@ class Exchange:
     def drop_partial(self) -> None:
         """What a broken-off attempt had said is void, but paid for."""
         self._text.end()
+        self._end_drafts()
         self._bill_unfinished()
         if self._streaming and self._session.stream:
             self._events.emit(AssistantStreamEnd(discarded=True))
@@ -274,6 +291,7 @@ class Exchange:
 
     def _end_stream(self) -> None:
         self._text.end()
+        self._end_drafts()
         if self._session.stream:
             self._events.emit(AssistantStreamEnd())
         self._partial.clear()

@@ -386,6 +386,35 @@ class ToolCallEvent(EventBase):
     tool_call_id: str
 
 
+class DraftCall(BaseModel):
+    """A call that the model is still writing.
+
+    Attributes:
+        tool: The tool's name, as far as it has come.
+        arguments: The arguments that have begun, each as it begins: long texts are cut.
+        lines: How many lines text arguments have so far, where these are several.
+        tail: How the text that is being written ends so far, if it has several lines.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    tool: str
+    arguments: dict[str, Any] = Field(default_factory=dict)
+    lines: dict[str, int] = Field(default_factory=dict)
+    tail: str = ""
+
+
+class ToolDrafts(EventBase):
+    """The calls that the model is writing at this moment, all of them; none when they are whole or void.
+
+    Told in passing, at most ten times a second, and only to who asks for it: it has no number, and is neither in the
+    log nor in `stream-json`. The calls themselves follow as `tool_call`.
+    """
+
+    type: Literal["tool_drafts"] = "tool_drafts"
+    calls: tuple[DraftCall, ...] = ()
+
+
 class ToolOutput(EventBase):
     """A tool's result: what the model gets, whether it succeeded, and what to show a person.
 
@@ -925,6 +954,7 @@ Event = Annotated[
     | AssistantChunk
     | AssistantMessage
     | AssistantStreamEnd
+    | ToolDrafts
     | ToolCallEvent
     | ToolOutput
     | ToolLog

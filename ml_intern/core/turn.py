@@ -29,12 +29,14 @@ from ml_intern.core.loop import CallIds, Loop, Stuck
 from ml_intern.core.notes import ModelNotes
 from ml_intern.core.once import Once
 from ml_intern.core.protocol import (
+    DraftCall,
     EndReason,
     ErrorEvent,
     Interrupted,
     Notice,
     Processing,
     Spoken,
+    ToolDrafts,
     TurnComplete,
 )
 from ml_intern.core.redact import Redactor
@@ -98,7 +100,16 @@ class TurnRunner:
         self.steering: deque[Spoken] = deque()
         self.spending = Spending(session, facts, events, settings.money)
         self.exchange = Exchange(
-            session, llm, facts, host.router, events, self.spending, settings, redactor, host.images
+            session,
+            llm,
+            facts,
+            host.router,
+            events,
+            self.spending,
+            settings,
+            redactor,
+            host.images,
+            on_drafts=self._tell_drafts,
         )
         self.asides = Asides(session, self.exchange, llm, self.spending, events)
         self._llm = llm
@@ -121,6 +132,9 @@ class TurnRunner:
         self._subagents = Once(partial(self._make_subagents, llm, facts, redactor, ids))
         self._today = today
         self._told_day = today()
+
+    def _tell_drafts(self, calls: tuple[DraftCall, ...]) -> None:
+        self._events.mention(ToolDrafts(calls=calls))
 
     async def run(self, prompt: Spoken) -> None:
         """Runs one turn from a person's prompt to its end event. Cancelling it interrupts the turn."""

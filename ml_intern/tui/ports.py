@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    from ml_intern.core.approvals.desk import Explanation, KnownRule
     from ml_intern.core.config import KeyPath, LoadedConfig
     from ml_intern.core.display import DatasetBlock
     from ml_intern.core.protocol import ArtifactEvent, Leftover
@@ -161,4 +162,24 @@ class ConfigCare(Protocol):
 
     def reset(self, key_path: KeyPath) -> LoadedConfig:
         """Takes a value out of the user's file; gives what counts then."""
+        ...
+
+
+class RuleCare(Protocol):
+    """Shows what is allowed, asked and forbidden. Methods may raise `core.config.ConfigError`."""
+
+    @property
+    def file(self) -> str:
+        """Where rules are kept for later sessions; empty where they cannot be."""
+
+    async def rules(self) -> Sequence[KnownRule]:
+        """All rules that count now, in the order in which they are heard."""
+        ...
+
+    async def take_back(self, rule: KnownRule) -> None:
+        """Has a rule count no more, in later sessions either."""
+        ...
+
+    async def explain(self, typed: str) -> Explanation:
+        """What would happen with a command, or with a call of the tool whose name comes first."""
         ...

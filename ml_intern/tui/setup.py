@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ml_intern.core.protocol import Leftover
     from ml_intern.core.skills import Skills
     from ml_intern.sessions.store import SessionStore
-    from ml_intern.tui.ports import ArtifactCare, ConfigCare, EndLeftover, McpCare, PreviewDataset
+    from ml_intern.tui.ports import ArtifactCare, ConfigCare, EndLeftover, McpCare, PreviewDataset, RuleCare
     from ml_intern.wiring import Wired
 
 
@@ -83,6 +83,8 @@ class Setup:
         skills: What the agent can load; None while there is no agent.
         config: Shows and changes the configuration; None while there is no agent.
         preview_dataset: Looks into data sets; None while there is no agent.
+        rules: Shows what is allowed, asked and forbidden; None while there is no agent.
+        sandbox_dir: Where commands start in a sandbox; empty when they run on this machine.
     """
 
     model_problem: str = ""
@@ -108,6 +110,8 @@ class Setup:
     skills: Skills | None = None
     config: ConfigCare | None = None
     preview_dataset: PreviewDataset | None = None
+    rules: RuleCare | None = None
+    sandbox_dir: str = ""
 
 
 def setup_from(wired: Wired) -> Setup:
@@ -149,6 +153,8 @@ def setup_from(wired: Wired) -> Setup:
         skills=wired.skills,
         config=wired.config,
         preview_dataset=wired.preview_dataset,
+        rules=wired.rules,
+        sandbox_dir=wired.settings.sandbox.workdir if wired.settings.tool_runtime == "sandbox" else "",
     )
 
 

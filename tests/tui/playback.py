@@ -16,7 +16,7 @@ from ml_intern.core.protocol import EventBase, Operation, Ready
 from ml_intern.core.settings import Settings, UISettings
 from ml_intern.core.skills import Skills
 from ml_intern.options import Options
-from ml_intern.tui.ports import ArtifactCare, EndLeftover, McpCare, PreviewDataset
+from ml_intern.tui.ports import ArtifactCare, EndLeftover, McpCare, PreviewDataset, RuleCare
 from ml_intern.wiring import Wired
 from tests.tui.stage import WatchedApp
 
@@ -32,7 +32,8 @@ class PlayedEvents:
         self._consumers: list[Consumer] = []
         self.count = 0
 
-    def subscribe(self, consumer: Consumer) -> Any:
+    def subscribe(self, consumer: Consumer, *, passing: bool = False) -> Any:
+        del passing
         self._consumers.append(consumer)
         return lambda: self._consumers.remove(consumer)
 
@@ -86,6 +87,7 @@ def played_app(
     end_leftover: EndLeftover | None = None,
     servers: McpCare | None = None,
     skills: Skills | None = None,
+    rules: RuleCare | None = None,
     flags: dict[str, object] | None = None,
     env: dict[str, str] | None = None,
     preview_dataset: PreviewDataset | None = None,
@@ -118,6 +120,7 @@ def played_app(
                 skills=skills,
                 config=ConfigDesk(find_places({"ML_INTERN_HOME": str(directory / "home")}), env or {}, overrides=flags),
                 preview_dataset=preview_dataset,
+                rules=rules,
                 model_problem="",
                 suggestion="",
                 earlier=(),

@@ -157,5 +157,8 @@ async def test_marks_names_prices_and_keys_are_seen_at_every_size(tmp_path: Path
         for size in ((60, 20), (80, 24), (160, 45)):
             await stage.resize(*size)
             await stage.sees(
-                "○ keep job 66f1 · a10g-small · $1.00/h", "○ keep sandbox box", "space keep or end", "esc later"
+                "○ keep job 66f1 · a10g-small · $1.00/h",
+                "○ keep sandbox box",
+                "space or 1-9 keep or end",
+                "esc later",
             )

@@ -82,6 +82,11 @@ class RuleDesk:
     def _policy(self) -> Policy:
         return self._session.policy
 
+    @property
+    def file(self) -> str:
+        """Where rules are kept for later sessions; empty where they cannot be."""
+        return str(self._policy.keeper.file) if self._policy.keeper is not None else ""
+
     async def rules(self) -> tuple[KnownRule, ...]:
         """All rules that count now, in the order in which they are heard.
 
@@ -94,12 +99,11 @@ class RuleDesk:
     async def _standing(self, kind: RuleKind) -> list[KnownRule]:
         keeper = self._policy.keeper
         own = await asyncio.to_thread(keeper.read, kind) if keeper is not None else ()
-        place = str(keeper.file) if keeper is not None else ""
         return [
             KnownRule(
                 kind,
                 rule.text,
-                place if rule.text in own else "the configuration",
+                self.file if rule.text in own else "the configuration",
                 rule.text in own,
                 problem_of(kind, rule, self._policy, self._host.router.names, self._servers),
             )

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
 from textual.content import Content
@@ -41,6 +42,10 @@ TITLES = {
 }
 
 
+TOLD = {"bash": {"work_dir"}, "write": {"path"}, "edit": {"path", "old_str"}}
+"""Arguments that are told by where it happens, or by the difference."""
+
+
 def title(item: ApprovalItem) -> str:
     """What would be done, in a few words."""
     if item.tool == "hf_jobs" and item.compute is not None:
@@ -48,12 +53,12 @@ def title(item: ApprovalItem) -> str:
     return f"{TITLES[item.tool]} · {item.tool}" if item.tool in TITLES else f"Use {one_line(item.tool, 60)}"
 
 
-def position(decided: Sequence[bool | None], at: int) -> str:
-    """Which of several calls this is, and what was decided about each."""
+def position(decided: Sequence[bool | None], at: int | None) -> str:
+    """Which of several calls this is (None: all of them are listed), and what was decided about each."""
     if len(decided) == 1:
         return ""
     marks = "".join({True: "✓", False: "✗", None: "○"}[approved] for approved in decided)
-    return f"{marks}  {at + 1} of {len(decided)}"
+    return f"{marks}  all {len(decided)}" if at is None else f"{marks}  {at + 1} of {len(decided)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,11 +124,12 @@ def worst_usd(item: ApprovalItem, changed: Change | None) -> float | None:
 
 
 def allowance(item: ApprovalItem, changed: Change | None) -> str:
-    """What "allow in this session" would allow."""
-    if changed is None or not item.allowance:
+    """What "allow in this session" would allow: a rule, or words for the call to the letter."""
+    if changed is None or not item.rule:
         return item.allowance
-    what = item.allowance.partition(" up to ")[0].partition(" that ")[0]
-    return f"{what} up to {money(changed.worst_usd)}"
+    from ml_intern.core.approvals.rules import Rule
+
+    return replace(Rule.of(item.rule), max_usd=changed.worst_usd).shown
 
 
 def _hours(item: ApprovalItem) -> float:
@@ -149,9 +155,49 @@ def _time_as_typed(seconds: float | None) -> str:
     return f"{seconds:g}s"
 
 
-def cost(item: ApprovalItem, spent_usd: float, cap_usd: float | None, changed: Change | None = None) -> Content:
-    """Hardware, what it costs at worst and where that leads; empty when nothing is paid and nothing is to be said."""
-    return Content("\n").join(_cost(item, spent_usd, cap_usd, changed))
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where calls happen.
+
+    Attributes:
+        workspace: Where the agent works on this machine; None when that is not known.
+        sandbox_dir: Where commands start in a sandbox; empty when they run on this machine.
+        rule_file: Where rules are kept for later sessions.
+    """
+
+    workspace: Path | None = None
+    sandbox_dir: str = ""
+    rule_file: str = ""
+
+
+NOWHERE = Place()
+
+
+def cost(
+    item: ApprovalItem,
+    spent_usd: float,
+    cap_usd: float | None,
+    changed: Change | None = None,
+    place: Place = NOWHERE,
+) -> Content:
+    """Where it happens, hardware, what it costs at worst and where that leads; empty when there is nothing to say."""
+    where = _where(item, place)
+    lines = [Content.styled(where, "$foreground-muted")] if where else []
+    return Content("\n").join([*lines, *_cost(item, spent_usd, cap_usd, changed)])
+
+
+def _where(item: ApprovalItem, place: Place) -> str:
+    """The directory that a command runs in, as people write it."""
+    start = place.sandbox_dir or str(place.workspace or "")
+    if item.tool != "bash" or not start:
+        return ""
+    said = one_line(str(item.arguments.get("work_dir") or ""), 400)
+    if place.sandbox_dir:
+        return f"in the sandbox, {os.path.normpath(os.path.join(start, said))}"  # noqa: PTH118 - of another machine
+    whole = os.path.normpath(os.path.join(start, os.path.expanduser(said)))  # noqa: PTH111, PTH118 - only its text
+    home = os.path.expanduser("~")  # noqa: PTH111 - only compared
+    inside = whole == home or whole.startswith(home + os.sep)
+    return f"on this machine, in ~{whole.removeprefix(home)}" if inside else f"on this machine, in {whole}"
 
 
 def checks(item: ApprovalItem) -> tuple[Content, ...]:
@@ -234,14 +280,16 @@ def _leads_to(worst: float | None, spent_usd: float, cap_usd: float | None, hour
     cap = f" of {money(cap_usd)}" if cap_usd is not None else ""
     over = cap_usd is not None and after > cap_usd
     what = "an hour of it" if hourly else "this"
-    text = f"spent {money(spent_usd)} · {what} may bring it to {money(after)}{cap}{', over the cap' if over else ''}"
+    left = f" · {money(cap_usd - after)} left then" if cap_usd is not None and not over else ""
+    text = f"spent {money(spent_usd)} · {what} may bring it to {money(after)}{cap}"
+    text += ", over the cap" if over else left
     return [Content.styled(text, "$error" if over else "$foreground-muted")]
 
 
 def why(item: ApprovalItem, edited: bool) -> Content:
     """The reason, and that an edit will be approved rather than the original."""
     reason = Content.assemble(("why asked: ", "$foreground-muted"), one_line(item.reason, LONGEST_REASON))
-    note = Content.styled("edited: the lines above are what you change; a approves it so", "$warning")
+    note = Content.styled("edited: approving it approves it as you changed it", "$warning")
     return Content("\n").join([reason, note]) if edited else reason
 
 
@@ -274,69 +322,57 @@ def editable_text(item: ApprovalItem) -> str:
 
 
 def blocks(item: ApprovalItem, edited: str | None) -> list[DisplayBlock]:
-    """All that will happen, nothing left out: the edit as a diff, what the tool shows, and every other argument."""
+    """All that will happen, nothing left out: what was edited, what the tool shows, and every other argument."""
     from ml_intern.core.display import DiffBlock, TextBlock
 
     shown = list(item.display)
     if edited is not None:
-        shown = [DiffBlock(path=item.editable, old=editable_text(item), new=edited)]
+        change = DiffBlock(path=item.editable, old=editable_text(item), new=edited)
+        whole = TextBlock(text=edited, language=_language(item), title=f"{item.editable} as you changed it")
+        others = [block for block in shown if not _shows(block, editable_text(item))]
+        shown = [change, whole, *others]
     seen = json.dumps([block.model_dump() for block in shown], ensure_ascii=False, default=str)
-    seen += item.cost_note + item.reason
-    rest = {name: value for name, value in item.arguments.items() if name != item.editable or not shown}
-    rest = {name: value for name, value in rest.items() if not _is_shown(value, seen)}
+    told = _told(item, edited) if shown else set()
+    rest = {name: value for name, value in item.arguments.items() if name not in told and not _is_shown(value, seen)}
     if rest:
-        text = json.dumps(rest, indent=2, ensure_ascii=False, default=str)
-        shown.append(TextBlock(text=text, language="json", title="further arguments" if shown else "arguments"))
+        shown.append(
+            TextBlock(text=_written(rest), language="json", title="further arguments" if shown else "arguments")
+        )
     return shown
 
 
+def _written(arguments: Mapping[str, Any]) -> str:
+    """Arguments as JSON: on one line where they are few and short."""
+    short = json.dumps(arguments, ensure_ascii=False, default=str)
+    long = len(short) > SHORT_ARGUMENTS or any(isinstance(value, dict | list) for value in arguments.values())
+    return json.dumps(arguments, indent=2, ensure_ascii=False, default=str) if long else short
+
+
+def _told(item: ApprovalItem, edited: str | None) -> set[str]:
+    """Arguments that the dialog shows elsewhere."""
+    hardware = item.compute.arguments.values() if item.compute else ()
+    by_difference = item.tool != "bash" and edited is not None  # which is another one now
+    return {item.editable, *hardware, *(() if by_difference else TOLD.get(item.tool, ()))}
+
+
+def _shows(block: DisplayBlock, text: str) -> bool:
+    """Whether a block shows the text that was edited, as it was before."""
+    if block.type == "diff":
+        return True
+    return block.type == "text" and block.text == text
+
+
+def _language(item: ApprovalItem) -> str:
+    before = next((block for block in item.display if block.type == "text"), None)
+    return before.language if before is not None and before.type == "text" else ""
+
+
+SHORT_ARGUMENTS = 60
+LONG_ENOUGH = 12
+"""Characters from which a text that occurs in what is shown counts as shown. A shorter one may be there by chance."""
+
+
 def _is_shown(value: object, seen: str) -> bool:
-    return value in (None, "", [], {}) or json.dumps(value, ensure_ascii=False, default=str).strip('"') in seen
-
-
-def keys(
-    item: ApprovalItem, *, typing: str, several: bool, complete: bool, hardware: bool = False, allowance: str = ""
-) -> list[tuple[str, str]]:
-    """The keys that answer now.
-
-    Args:
-        item: The call.
-        typing: The field that is typed into: `note`, `edit` or none.
-        several: Whether there are other calls.
-        complete: Whether all are decided.
-        hardware: Whether hardware can be changed.
-        allowance: What "allow in this session" would allow.
-    """
-    if typing == "note":
-        return [("{choose}", "reject with this note"), ("{approval.interrupt}", "back")]
-    if typing == "edit":
-        return [
-            ("{form.done}", "done, show the change"),
-            ("{form.editor}", "your editor"),
-            ("{approval.interrupt}", "back"),
-        ]
-    return _answers(item, several, complete, hardware, allowance)
-
-
-def _answers(
-    item: ApprovalItem, several: bool, complete: bool, hardware: bool, allowance: str
-) -> list[tuple[str, str]]:
-    pairs = [("{approval.send}", "send")] if complete else []
-    pairs += [
-        ("{approval.approve}", "approve"),
-        ("{approval.reject}", "reject"),
-        ("{approval.note}", "reject, say why"),
-    ]
-    if item.editable:
-        pairs.append(("{approval.edit}", f"edit {item.editable}"))
-    if hardware:
-        pairs.append(("{approval.hardware}", "hardware and time"))
-    if item.rememberable:
-        like = f"allow in this session: {one_line(allowance, 60)}" if allowance else "allow the like in this session"
-        pairs.append(("{approval.remember}", like))
-    if several:
-        pairs += [
-            ("{approval.approve_rest}", "approve the rest"),
-            ("{approval.before}{approval.after}", "the others"),
-        ]
-    return [*pairs, ("{move}", "read"), ("{approval.interrupt}", "end the turn")]
+    if value in (None, "", [], {}):
+        return True
+    return isinstance(value, str) and len(value) >= LONG_ENOUGH and json.dumps(value, ensure_ascii=False)[1:-1] in seen

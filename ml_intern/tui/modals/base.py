@@ -6,11 +6,16 @@ import time
 from collections.abc import Callable
 from typing import ClassVar, TypeVar
 
+from textual import events
 from textual.binding import BindingType
+from textual.timer import Timer
 
 from ml_intern.tui.widgets.backdrop import ModalBackdrop
 
 Answer = TypeVar("Answer")
+
+QUIET_S = 0.5
+"""Who has typed a key so shortly before is still typing something else."""
 
 
 class Dialog(ModalBackdrop[Answer | None]):
@@ -39,6 +44,8 @@ class Dialog(ModalBackdrop[Answer | None]):
 class GraceDialog(Dialog[Answer]):
     """A dialog whose keys do nothing for a moment, so that a key typed for something else decides nothing.
 
+    Who goes on typing meanwhile has not noticed it yet: the moment lasts until they pause.
+
     Args:
         grace_s: Length of that moment in seconds.
         clock: Seconds that only go forward.
@@ -53,6 +60,7 @@ class GraceDialog(Dialog[Answer]):
         self._clock = clock
         self._grace_s = grace_s
         self._answers_from = clock() + grace_s
+        self._grace_timer: Timer | None = None
 
     @property
     def answers(self) -> bool:
@@ -65,9 +73,19 @@ class GraceDialog(Dialog[Answer]):
 
     def begin_grace(self) -> None:
         """Something new is asked: keys decide nothing for a moment."""
-        self._answers_from = self._clock() + self._grace_s
         if self._grace_s > 0:
-            self.set_timer(self._grace_s, self.on_answers)
+            self._wait(self._grace_s)
+
+    def _wait(self, seconds: float) -> None:
+        self._answers_from = self._clock() + seconds
+        if self._grace_timer is not None:
+            self._grace_timer.stop()
+        self._grace_timer = self.set_timer(seconds, self.on_answers)
+
+    def on_key(self, event: events.Key) -> None:
+        """Somebody is still typing."""
+        if not self.answers and event.is_printable:
+            self._wait(max(QUIET_S, self._answers_from - self._clock()))
 
     def on_answers(self) -> None:
         """Called when the moment has passed."""

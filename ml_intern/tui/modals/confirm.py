@@ -9,7 +9,7 @@ from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.widgets._static import Static
 
-from ml_intern.tui.keys.keymap import bind
+from ml_intern.tui.keys.keymap import bind, bind_number
 from ml_intern.tui.modals.base import GraceDialog
 from ml_intern.tui.widgets.key_bar import KeyBar
 from ml_intern.tui.widgets.text import clean
@@ -31,6 +31,8 @@ class Confirm(GraceDialog[bool]):
         bind("confirm.yes", "answer(True)"),
         bind("confirm.no", "cancel"),
         bind("back", "cancel"),
+        bind_number(1, "answer(True)"),
+        bind_number(2, "cancel"),
     ]
 
     def __init__(self, title: str, text: str, yes: str = "yes", grace_s: float = 0.0) -> None:
@@ -44,7 +46,7 @@ class Confirm(GraceDialog[bool]):
         with Vertical(id="confirm", classes="dialog") as frame:
             frame.border_title = self._title
             yield Static(clean(self._text), markup=False)
-            yield KeyBar([("{confirm.yes}", self._yes), ("{confirm.no}", "leave it")])
+            yield KeyBar([("{confirm.yes}/1", self._yes), ("{confirm.no}/2", "leave it")])
 
     def action_answer(self, answer: bool) -> None:
         """Answers."""

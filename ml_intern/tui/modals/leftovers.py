@@ -14,7 +14,7 @@ from textual.content import Content
 from textual.widgets._option_list import Option, OptionList
 from textual.widgets._static import Static
 
-from ml_intern.tui.keys.keymap import bind, keymap_of
+from ml_intern.tui.keys.keymap import bind, bind_number, keymap_of
 from ml_intern.tui.modals.base import GraceDialog
 from ml_intern.tui.widgets.key_bar import KeyBar
 from ml_intern.tui.widgets.text import ago, count, fit, money, one_line
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ml_intern.core.protocol import Leftover
 
 KEYS = [
-    ("{leftovers.mark}", "keep or end"),
+    ("{leftovers.mark} or 1-9", "keep or end"),
     ("{leftovers.end_all}", "end all"),
     ("{leftovers.apply}", "do it"),
     ("{back}", "later"),
@@ -44,12 +44,13 @@ class LeftoversDialog(GraceDialog[tuple["Leftover", ...]]):
         "one to be kept or ended, {leftovers.end_all} marks all of this machine, {leftovers.apply} does it, {back} "
         "leaves it for later: /leftovers asks again."
     )
-    DECISIONS = frozenset({"mark", "end_all", "apply"})
+    DECISIONS = frozenset({"mark", "number", "end_all", "apply"})
     BINDINGS: ClassVar[list[BindingType]] = [
         bind("back", "cancel"),
         bind("leftovers.mark", "mark"),
         bind("leftovers.end_all", "end_all"),
         bind("leftovers.apply", "apply"),
+        *(bind_number(number, f"number({number})") for number in range(1, 10)),
     ]
 
     def __init__(self, items: Sequence[Leftover], grace_s: float, now: Callable[[], float]) -> None:
@@ -105,6 +106,12 @@ class LeftoversDialog(GraceDialog[tuple["Leftover", ...]]):
         if index is not None:
             self._ending ^= {self._items[index].id}
             self._show()
+
+    def action_number(self, number: int) -> None:
+        """Keeps or ends the one in that row."""
+        if number <= len(self._items):
+            self._list.highlighted = number - 1
+            self.action_mark()
 
     def action_end_all(self) -> None:
         """Marks all that this machine has started."""

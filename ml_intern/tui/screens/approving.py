@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ml_intern.tui import messages
+from ml_intern.tui.screens.typing_pause import TypingPause
 from ml_intern.tui.setup import Setup
 
 if TYPE_CHECKING:
     from textual.screen import Screen
 
     from ml_intern.core.protocol import ApprovalRequired, ApprovalResolved
-    from ml_intern.tui.modals.approvals import Answer, ApprovalDialog
+    from ml_intern.tui.modals.approvals import ApprovalDialog
+    from ml_intern.tui.modals.batch import Answer
     from ml_intern.tui.widgets.hints import Hints
 
 
@@ -23,33 +26,54 @@ class Approving:
         screen: Where the request comes up, and where the answer goes.
         hints: Says what is waited for.
         setup: Gives the facts about this run.
+        workdir: Gives the directory that the agent works in.
+        since_key: Gives the seconds since a key was last typed into the prompt.
     """
 
-    def __init__(self, screen: Screen[Any], hints: Hints, setup: Callable[[], Setup]) -> None:
+    def __init__(
+        self,
+        screen: Screen[Any],
+        hints: Hints,
+        setup: Callable[[], Setup],
+        workdir: Callable[[], str],
+        since_key: Callable[[], float],
+    ) -> None:
         self._screen = screen
         self._hints = hints
         self._setup = setup
+        self._workdir = workdir
+        self._pause = TypingPause(screen, since_key)
         self._dialog: ApprovalDialog | None = None
 
     def put(self, request: ApprovalRequired) -> None:
-        """Asks. An earlier request that is still open is withdrawn."""
+        """Asks, once the person has paused typing. An earlier request that is still open is withdrawn."""
+        from ml_intern.tui.modals.approval_text import Place
         from ml_intern.tui.modals.approvals import ApprovalDialog
 
         setup = self._setup()
         self._hints.begin("waiting for your approval")
         if self._dialog is not None:
             self._dialog.withdraw()
-        self._dialog = ApprovalDialog(request, setup.grace_s, setup.jobs)
-        self._screen.app.push_screen(self._dialog, self._answer)
+        workdir = self._workdir()
+        rule_file = setup.rules.file if setup.rules is not None else ""
+        place = Place(Path(workdir) if workdir else None, setup.sandbox_dir, rule_file)
+        self._dialog = dialog = ApprovalDialog(request, setup.grace_s, setup.jobs, place=place)
+        self._pause.then(lambda: self._open(dialog), patient=setup.grace_s > 0)
         if setup.bell:
             self._screen.app.bell()
+
+    def _open(self, dialog: ApprovalDialog) -> None:
+        self._screen.app.push_screen(dialog, self._answer)
 
     def settle(self, event: ApprovalResolved) -> None:
         """The request waits no longer: a dialog that is still open closes."""
         self._hints.begin("working")
+        unopened = self._pause.drop()
         if self._dialog is None or event.how == "decided":
             return
-        if self._dialog.withdraw():
+        if unopened:
+            self._dialog = None
+        elif self._dialog.withdraw():
             self._screen.notify("The request was withdrawn: nothing was run.", markup=False)
 
     def _answer(self, answer: Answer | None) -> None:

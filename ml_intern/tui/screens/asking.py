@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ml_intern.tui import messages
+from ml_intern.tui.screens.typing_pause import TypingPause
 
 if TYPE_CHECKING:
     from textual.screen import Screen
@@ -20,27 +22,34 @@ class Asking:
     Args:
         screen: Where the question comes up, and where the answer goes.
         hints: Says what is waited for.
+        since_key: Gives the seconds since a key was last typed into the prompt.
     """
 
-    def __init__(self, screen: Screen[Any], hints: Hints) -> None:
+    def __init__(self, screen: Screen[Any], hints: Hints, since_key: Callable[[], float]) -> None:
         self._screen = screen
         self._hints = hints
+        self._pause = TypingPause(screen, since_key)
         self._dialog: QuestionDialog | None = None
 
     def put(self, question: QuestionAsked, grace_s: float, *, bell: bool) -> None:
-        """Asks."""
+        """Asks, once the person has paused typing."""
         from ml_intern.tui.modals.ask import QuestionDialog
 
         self._hints.begin("waiting for your answer")
-        self._dialog = QuestionDialog(question, grace_s)
-        self._screen.app.push_screen(self._dialog, self._answer)
+        self._dialog = dialog = QuestionDialog(question, grace_s)
+        self._pause.then(lambda: self._open(dialog), patient=grace_s > 0)
         if bell:
             self._screen.app.bell()
+
+    def _open(self, dialog: QuestionDialog) -> None:
+        self._screen.app.push_screen(dialog, self._answer)
 
     def settle(self, event: QuestionResolved) -> None:
         """The question waits no longer: a dialog that is still open closes."""
         self._hints.begin("working")
-        if self._dialog is not None and self._dialog.withdraw() and event.how == "withdrawn":
+        if self._pause.drop():
+            self._dialog = None
+        elif self._dialog is not None and self._dialog.withdraw() and event.how == "withdrawn":
             self._screen.notify("The question was withdrawn.", markup=False)
 
     def _answer(self, chosen: Chosen | None) -> None:

@@ -121,8 +121,9 @@ class MainScreen(Backdrop[None]):
         self._plan = self.query_one(PlanPane)
         self._hints = self.query_one(Hints)
         self._tabs = self.query_one(PaneTabs)
-        self._approving = Approving(self, self._hints, lambda: self._setup)
-        self._asking = Asking(self, self._hints)
+        since_key = self._composer.prompt.since_key
+        self._approving = Approving(self, self._hints, lambda: self._setup, lambda: self.state.workdir, since_key)
+        self._asking = Asking(self, self._hints, since_key)
         self._title = ""
         self._setup = Setup()
         self._chooser = Chooser(self, self.run_command, lambda: self._chat.prompts)
@@ -489,7 +490,7 @@ class MainScreen(Backdrop[None]):
         elif event.key not in self.active_bindings or self._is_typed(event.character):
             event.stop()
             self._composer.prompt.focus()
-            self._composer.prompt.insert(event.character)
+            self._composer.prompt.take_letter(event.character)
 
     def _is_typed(self, character: str) -> bool:
         """Whether a letter is meant for the prompt although it does something in the chat."""

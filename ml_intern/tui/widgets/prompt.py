@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable
 
 from textual import events
@@ -66,6 +67,7 @@ class Prompt(TextArea):
         self.past = PromptHistory()
         self.folds = Folds()
         self.take_paste: Callable[[str], Awaitable[bool]] = no_paste
+        self._typed_at = float("-inf")
         self.intercept: Callable[[str], bool] = lambda _key: False
 
     def on_mount(self) -> None:
@@ -90,8 +92,18 @@ class Prompt(TextArea):
         """The text with large pastes in full."""
         return self.folds.unfold(self.text)
 
+    def since_key(self) -> float:
+        """Seconds since something was typed here that was not sent since."""
+        return time.monotonic() - self._typed_at
+
+    def take_letter(self, letter: str) -> None:
+        """Something was typed while another part of the screen had the focus."""
+        self._typed_at = time.monotonic()
+        self.insert(letter)
+
     def send(self) -> None:
         """Sends the text, unless there is only white space."""
+        self._typed_at = float("-inf")
         text = self.whole_text.strip()
         if not text:
             self.post_message(self.EdgeKey("prompt.send"))
@@ -122,6 +134,7 @@ class Prompt(TextArea):
             self.move_cursor(result.end_location)
 
     async def _on_key(self, event: events.Key) -> None:
+        self._typed_at = time.monotonic()
         if self.intercept(event.key) or self._act_on(event.key) or await self._edit(event.key):
             event.stop()
             event.prevent_default()

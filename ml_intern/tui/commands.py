@@ -317,6 +317,14 @@ COMMANDS: tuple[Command, ...] = (
         objection=_started,
     ),
     Command(
+        "allowed",
+        "what runs without asking, what is asked, what is forbidden; and why",
+        messages.ShowAllowed,
+        args="[command or tool]",
+        aliases=("permissions", "rules"),
+        objection=_started,
+    ),
+    Command(
         "skills",
         "instructions the agent can load, and where they come from",
         _no_argument("skills", messages.ShowSkills),

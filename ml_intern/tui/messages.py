@@ -371,6 +371,14 @@ class ShowKeys(Visit):
         self.words = words
 
 
+class ShowAllowed(Visit):
+    """Show what is allowed, asked and forbidden; `words` is a command or a tool to be judged."""
+
+    def __init__(self, words: str = "") -> None:
+        super().__init__()
+        self.words = words
+
+
 class ShowHardware(Visit):
     """Open the hardware picker; `model` is the name or size of a model that is to fit."""
 

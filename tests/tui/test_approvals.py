@@ -236,8 +236,9 @@ async def test_where_a_command_runs_is_said(tmp_path: Path) -> None:
 
 
 async def test_a_rule_is_seen_with_what_it_means_and_changed_before_it_counts(tmp_path: Path) -> None:
-    changes = {"rule": "bash(pytest *)", "allowance": "bash(pytest *)", "standing": True, "rememberable": True}
-    item = command(text="pytest tests", effects=(Effect.CHANGE,), **changes)
+    rule = "bash(pytest *)"
+    item = command("c1", "pytest tests", effects=(Effect.CHANGE,), rule=rule, allowance=rule)
+    item = item.model_copy(update={"standing": True, "rememberable": True})
     async with asked(tmp_path, item, size=(100, 30)) as (stage, agent):
         await stage.sees("s/6 allow in this session: bash(pytest *)", "S/7 allow always")
         await stage.press("s")
@@ -272,6 +273,7 @@ async def test_what_may_not_be_allowed_for_good_is_not_offered_so(tmp_path: Path
 
 
 async def test_what_was_allowed_always_is_not_asked_after_a_restart_until_it_is_taken_back(tmp_path: Path) -> None:
+    file = configure(tmp_path)
     write = tools(call("bash", {"command": "touch proof"}))
     with ScriptedLLM(write, text("one"), write, text("two"), write, text("three")) as server:
         async with on_stage(started_app(server, tmp_path), (100, 30)) as stage:
@@ -282,18 +284,25 @@ async def test_what_was_allowed_always_is_not_asked_after_a_restart_until_it_is_
             await stage.sees("approvals.allow", "bash(touch *)")
             await stage.press("enter")
             await stage.sees("Allowed from now on", "one")
-        (file,) = (tmp_path / "home" / "config").glob("*.json")
-        assert json.loads(file.read_text()) == {"approvals": {"allow": ["bash(touch *)"]}}
+        assert json.loads(file.read_text())["approvals"] == {"allow": ["bash(touch *)"]}
         async with on_stage(started_app(server, tmp_path), (100, 30)) as stage:
             await stage.sees("vllm/scripted")
             await stage.enter("again")
             await stage.sees("two", "done · 2 model calls")
-        file.write_text('{"approvals": {"allow": ["bash(touch *)"], "deny": ["bash(touch p*)"]}}')
+        configure(tmp_path, approvals={"allow": ["bash(touch *)"], "deny": ["bash(touch p*)"]})
         async with on_stage(started_app(server, tmp_path), (100, 30)) as stage:
             await stage.sees("vllm/scripted")
             await stage.enter("once more")
             await stage.sees("three", "done · 2 model calls")
         assert "deny bash(touch p*)" in server.requests[-1].body["messages"][-1]["content"]
+
+
+def configure(directory: Path, **tree: Any) -> Path:
+    """Writes the configuration of an app whose dialogs answer at once."""
+    file = directory / "home" / "config" / "cli_agent_config.json"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps({"ui": {"approval_grace_s": 0}, **tree}))
+    return file
 
 
 def started_app(server: ScriptedLLM, directory: Path) -> WatchedApp:

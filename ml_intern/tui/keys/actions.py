@@ -182,7 +182,7 @@ PLACES: tuple[Place, ...] = (
     Place(
         "list",
         "lists",
-        ("app", "jobs", "sessions", "settings", "dataset"),
+        ("app", "jobs", "sessions", "settings", "dataset", "allowed"),
         (
             Action("list.up", "up,k", "up"),
             Action("list.down", "down,j", "down"),
@@ -196,7 +196,7 @@ PLACES: tuple[Place, ...] = (
     Place(
         "find",
         "searching",
-        ("jobs", "review", "detail", "sessions", "settings", "chat"),
+        ("jobs", "review", "detail", "sessions", "settings", "chat", "allowed"),
         (
             Action("find", "slash", "search, or filter"),
             Action("find.next", "n", "to the next find"),
@@ -395,6 +395,12 @@ PLACES: tuple[Place, ...] = (
             Action("settings.reset", "backspace", "take your own value away, so that the default counts again"),
             Action("keys.none", "delete", "leave the action without a key"),
         ),
+    ),
+    Place(
+        "allowed",
+        "what is allowed",
+        ("screens",),
+        (Action("allowed.take_back", "delete,backspace", "take the rule back"),),
     ),
     Place(
         "commands",

@@ -24,12 +24,19 @@ _DEEDS = {
 }
 
 
-def meaning(rule: Rule, workspace: Path | None = None) -> str:
-    """What a rule lets run, in words."""
-    return " ".join(filter(None, (_what(rule), _price(rule)))) + _limits(rule, workspace)
+def meaning(rule: Rule, workspace: Path | None = None, *, allows: bool = True) -> str:
+    """What a rule speaks of, in words.
+
+    Args:
+        rule: The rule.
+        workspace: Where the agent works.
+        allows: Whether it allows; rules that ask or forbid hold wider.
+    """
+    what = " ".join(filter(None, (_what(rule, allows), _price(rule))))
+    return what + _limits(rule, workspace) if allows else what
 
 
-def _what(rule: Rule) -> str:
+def _what(rule: Rule, allows: bool) -> str:
     pattern = one_line(rule.pattern or "", 200)
     if rule.pattern is None:
         return f"every call of {rule.tool}"
@@ -38,7 +45,7 @@ def _what(rule: Rule) -> str:
     if rule.tool != "bash":
         return f"{rule.tool} of whatever fits {pattern}"
     if pattern.endswith(" *") and not set(pattern[:-2]) & set("*?["):
-        return f"commands that begin with {pattern[:-2]}, not joined with others"
+        return f"commands that begin with {pattern[:-2]}, {'not' if allows else 'also'} joined with others"
     return f"commands that fit {pattern}"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from textual.screen import Screen
@@ -48,6 +49,29 @@ def open_configuration(
             screen.app.push_screen(settings)
 
     screen.run_worker(show(), name="reading the configuration", group="configuration", exclusive=True)
+
+
+def open_allowed(screen: Screen[Any], message: messages.ShowAllowed, setup: Setup, state: SessionState) -> None:
+    """Opens the screen of rules, once they were read."""
+    from ml_intern.core.config import ConfigError
+
+    care = setup.rules
+    if care is None:
+        screen.notify("The agent is still starting; its rules are not known yet.", severity="warning")
+        return
+
+    async def show() -> None:
+        try:
+            rules = await care.rules()
+        except ConfigError as error:
+            screen.notify(str(error), severity="error", markup=False)
+            return
+        from ml_intern.tui.screens.allowed import AllowedScreen
+
+        workspace = Path(state.workdir) if state.workdir else None
+        screen.app.push_screen(AllowedScreen(care, rules, workspace, message.words))
+
+    screen.run_worker(show(), name="reading the rules", group="configuration", exclusive=True)
 
 
 def setup_with(setup: Setup, key: str, value: Any) -> Setup:

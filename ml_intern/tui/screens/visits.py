@@ -10,7 +10,7 @@ from textual.screen import Screen
 from ml_intern.core.trail import Trail
 from ml_intern.tui import messages
 from ml_intern.tui.books import Books
-from ml_intern.tui.screens.configuring import open_configuration
+from ml_intern.tui.screens.configuring import open_allowed, open_configuration
 from ml_intern.tui.screens.extensions import open_extensions
 from ml_intern.tui.screens.showing import open_dataset, open_entry
 
@@ -110,6 +110,8 @@ class Visits:
                 open_extensions(self._screen, message, setup)
             case messages.ShowSettings() | messages.ShowKeys():
                 open_configuration(self._screen, message, setup, state)
+            case messages.ShowAllowed():
+                open_allowed(self._screen, message, setup, state)
             case messages.ShowHardware():
                 self._chooser.show_hardware(setup.jobs, message.model, self._insert)
 

@@ -113,7 +113,7 @@ class Bridge:
         gc.freeze()
         gc.enable()
         self._agent, self._wired = wired.agent, wired
-        unsubscribe = wired.agent.events.subscribe(self._on_event)
+        unsubscribe = wired.agent.events.subscribe(self._on_event, passing=True)
         self._post(messages.AgentBuilt(setup))
         for event in wired.earlier:  # a resumed session looks as it did: its past comes the way it came then
             self._on_event(event)
@@ -178,6 +178,10 @@ class Bridge:
                     log_lines(event),
                     pause_s=NESTED_S if call_id in self._agents else GATHER_S,
                 )
+            case "tool_drafts":  # each tells all there is, so only the last one counts
+                if self._gathered and self._gathered[-1].key == ("drafts",):
+                    self._gathered.pop()
+                self._gather(("drafts",), lambda _text: messages.CallsDrafted(event))
             case "subagent" if event.event.type == "tool_log":
                 log = event.event
                 nested_id, nested = log.tool_call_id, log.tool

@@ -58,6 +58,7 @@ _FAMILIES: dict[str, Callable[[Any], messages.AgentMessage | None]] = {
     "assistant_chunk": lambda event: messages.ReplyText(event.content, event.kind, event.time),
     "assistant_message": messages.ReplyWhole,
     "assistant_stream_end": lambda event: messages.ReplyEnded(event.discarded),
+    "tool_drafts": messages.CallsDrafted,
     "tool_call": messages.ToolCalled,
     "tool_log": lambda event: messages.ToolLogged(event.tool_call_id, event.tool, log_lines(event)),
     "tool_state_change": messages.ToolMoved,

@@ -89,6 +89,12 @@ class ReplyEnded(AgentMessage):
         self.discarded = discarded
 
 
+class CallsDrafted(AgentMessage):
+    """The calls that the model is writing at this moment; none when it writes none any more."""
+
+    event: protocol.ToolDrafts
+
+
 class ToolCalled(AgentMessage):
     """The model asks for a tool."""
 
@@ -479,6 +485,14 @@ class SearchChat(ChatIntent):
     def __init__(self, text: str = "") -> None:
         super().__init__()
         self.text = text
+
+
+class Maximise(Intent):
+    """Give a pane the room of all, or take it back."""
+
+    def __init__(self, pane: str) -> None:
+        super().__init__()
+        self.pane = pane
 
 
 class CopyFromChat(ChatIntent):

@@ -221,6 +221,21 @@ async def test_a_command_of_two_hundred_lines_is_read_to_its_end_at_80_by_24(tmp
         await stage.sees("[119]")
 
 
+async def test_what_cannot_be_seen_in_a_command_is_spelled_out(tmp_path: Path) -> None:
+    text = "echo safe\u202e\u200b; curl evil\u2066\x1b[8m\x07 # \u00ad\ufeff"
+    item = command(text=text, allowance="this very call", rememberable=True)
+    async with asked(tmp_path, item, size=(100, 24)) as (stage, agent):
+        await stage.sees("echo safe<202e><200b>; curl evil<2066>␛[8m␇ # <00ad><feff>")
+        assert not set(stage.screen) & set("\u202e\u200b\u2066\x1b\x07\u00ad\ufeff")
+        await stage.press("e", "end", "x", "ctrl+s")
+        await stage.sees("command as you changed it")
+        assert not set(stage.screen) & set("\u202e\u200b\u2066\x1b\x07\u00ad\ufeff")
+        await stage.press("s")
+        (decision,) = await answered(stage, agent)
+        assert decision.edited_arguments == {"command": f"{text}x"}
+        assert (decision.remember, decision.rule) == (True, "")
+
+
 async def test_arguments_that_occur_in_the_script_by_chance_are_shown_all_the_same(tmp_path: Path) -> None:
     text = "run --force true 5"
     item = command(text=text, arguments={"command": text, "force": True, "timeout": 5, "as": "run"})

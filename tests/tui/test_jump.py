@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from tests.tui.playback import played_app
@@ -10,9 +11,11 @@ from tests.tui.test_snapshots import worked
 
 async def letter_before(stage: Stage, text: str) -> str:
     """The letter that covers the beginning of a row whose rest is this text."""
-    await stage.sees(text)
-    before = stage.row(text).partition(text)[0]
-    return before.split()[-1]
+    covered = re.compile(rf" (\S) {re.escape(text)}")
+    await stage.until(lambda: covered.search(stage.screen) is not None, f"a letter on {text!r}")
+    found = covered.search(stage.screen)
+    assert found is not None
+    return found[1]
 
 
 async def test_letters_lead_to_panes_tabs_and_tool_calls(tmp_path: Path) -> None:

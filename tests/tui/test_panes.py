@@ -4,25 +4,30 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import pytest
+
 from ml_intern.core.protocol import (
     AssistantChunk,
     AssistantMessage,
     AssistantStreamEnd,
     Compacted,
+    DraftCall,
     ErrorEvent,
     Interrupted,
     Notice,
     PlanItem,
     PlanStatus,
+    PlanUpdate,
     Processing,
     ToolCallEvent,
+    ToolDrafts,
     ToolLog,
     ToolOutput,
     ToolStateChange,
     TurnComplete,
     UserMessage,
 )
-from ml_intern.tui.panes.plan import advance
+from ml_intern.tui.panes.plan import PlanList, advance
 from tests.tui.playback import PlayedAgent, played_app
 from tests.tui.stage import Stage, on_stage
 
@@ -131,3 +136,73 @@ def test_a_step_taken_up_again_runs_on_from_its_beginning() -> None:
     steps = advance((), items("in_progress"), 0.0)
     steps = advance(advance(steps, items("completed"), 10.0), items("in_progress"), 20.0)
     assert (steps[0].began_at, steps[0].took_s) == (0.0, None)
+
+
+async def test_what_was_finished_just_now_is_bright_until_the_plan_changes_again(tmp_path: Path) -> None:
+    async with talking(tmp_path) as (stage, agent):
+        for statuses in (("in_progress", "pending"), ("completed", "in_progress")):
+            agent.events.play(PlanUpdate(plan=tuple(items(*statuses))))
+        await stage.sees("✓ step 0", "just done")
+        agent.events.play(PlanUpdate(plan=tuple(items("completed", "completed"))))
+        await stage.sees("✓ step 0", "✓ step 1", "just done")
+        assert "just done" in stage.row("step 1")
+        assert "just done" not in stage.row("step 0")
+        assert [step.fresh for step in advance((), items("completed"), 0.0)] == [False]
+        shown = stage.app.screen.query_one(PlanList).render()
+        struck = {shown.plain[span.start : span.end].strip() for span in shown.spans if "strike" in str(span.style)}
+        assert {"step 0", "step 1"} <= struck
+
+
+async def test_a_call_that_failed_is_red_only_when_the_turn_ends_without_mending_it(tmp_path: Path) -> None:
+    async with talking(tmp_path) as (stage, agent):
+        for call_id, tool, ok in (("a", "bash", False), ("b", "read", False), ("c", "bash", True)):
+            agent.events.play(
+                ToolCallEvent(tool=tool, arguments={"command": call_id, "path": call_id}, tool_call_id=call_id),
+                ToolOutput(tool=tool, tool_call_id=call_id, output="x", success=ok, duration_s=2.0),
+            )
+        await stage.sees("✗ bash", "✗ read", "✓ bash")
+        assert "failed" not in stage.screen
+        end = TurnComplete(reason="completed", final_response="", iterations=3, cost_usd=0.0, tokens=0)
+        agent.events.play(end)
+        await stage.until(lambda: stage.screen.count("failed") == 3, "the chat, the call and its turn to say so")
+        assert "failed" not in stage.row("✗ bash")
+        assert "failed" in stage.row("✗ read")
+
+
+async def test_a_call_is_seen_in_the_pane_and_in_the_line_below_while_it_is_written(tmp_path: Path) -> None:
+    async with talking(tmp_path) as (stage, agent):
+        script = {"path": "train.py", "content": "import torch"}
+        draft = DraftCall(tool="write", arguments=script, lines={"content": 84}, tail="import torch\nx = 1")
+        agent.events.play(ToolDrafts(calls=(draft,)))
+        await stage.sees("○ write  train.py  +84", "x = 1", "writing write train.py +84")
+        agent.events.play(ToolDrafts())
+        await stage.sees_no_more("+84")
+
+
+@pytest.mark.parametrize("size", [(60, 20), (120, 40), (160, 45)])
+async def test_a_pane_takes_all_the_room_and_gives_it_back(tmp_path: Path, size: tuple[int, int]) -> None:
+    app, agents = played_app(tmp_path)
+    async with on_stage(app, size) as stage:
+        await stage.sees("claude-opus")
+        (agent,) = agents
+        agent.events.play(
+            UserMessage(content="go"),
+            AssistantMessage(content="the answer"),
+            ToolCallEvent(tool="bash", arguments={"command": "make"}, tool_call_id="a"),
+            PlanUpdate(plan=tuple(items("in_progress", "pending"))),
+        )
+        await stage.sees("the answer")
+        await stage.press("tab", "z")
+        await stage.until(lambda: "step 1" not in stage.screen, "the plan to make room")
+        assert "the answer" in stage.screen
+        await stage.press("alt+2")
+        await stage.sees("bash  make")
+        assert "the answer" not in stage.screen
+        await stage.press("alt+3")
+        await stage.sees("▸ step 0", "○ step 1")
+        assert "make" not in stage.screen
+        await stage.press("z", "escape")
+        await stage.type("z is a letter here")
+        await stage.sees("› z is a letter here")
+        if size[0] >= 100:
+            await stage.sees("the answer", "bash  make", "▸ step 0")

@@ -48,9 +48,9 @@ _RUNS_ANYTHING = frozenset(
 
 
 def suggestion(tool: str, assessment: Assessment, workspace: Path | None = None) -> Rule | None:
-    """The rule to offer; None when it would mean a call to the letter and be too long to read."""
+    """The rule to offer; None when it would mean a call to the letter and could not be read at a glance."""
     usd = assessment.cost.usd
-    if usd is None:
+    if usd is None or not assessment.subject.isprintable():  # what cannot be seen must not be allowed by a glance
         return None
     max_usd = usd or None
     for pattern in _patterns(tool, assessment):
@@ -58,7 +58,7 @@ def suggestion(tool: str, assessment: Assessment, workspace: Path | None = None)
         if rule.covers(tool, assessment, workspace):
             return rule
     subject = assessment.subject
-    if not subject or "\n" in subject or len(subject) > LONGEST:
+    if not subject or len(subject) > LONGEST:
         return None
     return Rule.for_exactly(tool, subject, max_usd)
 

@@ -98,6 +98,7 @@ PLACES: tuple[Place, ...] = (
             Action("pane.plan", "alt+3", "show the plan"),
             Action("pane.jobs", "alt+4", "show the jobs"),
             Action("pane.trail", "alt+5", "show the trail"),
+            Action("pane.maximise", "z", "give the pane all the room, or take it back; outside of the prompt"),
         ),
     ),
     Place(
@@ -163,7 +164,10 @@ PLACES: tuple[Place, ...] = (
             Action("calls.open", "enter", "the call in full"),
             Action("calls.fold", "space", "open or close what it has told"),
             Action("calls.unfold", "right", "open what it has told"),
-            Action("calls.close", "left", "close what it has told"),
+            Action("calls.close", "left", "close what it has told, then to its turn"),
+            Action("calls.copy", "y", "copy its command, path or question"),
+            Action("calls.copy_output", "Y", "copy its output"),
+            Action("calls.file", "ctrl+e", "open the file it read or wrote in your own editor"),
         ),
     ),
     Place(

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from datetime import datetime
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from dataclasses import replace
+from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
 
 from textual import on
 from textual.app import ComposeResult
+from textual.binding import BindingType
 from textual.message import Message
 
 from ml_intern.tui import messages
-from ml_intern.tui.keys.keymap import keymap_of
+from ml_intern.tui.keys.keymap import bind, keymap_of
 from ml_intern.tui.state import SessionState
 from ml_intern.tui.widgets.block_list import BlockId
 from ml_intern.tui.widgets.blocks import (
@@ -29,8 +30,8 @@ from ml_intern.tui.widgets.error_block import ErrorBlock
 from ml_intern.tui.widgets.pieces import Snapshot
 from ml_intern.tui.widgets.search_bar import SearchFrame
 from ml_intern.tui.widgets.text import clock as time_of_day
-from ml_intern.tui.widgets.text import count, duration, money
-from ml_intern.tui.widgets.tool_model import summarise
+from ml_intern.tui.widgets.text import count, duration, money, seconds_between
+from ml_intern.tui.widgets.tool_model import summarise, unmended
 from ml_intern.tui.widgets.transcript import Transcript
 from ml_intern.tui.widgets.welcome import Welcome
 
@@ -96,6 +97,8 @@ class ChatPane(SearchFrame):
             self.text = text
             self.images = images
 
+    BINDINGS: ClassVar[list[BindingType]] = [bind("pane.maximise", "maximise")]
+
     def __init__(
         self,
         *,
@@ -123,6 +126,10 @@ class ChatPane(SearchFrame):
         """The greeting, until something is said, and the transcript."""
         yield self._welcome
         yield self._transcript
+
+    def action_maximise(self) -> None:
+        """Gives the pane all the room, or takes it back."""
+        self.post_message(messages.Maximise("chat"))
 
     # ------------------------------------------------------------------------------------------------ by the screen
 
@@ -276,7 +283,7 @@ class ChatPane(SearchFrame):
         # A result goes with "rejected" and "cancelled" too; what the person did says more than that it failed.
         kept = before.state if before.state in STOPPED and state in {"completed", "failed"} else state
         took = before.seconds if seconds is None else seconds
-        mention = ToolLine(before.tool, before.summary, kept, took, before.time)
+        mention = replace(before, state=kept, seconds=took)
         self._calls[call_id] = (block_id, mention)
         self._transcript.update(block_id, mention)
 
@@ -284,11 +291,11 @@ class ChatPane(SearchFrame):
 
     def _end_turn(self, message: messages.TurnEnded) -> None:
         event = message.event
-        took = _seconds_between(self._began, event.time)
+        took = seconds_between(self._began, event.time)
         self._began = ""
         self._end_stream(False)
         self._forget_reply()
-        self._calls.clear()
+        self._tell_failures()
         match event.type:
             case "turn_complete":
                 parts = [ENDS[event.reason], count(event.iterations, "model call")]
@@ -315,6 +322,14 @@ class ChatPane(SearchFrame):
             self.post_message(self.PromptWanted(rewind_index(number, len(self._prompts)), text, images))
         else:
             self.notify("There is no prompt to edit yet.", markup=False)
+
+    def _tell_failures(self) -> None:
+        """The turn is over: what failed in it and was not mended stays failed."""
+        calls = ((call_id, mention.tool, mention.state) for call_id, (_, mention) in self._calls.items())
+        for call_id in unmended(calls):
+            block_id, mention = self._calls[call_id]
+            self._transcript.update(block_id, replace(mention, final=True))
+        self._calls.clear()
 
     @property
     def prompts(self) -> list[str]:
@@ -410,10 +425,3 @@ def _gone_along(event: protocol.UserMessage) -> tuple[str, ...]:
     """What went with a prompt, as it is told."""
     images = (f"image {image.name} {image.facts}" for image in event.images)
     return (*images, *(attachment.label for attachment in event.attached))
-
-
-def _seconds_between(began: str, ended: str) -> float | None:
-    try:
-        return (datetime.fromisoformat(ended) - datetime.fromisoformat(began)).total_seconds()
-    except ValueError:
-        return None

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import ClassVar
 
 from textual import on
 from textual.app import ComposeResult
+from textual.binding import BindingType
 from textual.containers import Vertical
 
 from ml_intern.tui import messages
 from ml_intern.tui.job_book import JobBook
 from ml_intern.tui.job_rows import row_of_known
-from ml_intern.tui.keys.keymap import keymap_of
+from ml_intern.tui.keys.keymap import bind, keymap_of
 from ml_intern.tui.widgets.frame import entitle
 from ml_intern.tui.widgets.job_list import JobList
 from ml_intern.tui.widgets.lines import Run, wrap
@@ -38,6 +40,8 @@ class JobsPane(Vertical):
         "{jobs} opens it from anywhere."
     )
 
+    BINDINGS: ClassVar[list[BindingType]] = [bind("pane.maximise", "maximise")]
+
     def __init__(self, clock: Callable[[], float] = time.time, *, id: str | None = None) -> None:  # noqa: A002 - Textual's name
         super().__init__(id=id)
         self.border_title = "jobs"
@@ -55,6 +59,10 @@ class JobsPane(Vertical):
         """Begins empty."""
         self._empty.paint(lambda width, _height: wrap([Run(keymap_of(self).tell(EMPTY), "muted")], width))
         self.refresh_rows()
+
+    def action_maximise(self) -> None:
+        """Gives the pane all the room, or takes it back."""
+        self.post_message(messages.Maximise("jobs"))
 
     @property
     def summary(self) -> str:

@@ -6,9 +6,10 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
+from textual.binding import BindingType
 from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.geometry import Size
@@ -17,6 +18,7 @@ from textual.timer import Timer
 from textual.widget import Widget
 
 from ml_intern.tui import messages
+from ml_intern.tui.keys.keymap import bind
 from ml_intern.tui.motion import tick_s
 from ml_intern.tui.widgets.frame import entitle
 from ml_intern.tui.widgets.line import Part, line, whole_seconds
@@ -27,6 +29,10 @@ if TYPE_CHECKING:
 
 MARKS = {"pending": ("○", "$foreground-muted"), "in_progress": ("▸", "$accent"), "completed": ("✓", "$success")}
 
+TEXT_STYLES = {"pending": "", "in_progress": "bold", "completed": "$foreground-muted strike"}
+JUST_DONE = "strike"
+"""Bright, so that a step which was finished just now is noticed among the others."""
+
 
 @dataclass(frozen=True, slots=True)
 class Step:
@@ -35,6 +41,7 @@ class Step:
     Attributes:
         began_at: When it was first seen in progress, in seconds of the clock; None before.
         took_s: How long it took, once it is completed.
+        fresh: It was completed by the last change of the plan.
     """
 
     id: str
@@ -42,6 +49,7 @@ class Step:
     status: str
     began_at: float | None = None
     took_s: float | None = None
+    fresh: bool = False
 
 
 def advance(steps: Sequence[Step], plan: Sequence[PlanItem], now: float) -> tuple[Step, ...]:
@@ -58,7 +66,8 @@ def _advanced(before: Step | None, item: PlanItem, now: float) -> Step:
         step = replace(step, began_at=now if step.began_at is None else step.began_at, took_s=None)
     elif item.status == "completed" and step.took_s is None and step.began_at is not None:
         step = replace(step, took_s=now - step.began_at)
-    return step
+    finished = step.status == "completed" and before is not None and before.status != "completed"
+    return replace(step, fresh=finished)
 
 
 class PlanList(Widget):
@@ -104,14 +113,14 @@ class PlanList(Widget):
 
     def _step_lines(self, step: Step, width: int) -> list[Content]:
         mark, mark_style = MARKS[step.status]
-        text_style = {"pending": "", "in_progress": "bold", "completed": "$foreground-muted"}[step.status]
-        spent = self._spent(step)
+        text_style = TEXT_STYLES[step.status] if not step.fresh else JUST_DONE
+        spent = " ".join(filter(None, ("just done" if step.fresh else "", self._spent(step))))
         room = max(8, width - 2 - (len(spent) + 2 if spent else 0))
         text = one_line(step.content)
         rows = [row.plain for row in Content(text).wrap(room)] or [""]
         if self.folded and len(rows) > 1:
             rows = [Content(text).truncate(room, ellipsis=True).plain]
-        right = [Part(spent, "$foreground-muted")] if spent else []
+        right = [Part(spent, "$success" if step.fresh else "$foreground-muted")] if spent else []
         first = line([Part(mark, mark_style), Part(rows[0], text_style)], right, width, " ")
         return [first, *(Content.styled(f"  {row}", text_style) for row in rows[1:])]
 
@@ -132,9 +141,12 @@ class PlanPane(VerticalScroll, can_focus=True):
     """
 
     HELP = (
-        "The plan in plan order: ○ to do, ▸ being done, ✓ done, each with the time it took. The agent keeps it up to "
-        "date; tell it in the prompt what to change."
+        "The plan in plan order: ○ to do, ▸ being done, ✓ done and struck through, each with the time it took; what "
+        "was just done is bright. The agent keeps it up to date; tell it in the prompt what to change. "
+        "{pane.maximise} gives the pane all the room."
     )
+
+    BINDINGS: ClassVar[list[BindingType]] = [bind("pane.maximise", "maximise")]
 
     def __init__(
         self,
@@ -157,7 +169,11 @@ class PlanPane(VerticalScroll, can_focus=True):
 
     def on_resize(self) -> None:
         """Where the style sheet leaves one line, it shows the current step."""
-        self._list.folded = self.screen.has_class("-medium")
+        self._list.folded = self.screen.has_class("-medium") and not self.screen.has_class("-zoomed")
+
+    def action_maximise(self) -> None:
+        """Gives the pane all the room, or takes it back."""
+        self.post_message(messages.Maximise("plan"))
 
     @property
     def summary(self) -> str:

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import ClassVar
 
 from textual import on
 from textual.app import ComposeResult
+from textual.binding import BindingType
 from textual.containers import Vertical
 
 from ml_intern.tui import messages
+from ml_intern.tui.keys.keymap import bind
+from ml_intern.tui.widgets.call_list import ToolSnapshot
 from ml_intern.tui.widgets.frame import entitle
-from ml_intern.tui.widgets.tool_list import ToolList, ToolSnapshot
+from ml_intern.tui.widgets.tool_list import ToolList
 from ml_intern.tui.widgets.tool_model import Remark, ToolEntry, figures_of
 
 
@@ -25,10 +29,14 @@ class ToolCallsPane(Vertical):
 
     HELP = (
         "The tool calls: ○ asked for, ▸ running, ✓ done, ✗ failed, ⊘ rejected or stopped; then the tool, what it was "
-        "called with, and how long it took. ⚑ stands at calls that follow words found outside, and not yours. "
-        "{calls.up} and {calls.down} choose one, {calls.open} or {call} shows "
-        "it in full; {calls.fold} opens and closes what it has told."
+        "called with, and how long it took. ⚑ stands at calls that follow words found outside, and not yours. Those of "
+        "a turn stand below the words it began with; a failure stays quiet until it is known that it was not mended. "
+        "{calls.up} and {calls.down} choose one, {calls.open} or {call} shows it in full; {calls.fold} opens and "
+        "closes what it has told, or a whole turn. {calls.copy} copies the command or path, {calls.copy_output} the "
+        "output, {calls.file} opens the file in your editor. {pane.maximise} gives the pane all the room."
     )
+
+    BINDINGS: ClassVar[list[BindingType]] = [bind("pane.maximise", "maximise")]
 
     def __init__(
         self,
@@ -53,7 +61,15 @@ class ToolCallsPane(Vertical):
     @property
     def chosen(self) -> str:
         """Id of the call under the cursor, or empty."""
-        return self._list.cursor
+        return self._list.chosen
+
+    def neighbour(self, tool_call_id: str, step: int) -> ToolEntry | None:
+        """The call before or after one; None beyond the ends."""
+        return self._list.neighbour(tool_call_id, step)
+
+    def choose(self, tool_call_id: str) -> None:
+        """Moves the cursor to a call."""
+        self._list.choose(tool_call_id)
 
     def entry(self, tool_call_id: str) -> ToolEntry | None:
         """What is known about a call."""
@@ -63,8 +79,14 @@ class ToolCallsPane(Vertical):
         """Shows what concerns tool calls."""
         calls = self._list
         match message:
+            case messages.CallsDrafted(event=event):
+                calls.show_drafts(event.calls)
             case messages.ToolCalled(event=event):
                 calls.call_started(event.tool_call_id, event.tool, event.arguments)
+            case messages.PromptEntered(event=event) if not event.steered:
+                calls.turn_began(event.content, event.time)
+            case messages.TurnEnded(event=event):
+                calls.turn_ended(event.time)
             case messages.ToolLogged(tool_call_id=str(call_id), text=text):
                 calls.call_log(call_id, text)
             case messages.ToolMoved(event=event):
@@ -87,6 +109,10 @@ class ToolCallsPane(Vertical):
             case _:
                 return
         self._entitle()
+
+    def action_maximise(self) -> None:
+        """Gives the pane all the room, or takes it back."""
+        self.post_message(messages.Maximise("tools"))
 
     def _take_nested(self, agent_id: str, message: messages.AgentMessage) -> None:
         """What a sub-agent did is shown below the call that it works for."""

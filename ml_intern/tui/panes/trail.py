@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from textual import events
 from textual.app import ComposeResult
+from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.widgets._static import Static
 
+from ml_intern.tui import messages
+from ml_intern.tui.keys.keymap import bind
 from ml_intern.tui.widgets.frame import entitle
 from ml_intern.tui.widgets.source_list import NOTHING_YET, SourceList
 from ml_intern.tui.widgets.text import count
@@ -24,8 +27,9 @@ class TrailPane(Vertical):
     HELP = (
         "What the agent and its sub-agents have looked into: what it is, which parts were read, in which step of the "
         "plan, by whom. {move} choose, {item.open:2} opens it in a browser, {item.copy} copies its address; /trail "
-        "shows the same with more room."
+        "shows the same with more room. {pane.maximise} gives the pane all the room."
     )
+    BINDINGS: ClassVar[list[BindingType]] = [bind("pane.maximise", "maximise")]
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's name
         super().__init__(id=id)
@@ -53,6 +57,10 @@ class TrailPane(Vertical):
     def on_show(self, _event: events.Show) -> None:
         """Catches up with what came out of sight."""
         self._fill()
+
+    def action_maximise(self) -> None:
+        """Gives the pane all the room, or takes it back."""
+        self.post_message(messages.Maximise("trail"))
 
     def _fill(self) -> None:
         if not self._stale:

@@ -44,7 +44,9 @@ from ml_intern.tui.widgets.frame import entitle
 from ml_intern.tui.widgets.hints import Hints
 from ml_intern.tui.widgets.status_bar import StatusBar
 from ml_intern.tui.widgets.tabs import PaneTabs
+from ml_intern.tui.widgets.text import one_line
 from ml_intern.tui.widgets.transcript import Transcript
+from ml_intern.tui.widgets.turn_piece import DraftPiece
 
 if TYPE_CHECKING:
     from ml_intern.sessions.store import SessionStore
@@ -203,6 +205,10 @@ class MainScreen(Backdrop[None]):
         offers = await self._setup.find_models()
         self._local_models = tuple(offer.id for offer in offers if offer.local)
         self._greet()
+
+    def _on_drafted(self, message: messages.CallsDrafted) -> None:
+        drafts = message.event.calls
+        self._hints.begin(f"writing {one_line(DraftPiece(drafts[-1]).plain, 60)}" if drafts else "working")
 
     def _on_turn_started(self, _message: messages.TurnStarted) -> None:
         self._hints.begin("working")
@@ -466,8 +472,15 @@ class MainScreen(Backdrop[None]):
         """Shows one pane where there is room for one only, and gives it the keys."""
         self.show_tab(name)
         where = self._where()
-        if {name, where} & set(SIDES) or (self.has_class("-narrow") and where != "prompt"):
+        one_only = self.has_class("-narrow") or self.has_class("-zoomed")
+        if {name, where} & set(SIDES) or (one_only and where != "prompt"):
             self.query_one(TABS[name]).focus()
+
+    @on(messages.Maximise)
+    def _maximise(self, message: messages.Maximise) -> None:
+        message.stop()
+        self.toggle_class("-zoomed")
+        self.action_show_tab(message.pane)
 
     @on(PaneTabs.Chosen)
     def _show_clicked_tab(self, event: PaneTabs.Chosen) -> None:
@@ -593,6 +606,7 @@ class MainScreen(Backdrop[None]):
 _REACTIONS: dict[type[messages.AgentMessage], Callable[[MainScreen, Any], None]] = {
     messages.AgentBuilt: MainScreen._on_built,
     messages.SessionChanged: MainScreen._on_session,
+    messages.CallsDrafted: MainScreen._on_drafted,
     messages.TurnStarted: MainScreen._on_turn_started,
     messages.TurnEnded: MainScreen._on_turn_ended,
     messages.ApprovalAsked: MainScreen._on_asked,

@@ -16,7 +16,7 @@ from ml_intern.tui.panes.chat import ChatPane, ChatSnapshot
 from ml_intern.tui.panes.plan import PlanPane, Step
 from ml_intern.tui.panes.tool_calls import ToolCallsPane
 from ml_intern.tui.state import SessionState
-from ml_intern.tui.widgets.tool_list import ToolSnapshot
+from ml_intern.tui.widgets.call_list import ToolSnapshot
 
 EVERY = 200
 """Steps from one that is remembered to the next,"""

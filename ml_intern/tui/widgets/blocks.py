@@ -10,7 +10,7 @@ from ml_intern.tui.widgets.links import PATH, linked
 from ml_intern.tui.widgets.markdown import render
 from ml_intern.tui.widgets.stream import MarkdownStream
 from ml_intern.tui.widgets.text import cells, clean, count, duration, fit, one_line, readable
-from ml_intern.tui.widgets.tool_model import GLYPHS, STATE_INKS
+from ml_intern.tui.widgets.tool_model import GLYPHS, state_ink
 
 YOU = "you"
 AGENT = "ml-intern"
@@ -269,6 +269,7 @@ class ToolLine:
         summary: What it was called with, in a few words.
         state: Where the call stands.
         seconds: How long it took; None while it runs.
+        final: It failed, and nothing in its turn has mended that.
     """
 
     tool: str
@@ -276,6 +277,7 @@ class ToolLine:
     state: str = "running"
     seconds: float | None = None
     time: str = ""
+    final: bool = False
 
     speaker: ClassVar[str] = AGENT
     tight: ClassVar[bool] = True
@@ -292,13 +294,15 @@ class ToolLine:
     def render(self, width: int) -> list[Line]:
         """Mark of the state, name, summary, duration."""
         ended = f"  {duration(self.seconds)}" if self.seconds is not None else ""
+        failed = "  failed" if self.final else ""
         name = one_line(self.tool, 60)
-        room = body(width) - 4 - cells(name) - cells(ended)
+        room = body(width) - 4 - cells(name) - cells(failed + ended)
         runs = (
             MARGIN,
-            Run(GLYPHS.get(self.state, "▸") + " ", STATE_INKS.get(self.state, "accent")),
+            Run(GLYPHS.get(self.state, "▸") + " ", state_ink(self.state, final=self.final)),
             Run(name, "muted"),
             *self._about(room),
+            Run(failed, "error"),
             Run(ended, "faint"),
         )
         return [Line(tuple(run for run in runs if run.text), len(MARGIN.text))]

@@ -278,3 +278,11 @@ def clock(moment: str, zone: tzinfo | None = None) -> str:
         return datetime.fromisoformat(moment).astimezone(zone).strftime("%H:%M")
     except ValueError:
         return ""
+
+
+def seconds_between(began: str, ended: str) -> float | None:
+    """The time between two ISO 8601 moments; None when one of them is not one."""
+    try:
+        return (datetime.fromisoformat(ended) - datetime.fromisoformat(began)).total_seconds()
+    except ValueError:
+        return None

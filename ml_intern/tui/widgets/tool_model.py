@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -121,6 +122,7 @@ class ToolEntry:
         figures: What a sub-agent that works for it has used so far, on one line.
         nested: What that sub-agent has done: its calls, and what it said between them.
         origin: Where words of it come from, if from outside.
+        final: It failed, and nothing that came after in its turn has mended that.
     """
 
     call_id: str
@@ -133,6 +135,7 @@ class ToolEntry:
     figures: str = ""
     nested: tuple[ToolEntry | Remark, ...] = ()
     origin: Origin | None = None
+    final: bool = False
     _arguments: Packed = field(default_factory=lambda: Packed("{}"))
     _output: Packed = field(default_factory=lambda: Packed(""))
     _display: tuple[DisplayBlock, ...] | Packed = ()
@@ -190,9 +193,9 @@ class ToolEntry:
         self._tail = (self._tail + whole)[-TAIL_CHARS:]
 
     def tail(self, limit: int) -> list[str]:
-        """The last lines of live output that are not empty."""
-        lines = clean_output(self._tail[-400 * limit :]).split("\n")
-        return [text for text in lines if text.strip()][-limit:]
+        """The last lines of live output that are not empty; of a progress bar its last state."""
+        lines = clean_output(self._tail[-800 * limit :]).split("\n")
+        return _without_earlier_states([text for text in lines if text.strip()])[-limit:]
 
     @property
     def live_output(self) -> str:
@@ -249,6 +252,60 @@ class ToolEntry:
         return ", ".join(part for part in said if part)
 
 
+_SUBJECTS = ("command", "script", "path", "url", "query", "task", "repo_id", "question", "message")
+"""Arguments that a call is about, the first one there counts."""
+
+
+def subject_of(entry: ToolEntry) -> tuple[str, str]:
+    """What a call is about, whole, and what that is called: its command, its path; else all arguments as JSON."""
+    arguments = entry.arguments
+    for name in _SUBJECTS:
+        if isinstance(value := arguments.get(name), str) and value:
+            return name, value
+    return "arguments", json.dumps(arguments, indent=2, ensure_ascii=False, default=str)
+
+
+def file_of(entry: ToolEntry) -> str:
+    """The file that a call has read or written, as the call names it; empty when it is about none."""
+    path = entry.arguments.get("path") if entry.tool in {"read", "write", "edit"} else None
+    return path if isinstance(path, str) else ""
+
+
+def ink_of(entry: ToolEntry) -> str:
+    """The ink of a call's mark. A failure is quiet until it is known that it was not mended."""
+    return state_ink(entry.state, final=entry.final)
+
+
+def state_ink(state: str, *, final: bool) -> str:
+    """The ink of a state's mark."""
+    return "muted" if state == "failed" and not final else STATE_INKS.get(state, "accent")
+
+
+def unmended(calls: Iterable[tuple[str, str, str]]) -> set[str]:
+    """Which calls of a turn have failed for good: the same tool did not succeed any more after them.
+
+    Args:
+        calls: Id, tool and state of each call, in their order.
+    """
+    left: dict[str, list[str]] = {}
+    for call_id, tool, state in calls:
+        if state == "failed":
+            left.setdefault(tool, []).append(call_id)
+        elif state == "completed":
+            left.pop(tool, None)
+    return {call_id for failed in left.values() for call_id in failed}
+
+
+_PROGRESS = re.compile(r"(.{0,80}?)\d{1,3}(?:\.\d+)?%")
+
+
+def _without_earlier_states(lines: Sequence[str]) -> list[str]:
+    """Lines without those after which the same progress bar stands again."""
+    bars = [match[1].strip() if (match := _PROGRESS.match(text)) else None for text in lines]
+    following = [*bars[1:], None][: len(bars)]
+    return [text for text, bar, after in zip(lines, bars, following, strict=True) if bar is None or bar != after]
+
+
 def _size(block: DisplayBlock) -> int:
     """About how many characters a block holds. Only texts are looked at; points of a curve count as twenty."""
     if block.type == "curve":
@@ -281,15 +338,29 @@ def figures_of(state: SubagentState) -> str:
     return " · ".join(part for part in parts if part)
 
 
-def summarise(tool: str, arguments: Mapping[str, Any]) -> str:
-    """What a call is about, on one line. Long values are not looked at beyond their beginning."""
+Lines = Callable[[str], int]
+"""Gives the number of lines of an argument."""
+
+
+def summarise(tool: str, arguments: Mapping[str, Any], lines: Lines | None = None) -> str:
+    """What a call is about, on one line. Long values are not looked at beyond their beginning.
+
+    Args:
+        tool: The tool.
+        arguments: What it was called with; texts may be cut.
+        lines: How many lines a text argument has, where it is not all there.
+    """
     special = _SPECIAL.get(tool)
     if special is not None:
-        return special(arguments)
+        return special(arguments, lines or (lambda key: _lines(arguments.get(key))))
     keys = [key for key in _SUMMARY_KEYS.get(tool, ()) if arguments.get(key)]
     if keys:
         return "  ".join(_value(arguments[key]) for key in keys)
     return "  ".join(f"{one_line(str(key), 40)} {_value(value)}" for key, value in list(arguments.items())[:4])
+
+
+def _lines(text: object) -> int:
+    return text.count("\n") + (not text.endswith("\n")) if isinstance(text, str) and text else 0
 
 
 def _value(value: object) -> str:
@@ -300,13 +371,11 @@ def _value(value: object) -> str:
     return one_line(json.dumps(value, ensure_ascii=False, default=str)[:400], 80)
 
 
-def _write(arguments: Mapping[str, Any]) -> str:
-    content = str(arguments.get("content", ""))
-    lines = content.count("\n") + (not content.endswith("\n")) if content else 0
-    return f"{_value(arguments.get('path', ''))}  +{lines}"
+def _write(arguments: Mapping[str, Any], lines: Lines) -> str:
+    return f"{_value(arguments.get('path', ''))}  +{lines('content')}".strip()
 
 
-def _plan(arguments: Mapping[str, Any]) -> str:
+def _plan(arguments: Mapping[str, Any], _lines: Lines) -> str:
     todos = arguments.get("todos")
     items = [todo for todo in todos if isinstance(todo, Mapping)] if isinstance(todos, list) else []
     done = sum(todo.get("status") == "completed" for todo in items)
@@ -314,15 +383,15 @@ def _plan(arguments: Mapping[str, Any]) -> str:
     return "  ".join(part for part in (f"{done} of {len(items)}", now) if part)
 
 
-def _job(arguments: Mapping[str, Any]) -> str:
+def _job(arguments: Mapping[str, Any], lines: Lines) -> str:
     parts = [_value(arguments.get("operation", ""))]
     parts += [_value(arguments[key]) for key in ("hardware_flavor", "job_id") if arguments.get(key)]
-    script = arguments.get("script")
-    if isinstance(script, str) and "\n" in script:
-        parts.append(f"script of {count(script.count(chr(10)) + 1, 'line')}")
+    script, size = arguments.get("script"), lines("script")
+    if size > 1:
+        parts.append(f"script of {count(size, 'line')}")
     elif script or arguments.get("command"):
         parts.append(_value(script or arguments["command"]))
     return "  ".join(part for part in parts if part)
 
 
-_SPECIAL: dict[str, Callable[[Mapping[str, Any]], str]] = {"write": _write, "plan_tool": _plan, "hf_jobs": _job}
+_SPECIAL: dict[str, Callable[[Mapping[str, Any], Lines], str]] = {"write": _write, "plan_tool": _plan, "hf_jobs": _job}

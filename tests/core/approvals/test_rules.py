@@ -149,6 +149,7 @@ def test_what_is_offered_for_other_tools() -> None:
     upload = Assessment(frozenset({Effect.PUBLISH}), subject="upload ada/model")
     assert shown("hf_repo_files", upload) == "hf_repo_files(upload ada/model)"
     assert shown("bash", command("python train.py\npython eval.py")) == ""
+    assert shown("bash", command("pytest\u202e tests")) == shown("write", path("src/a\u200b.py")) == ""
 
 
 @pytest.mark.parametrize(

@@ -458,3 +458,15 @@ async def test_a_real_request_is_withdrawn_by_an_interrupt_from_the_keyboard(tmp
 async def test_the_app_rings_when_it_asks(tmp_path: Path) -> None:
     async with asked(tmp_path, job()) as (stage, _):
         assert stage.app.rings == 1
+
+
+@pytest.mark.parametrize("size", [(60, 20), (80, 24), (160, 45)])
+async def test_many_findings_hide_neither_the_script_nor_the_keys(tmp_path: Path, size: tuple[int, int]) -> None:
+    found = tuple((number % 2 == 0, f"finding {number} says {'quite a lot ' * 8}about it") for number in range(10))
+    async with asked(tmp_path, job(checks=found), size=size) as (stage, _):
+        await stage.sees("why asked", "approve", "✗ finding 1 says", "end the turn")
+        seen: set[str] = set()
+        for _page in range(60):
+            seen.update(re.findall(r"finding \d|line_\d+", stage.screen))
+            await stage.press("pagedown")
+        assert seen == {f"finding {number}" for number in range(10)} | {f"line_{number}" for number in range(1, 121)}

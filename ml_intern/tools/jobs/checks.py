@@ -90,9 +90,9 @@ def _source(job: PreparedJob) -> list[Check]:
             warnings.simplefilter("ignore")  # about somebody else's source
             ast.parse(job.spec.script)
     except SyntaxError as error:
-        return [(False, f"syntax error in line {error.lineno}: {error.msg}")]
+        return [(False, f"syntax error in line {error.lineno}: {error.msg}; correct it first")]
     except (ValueError, RecursionError, MemoryError):
-        return [(False, "the script cannot be parsed")]
+        return [(False, "the script cannot be parsed; correct it first")]
     return [(True, "the script compiles")]
 
 
@@ -102,10 +102,10 @@ def _timeout(job: PreparedJob, known: KnownDatasets) -> Check:
     if needed is not None:
         guess = f"about {duration_text(round(needed, -2 if needed < 7200 else -3))} by a rough guess"
         if needed > 0.8 * job.spec.timeout_s:
-            return False, f"stopped after {length}, but it needs {guess}"
+            return False, f"stopped after {length}, but it needs {guess}: allow it more time"
         return True, f"stopped after {length}, it needs {guess}"
     if job.default_timeout and trains(job):
-        return False, f"stopped after {length} (the default): long enough for this training?"
+        return False, f"stopped after {length}, the default: allow it more time if this training takes longer"
     return True, f"stopped after {length} at the latest"
 
 
@@ -117,12 +117,14 @@ def _output(job: PreparedJob) -> list[Check]:
         where = push_target(script)
         findings = [(True, f"pushes to {where}" if where else "pushes to the Hub")] if not job.findings else []
         if not any(name in job.spec.secrets for name in TOKEN_NAMES):
-            findings.append((False, "it pushes to the Hub, but HF_TOKEN is not among its secrets"))
+            findings.append(
+                (False, "it pushes to the Hub, but HF_TOKEN is not among its secrets: have it added to `secrets`")
+            )
         return findings
     if lost := unsaved(job):
-        return [(False, lost.partition(":")[0].lower())]
+        return [(False, f"{lost.partition(':')[0].lower()}: push the result, or write it to a mounted bucket")]
     if trains(job) and not _SAVES.search(script):
-        return [(False, "it trains a model but never saves or pushes it")]
+        return [(False, "it trains a model but never saves or pushes it: add save_model or push_to_hub")]
     return []
 
 
@@ -138,7 +140,7 @@ def _training(job: PreparedJob) -> list[Check]:
         )
         findings.append((reports, text))
     if not _EVALUATES.search(script):
-        findings.append((False, "no eval set: nothing will tell whether it got better"))
+        findings.append((False, "no eval set, so nothing will tell whether it got better: set eval_dataset"))
     return findings
 
 
@@ -152,9 +154,11 @@ def _columns(job: PreparedJob, known: KnownDatasets) -> list[Check]:
             continue
         has = ", ".join(sorted(dataset.columns)[:12])
         if (field := _TEXT_FIELD.search(script)) and field[1] not in dataset.columns:
-            findings.append((False, f"{name} has no column {field[1]!r}, only {has}"))
+            findings.append((False, f"{name} has no column {field[1]!r}, only {has}: correct dataset_text_field"))
         elif not field and not _RESHAPES.search(script) and (needed := _missing(script, dataset.columns)):
-            findings.append((False, f"{name} has the columns {has}, the trainer looks for {needed}"))
+            findings.append(
+                (False, f"{name} has the columns {has}, the trainer looks for {needed}: rename or map them")
+            )
         else:
             findings.append((True, f"the columns of {name} were looked at: {has}"))
     return findings

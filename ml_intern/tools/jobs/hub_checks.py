@@ -34,7 +34,7 @@ async def check_push_target(hub: HubClient, target: str) -> list[Check]:
             owner, _, name = target.rpartition("/")
             if owner and owner not in account.namespaces:
                 allowed = ", ".join(account.namespaces)
-                return [(False, f"pushes to {target}, but the token may write for {allowed} only")]
+                return [(False, f"pushes to {target}, but the token may write for {allowed} only: push there")]
             full = target if owner else f"{account.name}/{name}"
             there = await hub.call(lambda api: api.repo_exists(full))
     except (HubError, TimeoutError) as error:

@@ -198,7 +198,8 @@ def assess_upload(params: FilesParams, planned: Planned) -> Assessment:
         reasons.append(f"may give away secrets: {planned.secrets}")
         checks.append((False, planned.secrets))
     if order.parent and not _same_commit(order.parent, planned.head):
-        checks.append((False, f"the repository has moved on: its head is {planned.head[:8]}, not {order.parent[:8]}"))
+        moved = f"the repository has moved on: its head is {planned.head[:8]}, not {order.parent[:8]}; look at it anew"
+        checks.append((False, moved))
     return Assessment(
         frozenset(effects),
         tuple(reasons),

@@ -16,7 +16,7 @@ from ml_intern.tui.widgets.text import cells, fit, money, one_line
 
 if TYPE_CHECKING:
     from ml_intern.core.approvals.effects import Compute
-    from ml_intern.core.display import DisplayBlock
+    from ml_intern.core.display import DisplayBlock, TextBlock
     from ml_intern.core.jobs import Flavor
     from ml_intern.core.protocol import ApprovalItem
 
@@ -203,9 +203,18 @@ def _where(item: ApprovalItem, place: Place) -> str:
 def checks(item: ApprovalItem) -> tuple[Content, ...]:
     """The pre-flight findings."""
     return tuple(
-        Content.assemble(("✓ " if passed else "✗ ", "$success" if passed else "$error"), one_line(text))
+        Content.assemble(("✓ " if passed else "✗ ", "$success" if passed else "$error"), one_line(text, LONGEST_CHECK))
         for passed, text in item.checks
     )
+
+
+def checks_block(item: ApprovalItem) -> TextBlock:
+    """The same as a text, for dialogs without room for them above: what did not pass comes first."""
+    from ml_intern.core.display import TextBlock
+
+    ordered = sorted(item.checks, key=lambda check: check[0])
+    lines = [f"{'✓' if passed else '✗'} {one_line(text, LONGEST_CHECK)}" for passed, text in ordered]
+    return TextBlock(text="\n".join(lines), title="looked at beforehand")
 
 
 def _cost(item: ApprovalItem, spent_usd: float, cap_usd: float | None, changed: Change | None) -> list[Content]:
@@ -368,6 +377,7 @@ def _language(item: ApprovalItem) -> str:
 
 
 SHORT_ARGUMENTS = 60
+LONGEST_CHECK = 1_000
 LONG_ENOUGH = 12
 """Characters from which a text that occurs in what is shown counts as shown. A shorter one may be there by chance."""
 

@@ -26,7 +26,7 @@ from ml_intern.tui.modals.decision_list import decision_pieces
 from ml_intern.tui.modals.editor import edit_outside
 from ml_intern.tui.modals.rule_field import RuleField
 from ml_intern.tui.widgets.detail import LineView
-from ml_intern.tui.widgets.flow import Flow
+from ml_intern.tui.widgets.flow import Flow, rows
 from ml_intern.tui.widgets.key_bar import KeyBar
 from ml_intern.tui.widgets.script_area import ScriptArea
 
@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
 SHORT_LINES = 8
 """A text of so few lines gets a dialog of its own size."""
+CHECKS_SHARE = 6
+"""What was looked at beforehand takes no more than this part of the screen; else it is read with the text."""
 LIST_MARGIN = 10
 """Lines of the screen that a list of decisions leaves free, to have a dialog of its own size."""
 
@@ -99,6 +101,7 @@ class ApprovalDialog(GraceDialog[Answer]):
         self._batch = Batch(request.tools)
         self._typing = ""
         self._listed = False
+        self._checks_above = True
 
     def compose(self) -> ComposeResult:
         """Head, the whole of what will happen, why it is asked, keys."""
@@ -151,13 +154,25 @@ class ApprovalDialog(GraceDialog[Answer]):
             self._body.show_pieces(decision_pieces(self._batch, self._request))
         else:
             self._frame.border_title = Content(approval_text.title(item))  # a string would be read as markup
-            self._body.show_blocks(approval_text.blocks(item, decision.edited), line_numbers=True, exact=True)
+            above = [] if self._room_for_checks or not item.checks else [approval_text.checks_block(item)]
+            shown = [*above, *approval_text.blocks(item, decision.edited)]
+            self._body.show_blocks(shown, line_numbers=True, exact=True)
         self._fit()
         self._show_text()
         self._type_into("")
 
+    @property
+    def _room_for_checks(self) -> bool:
+        """Whether what was looked at beforehand leaves enough lines to the text below it."""
+        lines = rows(
+            approval_text.checks(self._batch.item), self._frame.content_size.width or approval_text.USUAL_WIDTH
+        )
+        return len(lines) <= self.size.height // CHECKS_SHARE
+
     def on_resize(self) -> None:
         """What was short may be long now."""
+        if self._typing != "edit" and self._room_for_checks != self._checks_above:
+            self._show_call()
         self._fit()
         self._show_origin()
 
@@ -176,7 +191,8 @@ class ApprovalDialog(GraceDialog[Answer]):
         self._frame.border_subtitle = approval_text.position(made, None if self._listed else batch.at)
         spent = self._request.spent_usd + batch.approved_usd
         cost = approval_text.cost(batch.item, spent, self._request.cap_usd, batch.decision.wish, self._place)
-        checks = approval_text.checks(batch.item)
+        self._checks_above = self._room_for_checks
+        checks = approval_text.checks(batch.item) if self._checks_above else ()
         self.query_one("#approval-cost", Static).update(cost)
         self.query_one("#approval-checks", Flow).items = checks
         self.query_one("#approval-why", Static).update(approval_text.why(batch.item, batch.decision.edited is not None))

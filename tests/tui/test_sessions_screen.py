@@ -333,7 +333,7 @@ async def test_a_session_that_is_open_elsewhere_is_not_touched_but_can_be_copied
             await stage.press("y")
             await stage.sees("open in another ml-intern")
             await stage.press("r")
-            await stage.sees("open elsewhere", "y make a copy")
+            await stage.sees("open elsewhere", "y/1 make a copy")
             await stage.press("y")
             await stage.sees("this directory (3)", "fork of bbbb")
     assert three.trash() == set()

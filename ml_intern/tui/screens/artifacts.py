@@ -17,6 +17,7 @@ from ml_intern.tui.keys.keymap import bind
 from ml_intern.tui.modals.confirm import Confirm
 from ml_intern.tui.ports import ArtifactCare, ArtifactView
 from ml_intern.tui.widgets.backdrop import Backdrop
+from ml_intern.tui.widgets.heading import heading
 from ml_intern.tui.widgets.key_bar import KeyBar
 from ml_intern.tui.widgets.text import cells, count, fit, one_line, pad
 
@@ -115,10 +116,8 @@ class ArtifactsScreen(Backdrop[None]):
         items, kept = self._items, self._list.highlighted or 0
         width = self._list.scrollable_content_region.width or self.size.width
         there = [item for item in items if item.state != "deleted"]
-        looking = " · asking the Hub …" if self._looking else ""
-        self.query_one("#artifacts-sums", Static).update(
-            f"artifacts · {count(len(there), 'thing')} of this session{looking}"
-        )
+        sums = (f"{count(len(there), 'thing')} of this session", "asking the Hub …" if self._looking else "")
+        self.query_one("#artifacts-sums", Static).update(heading("artifacts", *sums))
         self.query_one("#artifacts-none").display = not items
         self._list.display = bool(items)
         self._list.clear_options()

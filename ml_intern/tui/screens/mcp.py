@@ -18,6 +18,7 @@ from ml_intern.tui.modals.add_server import AddServer
 from ml_intern.tui.ports import McpCare, McpServerView, McpToolView
 from ml_intern.tui.widgets.backdrop import Backdrop
 from ml_intern.tui.widgets.detail import LineView
+from ml_intern.tui.widgets.heading import heading
 from ml_intern.tui.widgets.key_bar import KeyBar
 from ml_intern.tui.widgets.text import cells, count, fit, one_line, pad
 
@@ -119,8 +120,8 @@ class McpScreen(Backdrop[None]):
         servers, kept = self._care.status(), self._list.highlighted or 0
         connected = [server for server in servers if server.state == "connected"]
         tools = sum(len(server.details) for server in connected)
-        sums = f"mcp servers · {len(connected)} of {len(servers)} connected · {count(tools, 'tool')}"
-        self.query_one("#servers-sums", Static).update(sums)
+        sums = (f"{len(connected)} of {len(servers)} connected", count(tools, "tool"))
+        self.query_one("#servers-sums", Static).update(heading("mcp servers", *sums))
         self.query_one("#servers-none").display = not servers
         self._list.display = self._detail.display = bool(servers)
         width = self._list.scrollable_content_region.width or self.size.width

@@ -17,6 +17,7 @@ from ml_intern.tui.keys.keymap import bind
 from ml_intern.tui.widgets.backdrop import Backdrop
 from ml_intern.tui.widgets.detail import LineView
 from ml_intern.tui.widgets.display import BLANK_PIECE, LinesPiece, title_piece
+from ml_intern.tui.widgets.heading import heading
 from ml_intern.tui.widgets.key_bar import KeyBar
 from ml_intern.tui.widgets.markdown import render
 from ml_intern.tui.widgets.text import clean, count, fit, one_line, pad
@@ -81,7 +82,7 @@ class SkillsScreen(Backdrop[None]):
 
     def _show(self) -> None:
         found, kept = self._found, self._list.highlighted or 0
-        self.query_one("#skills-sums", Static).update(f"skills · {count(len(found.skills), 'skill')}")
+        self.query_one("#skills-sums", Static).update(heading("skills", count(len(found.skills), "skill")))
         problems = self.query_one("#skills-problems", Static)
         problems.display = bool(found.warnings)
         problems.update("\n".join(one_line(warning) for warning in found.warnings))

@@ -12,6 +12,7 @@ from typing import ClassVar
 from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import BindingType
+from textual.containers import Horizontal
 from textual.widgets._static import Static
 
 from ml_intern.sessions.index import IndexUnavailableError, SessionIndex
@@ -24,6 +25,7 @@ from ml_intern.tui.state import SessionState
 from ml_intern.tui.widgets.backdrop import Backdrop
 from ml_intern.tui.widgets.detail import LineView
 from ml_intern.tui.widgets.display import LinesPiece
+from ml_intern.tui.widgets.heading import heading
 from ml_intern.tui.widgets.key_bar import KeyBar
 from ml_intern.tui.widgets.lines import Line
 from ml_intern.tui.widgets.pieces import Piece
@@ -87,7 +89,9 @@ class SpendScreen(Backdrop[None]):
 
     def compose(self) -> ComposeResult:
         """Tabs, sums, table, keys."""
-        yield PaneTabs(TABS, id="spend-tabs")
+        with Horizontal(id="spend-head"):
+            yield Static(heading("spend"), id="spend-title")
+            yield PaneTabs(TABS, id="spend-tabs")
         yield LineView(id="spend-sums")
         yield LineView(id="spend-body")
         yield KeyBar(KEYS, id="spend-keys")

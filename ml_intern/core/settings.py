@@ -190,10 +190,10 @@ class MessagingSettings(_Section):
 
 
 class ApprovalRules(_Section):
-    """Standing answers. `tool` or `tool(pattern)`; deny beats ask beats allow."""
+    """Standing answers. `tool` or `tool(pattern)`, with a price behind it if wanted; deny beats ask beats allow."""
 
     allow: tuple[str, ...] = ()
-    """What is never asked about, for example `bash(pytest *)`."""
+    """What is not asked about, for example `bash(pytest *)` or `hf_jobs ≤ $2`; /allowed shows what counts."""
     ask: tuple[str, ...] = ()
     """What is always asked about."""
     deny: tuple[str, ...] = ()
@@ -215,7 +215,7 @@ class UISettings(_Section):
     theme: str = ""
     """Name of a theme; empty for the default, `auto` for dark or light as the terminal is."""
     approval_grace_s: Annotated[float, Field(ge=0, le=5)] = 0.4
-    """An approval dialog ignores keys this long, so that a key typed for something else decides nothing."""
+    """An approval dialog ignores keys this long, and opens once typing has paused; 0 does neither."""
     bell: bool = True
     """Ring the terminal's bell when an approval waits."""
     motion: Literal["full", "reduced"] = "full"

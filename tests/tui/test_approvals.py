@@ -369,6 +369,7 @@ async def test_who_goes_on_typing_into_a_dialog_has_not_noticed_it_yet(tmp_path:
         assert answers == []
         now = 1.7
         await stage.press("pagedown", "a")
+        await stage.until(lambda: bool(answers), "the answer")
         assert [bool(answer and answer.decisions[0]["approved"]) for answer in answers] == [True]
 
 

@@ -106,7 +106,7 @@ async def test_enter_on_its_call_shows_what_it_is_what_it_fits_and_its_columns(t
         await stage.press("o")
         assert stage.app.opened == ["https://hub.example/datasets/ada/notes"]
         await stage.press("v")
-        await stage.sees("tool call", '"dataset": "ada/notes"', "licence mit")
+        await stage.sees("1 all", '"dataset": "ada/notes"', "licence mit")
         await stage.press("escape")
         await stage.sees("3 about")
         await stage.press("escape")
@@ -186,7 +186,9 @@ async def test_a_researchers_data_set_is_in_its_transcript(tmp_path: Path) -> No
         agents[0].events.play(call_event, *nested)
         await stage.sees("look at notes")
         await stage.press("ctrl+o")
-        await stage.sees("transcript", "ada/notes · default/train · 4,212 rows", "✓ SFT   ~ GRPO")
+        await stage.sees("4 transcript")
+        await stage.press("home")
+        await stage.sees("ada/notes · default/train · 4,212 rows", "✓ SFT   ~ GRPO")
 
 
 # ------------------------------------------------------------------------------------------------------- on request

@@ -38,7 +38,7 @@ def test_every_screen_and_dialog_explains_itself() -> None:
         (("f4",), "export CSV"),
         (("f5",), "settings  ⌕"),
         (("ctrl+p",), "commands"),
-        (("ctrl+o",), "tool call"),
+        (("ctrl+o",), "1 all"),
         (("f6",), "go there"),
     ],
     ids=lambda value: value[0] if isinstance(value, tuple) else "",

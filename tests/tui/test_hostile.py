@@ -460,7 +460,7 @@ async def test_texts_without_measure_are_shown_in_no_time(tmp_path: Path, said: 
         await person.stage.sees("F8 copies time", timeout=60)
         person.check()
         await person.stage.press("tab", "pageup", "home", "end", "ctrl+o")
-        await person.stage.sees("tool call")
+        await person.stage.sees("1 all")
         await person.stage.press("end", "home", "slash")
         await person.stage.type("END")
         await person.stage.sees("1 of ", timeout=60)

@@ -100,7 +100,7 @@ async def test_tool_calls_show_live_output_and_open_in_full(tmp_path: Path) -> N
             await stage.enter("go")
             await stage.sees("done · 2 model calls", "✓ bash")
             await stage.press("ctrl+o")
-            await stage.sees("tool call", "input", "output", "shown-live")
+            await stage.sees("1 all", "input", "output", "shown-live")
             await stage.press("escape")
             await stage.sees_no_more("tool call ─")
 

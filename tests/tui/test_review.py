@@ -60,7 +60,7 @@ async def test_a_long_session_shows_its_end_at_once_and_every_moment_soon(tmp_pa
     write_log(sessions_of(tmp_path), long_story(60))
     async with on_stage(played_app(tmp_path)[0], (160, 45)) as stage:
         await review(stage)
-        await stage.sees("event 603 of 603", "Prompt 59", "60 calls", "train.py 25", "$0.60", "plan · 1 of 2")
+        await stage.sees("event 603 of 603", "Prompt 59", "60 calls", "▾ Prompt 59", "$0.60", "plan · 1 of 2")
         picture = stage.screen
         for key, seen in (("home", "event 1 of 603"), ("end", "event 603 of 603")):
             await stage.press(key)
@@ -235,6 +235,20 @@ async def test_a_filter_lets_the_arrows_stop_at_one_tool_or_at_errors_only(tmp_p
         await stage.sees("only errors: 1", "bash FAILED")
 
 
+async def test_a_pane_takes_all_the_room_and_gives_it_back(tmp_path: Path) -> None:
+    write_log(sessions_of(tmp_path), story())
+    async with on_stage(played_app(tmp_path)[0], (120, 40)) as stage:
+        await review(stage)
+        await stage.sees("plan · ", "tool calls · ")
+        await stage.press("z")
+        await stage.sees_no_more("tool calls · ")
+        await stage.press("alt+2")
+        await stage.sees("tool calls · ")
+        assert "plan · " not in stage.screen
+        await stage.press("z")
+        await stage.sees("plan · ", "tool calls · ")
+
+
 async def test_a_call_opens_in_full_as_it_was_then(tmp_path: Path) -> None:
     path = write_log(sessions_of(tmp_path), story())
     assert any(path.with_suffix(".files").iterdir())
@@ -244,14 +258,14 @@ async def test_a_call_opens_in_full_as_it_was_then(tmp_path: Path) -> None:
         await stage.enter("rows dropped")
         await stage.sees("bash gave")
         await stage.press("ctrl+o")
-        await stage.sees("tool call", "python data/clean.py", "31 rows dropped", "xxxxx")
+        await stage.sees("1 all", "python data/clean.py", "31 rows dropped", "xxxxx")
         await stage.press("slash")
         await stage.type("x" * 10)
         await stage.sees("1 of 7,000")  # of 70,000 characters, not of a preview
         await stage.press("escape", "escape")
         await stage.sees("event ")
         await stage.press("left", "ctrl+o")
-        await stage.sees("tool call", "row 1 of 2")
+        await stage.sees("1 all", "row 1 of 2")
         assert "31 rows dropped" not in stage.screen
 
 

@@ -43,7 +43,8 @@ async def test_typing_finds_a_switch_that_counts_at_once_and_is_kept(tmp_path: P
         await stage.sees("ring the bell", "Ring the terminal's bell", "counts at once", "comes with ml-intern")
         await stage.press("enter")
         await until_file(stage, path, {"stream": False, "ui": {"bell": False}})
-        await stage.sees("● ring the bell", "off", "yours", "cli_agent_config.json")
+        await stage.sees("● ring the bell", "off", "yours")
+        assert "cli_agent_config.json" in "".join(stage.screen.split())  # a long path goes on in the next line
         await stage.press("escape", "escape")
         agents[0].events.play(Processing(), ApprovalRequired(tools=(job("one"),), count=1))
         await stage.sees("why asked")

@@ -174,7 +174,7 @@ class ApprovalDialog(GraceDialog[Answer]):
         if self._typing != "edit" and self._room_for_checks != self._checks_above:
             self._show_call()
         self._fit()
-        self._show_origin()
+        self.call_after_refresh(self._show_origin)  # by then the dialog has its new width
 
     def _fit(self) -> None:
         """A dialog about one line need not cover the screen."""

@@ -349,6 +349,12 @@ class ReviewScreen(Backdrop[None]):
     def _show_clicked_tab(self, event: PaneTabs.Chosen) -> None:
         self.action_show_tab(event.name)
 
+    @on(messages.Maximise)
+    def _maximise(self, message: messages.Maximise) -> None:
+        message.stop()
+        self.toggle_class("-zoomed")
+        self.action_show_tab(message.pane)
+
     # ------------------------------------------------------------------------------------------ a session that runs
 
     def _grow(self) -> None:
@@ -449,7 +455,7 @@ class ReviewScreen(Backdrop[None]):
     def _open(self, message: messages.OpenCall) -> None:
         message.stop()
         self._player.stop()
-        self._deeds.open_call(message.tool_call_id, self._reel.step)
+        self._deeds.open_call(message.tool_call_id, self._reel.step, self._reel.tools)
 
     def action_open_call(self) -> None:
         """The chosen or newest tool call in full."""

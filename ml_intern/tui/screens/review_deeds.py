@@ -11,8 +11,10 @@ from ml_intern.sessions.replay import Recording
 from ml_intern.sessions.store import SessionError, SessionStore
 from ml_intern.tui import messages
 from ml_intern.tui.modals.confirm import Confirm
+from ml_intern.tui.panes.tool_calls import ToolCallsPane
 from ml_intern.tui.screens.review_text import entry_of
-from ml_intern.tui.screens.showing import open_entry
+from ml_intern.tui.screens.showing import Calls, open_entry
+from ml_intern.tui.widgets.tool_model import ToolEntry
 
 
 class ReviewDeeds:
@@ -33,18 +35,29 @@ class ReviewDeeds:
         self._store = store
         self._lose = lose
 
-    def open_call(self, call_id: str, step: int) -> None:
-        """Shows a tool call in full, as it was at a step."""
-        self._screen.run_worker(self._open_call(call_id, step), name="reading a tool call", exit_on_error=False)
+    def open_call(self, call_id: str, step: int, tools: ToolCallsPane) -> None:
+        """Shows a tool call of the pane in full, as it was at a step."""
+        self._screen.run_worker(self._open_call(call_id, step, tools), name="reading a call", exit_on_error=False)
 
-    async def _open_call(self, call_id: str, step: int) -> None:
+    async def _open_call(self, call_id: str, step: int, tools: ToolCallsPane) -> None:
+        async def whole(wanted: str) -> ToolEntry | None:
+            return await self._read_call(wanted, step, tools)
+
+        if (entry := await whole(call_id)) is not None and self._screen.is_current:
+            # A call of the past does not go on, so there is nothing to look for again.
+            calls = Calls(lambda _id: None, tools.neighbour, tools.choose, lambda: 0.0, whole)
+            open_entry(self._screen.app, entry, calls)
+
+    async def _read_call(self, call_id: str, step: int, tools: ToolCallsPane) -> ToolEntry | None:
         try:
             told = await asyncio.to_thread(self._recording.whole_call, call_id, step)
         except OSError as error:
             self._lose(error)
-            return
-        if (entry := entry_of(told)) is not None and self._screen.is_current:
-            open_entry(self._screen.app, entry)
+            return None
+        entry, known = entry_of(told), tools.entry(call_id)
+        if entry is not None and known is not None:
+            entry.final = known.final
+        return entry
 
     def fork(self, step: int) -> None:
         """Offers to go on in a copy of the session up to a step."""

@@ -12,7 +12,7 @@ from ml_intern.tui import messages
 from ml_intern.tui.books import Books
 from ml_intern.tui.screens.configuring import open_allowed, open_configuration
 from ml_intern.tui.screens.extensions import open_extensions
-from ml_intern.tui.screens.showing import open_dataset, open_entry
+from ml_intern.tui.screens.showing import Calls, open_dataset, open_entry
 
 if TYPE_CHECKING:
     from ml_intern.core import protocol
@@ -93,7 +93,8 @@ class Visits:
         match message:
             case messages.OpenCall():
                 if entry := self._calls.entry(message.tool_call_id):
-                    open_entry(self._screen.app, entry)
+                    calls = Calls(self._calls.entry, self._calls.neighbour, self._calls.choose, self._clock)
+                    open_entry(self._screen.app, entry, calls)
             case messages.ShowDataset():
                 open_dataset(self._screen.app, message, setup)
             case messages.OpenJobs():

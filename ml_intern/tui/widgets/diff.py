@@ -22,6 +22,7 @@ PIECE_ROWS = 40
 LARGE = 4_000
 """With more changed lines on a side, all of them count as replaced: finding the best match would take too long."""
 
+Layout = Literal["auto", "split", "unified"]
 Kind = Literal["same", "removed", "added", "hunk"]
 _MARKS: dict[Kind, tuple[str, str]] = {"same": (" ", ""), "removed": ("-", "removed"), "added": ("+", "added")}
 
@@ -162,11 +163,23 @@ def _emphasis(old: str, new: str) -> tuple[_Range | None, _Range | None]:
 
 @dataclass(frozen=True, slots=True)
 class DiffPiece:
-    """Some successive rows of a difference."""
+    """Some successive rows of a difference.
+
+    Attributes:
+        rows: The rows.
+        language: Their syntax.
+        digits: Width of the line numbers.
+        layout: Whether the two texts stand side by side; `auto` where there is room for that.
+    """
 
     rows: Sequence[Change]
     language: str
     digits: int
+    layout: Layout = "auto"
+
+    def is_split(self, width: int) -> bool:
+        """Whether the two texts stand side by side at a width."""
+        return self.layout == "split" or (self.layout == "auto" and width >= SPLIT_FROM)
 
     @property
     def plain(self) -> str:
@@ -179,9 +192,9 @@ class DiffPiece:
 
     def render(self, width: int) -> list[Line]:
         """The rows, side by side when the width allows it."""
-        if width < SPLIT_FROM:
+        if not self.is_split(width):
             return [drawn for row in self.rows for drawn in self._one(row, row.new or row.old, width)]
-        half = (width - 3) // 2
+        half = max(self.digits + 8, (width - 3) // 2)
         return [drawn for left, right in _pairs(self.rows) for drawn in self._beside(left, right, half)]
 
     def _beside(self, left: Change | None, right: Change | None, half: int) -> list[Line]:

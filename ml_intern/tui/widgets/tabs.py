@@ -36,6 +36,12 @@ class PaneTabs(Widget):
         self._names = tuple(names)
         self.active = self._names[0]
 
+    def show_names(self, names: Sequence[str]) -> None:
+        """Shows other tabs."""
+        if tuple(names) != self._names:
+            self._names = tuple(names)
+            self.refresh()
+
     def note(self, name: str, text: str) -> None:
         """Puts a short note beside a name; an empty one removes it."""
         self.notes = tuple(sorted({**dict(self.notes), name: text}.items()))

@@ -3,7 +3,8 @@ from __future__ import annotations
 import time
 
 from ml_intern.core.display import LogBlock
-from ml_intern.tui.widgets.detail import LineView, ToolDetail
+from ml_intern.tui.widgets.call_detail import ToolDetail
+from ml_intern.tui.widgets.detail import LineView
 from ml_intern.tui.widgets.tool_model import ToolEntry
 from tests.tui.widgets.support import Host, seen, text_of, until
 
@@ -71,16 +72,16 @@ async def test_a_call_is_shown_with_input_and_output_in_full() -> None:
         assert shown[2].startswith("input ─")
         assert '  "timeout": "2h"' in shown
         assert "1  import os" in shown
-        await pilot.press("o")
+        detail.show_entry(entry, tab="output")
         await pilot.pause()
-        assert seen(detail)[0].startswith("output ─")
-        assert "logged" in seen(detail)
+        assert seen(detail)[0] == "logged"
         await pilot.press("end")
         await pilot.pause()
         assert seen(detail)[-1] == "out 499"
-        await pilot.press("i")
+        detail.show_entry(entry, tab="input")
         await pilot.pause()
-        assert seen(detail)[0].startswith("input ─")
+        assert "1  import os" in seen(detail)
+        assert "logged" not in text_of(detail)
 
 
 async def test_a_call_that_runs_shows_what_it_said_so_far() -> None:

@@ -141,7 +141,7 @@ class MLInternApp(OpeningApp):
                     loop.add_signal_handler(number, self._leave_on_signal)
                 except (NotImplementedError, ValueError, RuntimeError):  # not on this platform or thread
                     log.debug("%s is not handled here", name)
-        if not self.is_headless:
+        if not self.is_headless and has_terminal():
             self.set_interval(LOOK_S, self._leave_without_terminal)
         self.tell_of_wrong_choices()
 

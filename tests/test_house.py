@@ -86,8 +86,8 @@ def test_the_app_never_loads_headless() -> None:
 FOR_THE_FIRST_FRAME = frozenset(
     {
         *("", ".cli", ".exit_codes", ".options", ".tui", ".tui.main", ".tui.widgets", ".tui.widgets.paste"),
-        *(".tui.early", ".tui.early.draft", ".tui.early.frame", ".tui.early.keys", ".tui.early.look"),
-        *(".tui.early.output", ".tui.early.preferences"),
+        *(".tui.early", ".tui.early.draft", ".tui.early.frame", ".tui.early.guard", ".tui.early.keys"),
+        *(".tui.early.look", ".tui.early.output", ".tui.early.preferences"),
     }
 )
 SLOW = frozenset(

@@ -26,6 +26,7 @@ from ml_intern.tui.bridge import Bridge, Connect, connect
 from ml_intern.tui.clipboard import clipboard_sequence
 from ml_intern.tui.copying import Copying
 from ml_intern.tui.early.frame import FirstFrame
+from ml_intern.tui.early.guard import is_orphaned
 from ml_intern.tui.early.look import DEFAULT_THEME
 from ml_intern.tui.early.opening import INTERRUPTED, OpeningApp
 from ml_intern.tui.early.output import title_sequence
@@ -37,6 +38,8 @@ from ml_intern.tui.past import Past
 from ml_intern.tui.printable import PrintableOnly
 from ml_intern.tui.screens.main import MainScreen
 from ml_intern.tui.sharing import ASKED as SHARING_ASKED
+from ml_intern.tui.stall import StallWatch
+from ml_intern.tui.summons import Summons
 from ml_intern.tui.terminal import has_terminal
 from ml_intern.tui.widgets.text import typed
 
@@ -49,6 +52,9 @@ QUIT_WITHIN_S = 1.0
 CLOSE_PATIENCE_S = 16.0
 LOOK_S = 2.0
 """How often the app looks whether its terminal is still there."""
+SAME_SIGNAL_S = 0.5
+"""A signal for the terminal reaches the app twice, by itself and from its guard: a second one is no second wish."""
+KILL = getattr(signal, "SIGKILL", signal.SIGTERM)
 
 
 class MLInternApp(OpeningApp):
@@ -103,7 +109,11 @@ class MLInternApp(OpeningApp):
         self._bridge: Bridge | None = None
         self._bridge_before = False
         self._quit_armed_at = 0.0
+        self._ctrl_c_at = 0.0
+        self._signalled_at = 0.0
+        self._stall: StallWatch | None = None
         self._leaving = False
+        self._summons = Summons(self)
         self._copying = Copying(self, lambda: self.main_screen.kept_copies)
         self._printable = PrintableOnly()
         self._following = Following(self, self._workspace, self._copying.take)
@@ -131,6 +141,12 @@ class MLInternApp(OpeningApp):
     def way_of_keys(self) -> Sequence[MessagePump]:
         """From the prompt upwards."""
         return self.main_screen.prompt_and_above
+
+    async def on_event(self, event: events.Event) -> None:
+        """Notes that somebody is there."""
+        if isinstance(event, events.InputEvent):
+            self._summons.heard()
+        await super().on_event(event)
 
     def on_mount(self) -> None:
         """The agent is built once the first frame is on its way."""
@@ -163,9 +179,21 @@ class MLInternApp(OpeningApp):
         await super().on_event(event)
 
     def _start_agent(self) -> None:
+        self._watch_loop()
         self._bridge_before = self._bridge is not None
         self._bridge = Bridge(self.main_screen.post_message, self._options, self._connect)
         self.run_worker(self._serve(self._bridge), name="agent", group="agent", exit_on_error=False)
+
+    def _watch_loop(self) -> None:
+        """From now on, the log tells where the app stands still; not while it is suspended for an editor or a shell."""
+        if self.is_headless or self._stall is not None:
+            return
+        from ml_intern.core.places import find_places
+
+        self._stall = watch = StallWatch(find_places().logs)
+        self.app_suspend_signal.subscribe(self, lambda _app: watch.stop())
+        self.app_resume_signal.subscribe(self, lambda _app: watch.start())
+        watch.start()
 
     async def _serve(self, bridge: Bridge) -> None:
         try:
@@ -317,11 +345,21 @@ class MLInternApp(OpeningApp):
 
     def _leave_without_terminal(self) -> None:
         # A terminal can vanish without a signal; the thread that reads keys would then spin.
-        if not has_terminal():
+        if not has_terminal() or is_orphaned():
             self._leave_on_signal()
 
+    def on_ctrl_c(self) -> None:
+        """Pressed twice it always leaves, even when the loop hangs."""
+        now = time.monotonic()
+        twice, self._ctrl_c_at = now - self._ctrl_c_at <= QUIT_WITHIN_S, now
+        if twice and self._stall is not None and self._stall.stalled:
+            os.kill(os.getpid(), KILL)  # the guard gives the terminal back
+
     def _leave_on_signal(self) -> None:
-        self._code = INTERRUPTED
+        now = time.monotonic()
+        if now - self._signalled_at < SAME_SIGNAL_S:
+            return
+        self._signalled_at, self._code = now, INTERRUPTED
         if self.is_opening:  # taking screens down that are being put up would break them
             self.leaves_when_up = True
             return
@@ -380,8 +418,7 @@ class MLInternApp(OpeningApp):
     def copy_to_clipboard(self, text: str) -> None:
         """Hands a text to the terminal, through a multiplexer if there is one."""
         self._clipboard = text
-        if self._driver is not None and not self.is_headless:
-            self._driver.write(clipboard_sequence(text, os.environ))
+        self.write_sequence(clipboard_sequence(text, os.environ))
 
     def _fatal_error(self) -> None:
         # Textual would print the traceback with all local variables, which is no help and may show secrets.
@@ -393,8 +430,18 @@ class MLInternApp(OpeningApp):
     @on(messages.TitleChanged)
     def _set_terminal_title(self, message: messages.TitleChanged) -> None:
         message.stop()
-        if not self.is_headless and self._driver is not None:
-            self._driver.write(title_sequence(message.title))
+        self.write_sequence(title_sequence(message.title))
+
+    @on(messages.CallPerson)
+    def _call_person(self, message: messages.CallPerson) -> None:
+        message.stop()
+        setup = self.main_screen.setup
+        self._summons.call(message.news, bell=setup.bell, notices=setup.notices, redact=setup.redact)
+
+    def write_sequence(self, sequence: str) -> None:
+        """Writes a control sequence to the terminal, if there is one."""
+        if self._driver is not None and not self.is_headless:
+            self._driver.write(sequence)
 
     # ---------------------------------------------------------------------------------------------------- intents
 

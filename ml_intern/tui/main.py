@@ -8,6 +8,7 @@ import sys
 
 from ml_intern.options import TYPE_CHECKING
 from ml_intern.tui.early.frame import FirstFrame
+from ml_intern.tui.early.guard import guarded
 from ml_intern.tui.early.look import AUTO
 from ml_intern.tui.early.preferences import preferences_at_start, theme_at_start
 
@@ -23,6 +24,10 @@ END_SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIG
 
 def run(options: Options) -> int:
     """Runs the app until the person leaves. Returns the exit code."""
+    return guarded(lambda: _run(options))
+
+
+def _run(options: Options) -> int:
     sys.setswitchinterval(SWITCH_S)
     gc.disable()  # importing makes little but long-lived objects; the app switches it on again when it is up
     frame = FirstFrame()

@@ -14,6 +14,7 @@ from textual.message import Message
 
 if TYPE_CHECKING:
     from ml_intern.core import protocol
+    from ml_intern.tui.attention import News
     from ml_intern.tui.setup import Setup
 
 # ------------------------------------------------------------------------------------------------ from the agent
@@ -529,6 +530,14 @@ class TitleChanged(Intent):
     def __init__(self, title: str) -> None:
         super().__init__()
         self.title = title
+
+
+class CallPerson(Intent):
+    """Tell a person who may look elsewhere."""
+
+    def __init__(self, news: News) -> None:
+        super().__init__()
+        self.news = news
 
 
 class Quit(Intent):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from ml_intern.tui.drafts import Draft, DraftKeeper
 from ml_intern.tui.history import PromptHistory, history_file
@@ -63,7 +63,8 @@ class Setup:
         model_problem: Why the configured model cannot be used, or empty.
         suggestion: A prompt to begin with, in the practice session.
         grace_s: How long an approval dialog ignores keys.
-        bell: Whether to ring when an approval waits.
+        bell: Whether the terminal's bell may ring.
+        notices: When notices of the desktop are wanted.
         history: Earlier prompts of this directory.
         effort_meaning: See `EffortMeaning`.
         find_models: Looks for models: servers on this machine first, then those with a key, then the rest.
@@ -91,6 +92,7 @@ class Setup:
     suggestion: str = ""
     grace_s: float = 0.4
     bell: bool = True
+    notices: Literal["off", "away", "always"] = "away"
     history: PromptHistory = field(default_factory=PromptHistory)
     effort_meaning: EffortMeaning = lambda _model, _level: ""
     find_models: FindModels = no_models
@@ -134,6 +136,7 @@ def setup_from(wired: Wired) -> Setup:
         suggestion=wired.suggestion,
         grace_s=wired.settings.ui.approval_grace_s,
         bell=wired.settings.ui.bell,
+        notices=wired.settings.ui.notices,
         history=PromptHistory(path, redact),
         effort_meaning=lambda model, level: _effort_meaning(wired, model, level),
         find_models=lambda: _find_models(wired),

@@ -10,6 +10,13 @@ if TYPE_CHECKING:
     from ml_intern.core import protocol
 
 TITLE_CELLS = 60
+TURN_ENDS = {
+    "completed": "done",
+    "max_iterations": "stopped at the limit of model calls",
+    "cost_limit": "stopped at the spending cap",
+    "context_limit": "stopped: the context is full",
+}
+"""How a turn ended, by the reason that `turn_complete` gives."""
 
 
 @dataclass(slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 from ml_intern.tui.early.output import Forgiving
@@ -25,13 +26,36 @@ def has_terminal() -> bool:
 DriverT = TypeVar("DriverT", bound=type)
 
 
-def outliving(driver: DriverT) -> DriverT:
-    """A Textual driver class whose output is `Forgiving`."""
+def outliving(driver: DriverT, on_ctrl_c: Callable[[], None]) -> DriverT:
+    """A Textual driver class whose output is `Forgiving`, and whose input survives bytes that are no text.
+
+    Args:
+        driver: The class it is made of.
+        on_ctrl_c: Called in the thread that reads keys, at every Ctrl+C, whatever the app is doing.
+    """
 
     class Outliving(driver):  # type: ignore[valid-type, misc]  # the base is known at run time only
         def __init__(self, *args: Any, **kwargs: Any) -> None:
             super().__init__(*args, **kwargs)
             if (stream := getattr(self, "_file", None)) is not None:
                 self._file = Forgiving(stream)
+
+        def run_input_thread(self) -> None:
+            """Reads on after what was no UTF-8: an old kind of mouse report, say, from a terminal attached anew."""
+            while True:
+                try:
+                    super().run_input_thread()
+                except UnicodeDecodeError as error:
+                    import logging  # not before the first frame
+
+                    logging.getLogger(__name__).warning("the terminal sent what is no text: %r", error.object[:80])
+                else:
+                    return
+
+        def process_message(self, message: Any) -> None:
+            """Runs in the thread that reads keys."""
+            if getattr(message, "key", "") == "ctrl+c":
+                on_ctrl_c()
+            super().process_message(message)
 
     return Outliving  # type: ignore[return-value]  # a subclass of what came in

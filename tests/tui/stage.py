@@ -24,16 +24,20 @@ from tests.support.llm_server import ScriptedLLM
 
 
 class WatchedApp(MLInternApp):
-    """The app, which also tells when it has painted, how often it has rung, and what it would open in a browser."""
+    """The app, which also tells when it has painted, and what it has done to the world around its screen."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.painted = asyncio.Event()
         self.rings = 0
+        self.sequences: list[str] = []
         self.opened: list[str] = []
 
     def bell(self) -> None:
         self.rings += 1
+
+    def write_sequence(self, sequence: str) -> None:
+        self.sequences.append(sequence)
 
     def open_url(self, url: str, *, new_tab: bool = True) -> None:
         del new_tab

@@ -14,7 +14,7 @@ from textual.message import Message
 
 from ml_intern.tui import messages
 from ml_intern.tui.keys.keymap import bind, keymap_of
-from ml_intern.tui.state import SessionState
+from ml_intern.tui.state import TURN_ENDS, SessionState
 from ml_intern.tui.widgets.block_list import BlockId
 from ml_intern.tui.widgets.blocks import (
     AnswerBlock,
@@ -44,12 +44,6 @@ SHOWN_ELSEWHERE = frozenset({"plan_tool"})
 """Tools whose every call changes a pane of its own."""
 NEAR = 3
 STOPPED = frozenset({"rejected", "cancelled", "abandoned"})
-ENDS = {
-    "completed": "done",
-    "max_iterations": "stopped at the limit of model calls",
-    "cost_limit": "stopped at the spending cap",
-    "context_limit": "stopped: the context is full",
-}
 
 
 class ChatSnapshot(NamedTuple):
@@ -298,7 +292,7 @@ class ChatPane(SearchFrame):
         self._tell_failures()
         match event.type:
             case "turn_complete":
-                parts = [ENDS[event.reason], count(event.iterations, "model call")]
+                parts = [TURN_ENDS[event.reason], count(event.iterations, "model call")]
                 parts += [money(event.cost_usd)] if event.cost_usd else []
             case "interrupted":
                 parts = ["interrupted"]

@@ -59,8 +59,6 @@ class Approving:
         place = Place(Path(workdir) if workdir else None, setup.sandbox_dir, rule_file)
         self._dialog = dialog = ApprovalDialog(request, setup.grace_s, setup.jobs, place=place)
         self._pause.then(lambda: self._open(dialog), patient=setup.grace_s > 0)
-        if setup.bell:
-            self._screen.app.bell()
 
     def _open(self, dialog: ApprovalDialog) -> None:
         self._screen.app.push_screen(dialog, self._answer)

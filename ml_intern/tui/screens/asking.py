@@ -31,15 +31,13 @@ class Asking:
         self._pause = TypingPause(screen, since_key)
         self._dialog: QuestionDialog | None = None
 
-    def put(self, question: QuestionAsked, grace_s: float, *, bell: bool) -> None:
+    def put(self, question: QuestionAsked, grace_s: float) -> None:
         """Asks, once the person has paused typing."""
         from ml_intern.tui.modals.ask import QuestionDialog
 
         self._hints.begin("waiting for your answer")
         self._dialog = dialog = QuestionDialog(question, grace_s)
         self._pause.then(lambda: self._open(dialog), patient=grace_s > 0)
-        if bell:
-            self._screen.app.bell()
 
     def _open(self, dialog: QuestionDialog) -> None:
         self._screen.app.push_screen(dialog, self._answer)

@@ -10,9 +10,11 @@ from textual.screen import Screen
 from textual.timer import Timer
 
 from ml_intern.tui import messages
+from ml_intern.tui.attention import News
 from ml_intern.tui.motion import tick_s
 from ml_intern.tui.panes.jobs import JobsPane
 from ml_intern.tui.setup import Setup
+from ml_intern.tui.widgets.text import one_line
 
 if TYPE_CHECKING:
     from ml_intern.tui.job_book import KnownJob
@@ -119,6 +121,12 @@ class JobsWatch:
             self._looked_at = now
             self._screen.run_worker(self._look(alone), name="looking after jobs", exit_on_error=False)
 
+    def _tell_of_end(self, job: KnownJob) -> None:
+        """Nobody else tells of the end of a job that no call follows."""
+        if not job.active:
+            text = one_line(job.title)
+            self._screen.post_message(messages.CallPerson(News(f"job {job.card.stage.lower()}", text)))
+
     async def _look(self, job_ids: list[str]) -> None:
         """Asks the backend about jobs whose end no tool call will tell."""
         from ml_intern.core.jobs import JobRef, JobsError
@@ -133,5 +141,6 @@ class JobsWatch:
                 continue
             if job_id in book.jobs:
                 book.settle(job_id, info.stage, info.ran_s)
+                self._tell_of_end(book.jobs[job_id])
         self._pane.refresh_rows()
         self._update()

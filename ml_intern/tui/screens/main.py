@@ -14,6 +14,7 @@ from textual.containers import Horizontal, Vertical
 from textual.message_pump import MessagePump
 
 from ml_intern.tui import leaving, messages
+from ml_intern.tui.attention import Attention
 from ml_intern.tui.commands import COMMANDS, Command, UsageError, parse
 from ml_intern.tui.entries import Entry
 from ml_intern.tui.keys.keymap import Keymap, bind, keymap_of
@@ -123,6 +124,7 @@ class MainScreen(Backdrop[None]):
         self._plan = self.query_one(PlanPane)
         self._hints = self.query_one(Hints)
         self._tabs = self.query_one(PaneTabs)
+        self._attention = Attention()
         since_key = self._composer.prompt.since_key
         self._approving = Approving(self, self._hints, lambda: self._setup, lambda: self.state.workdir, since_key)
         self._asking = Asking(self, self._hints, since_key)
@@ -165,6 +167,9 @@ class MainScreen(Backdrop[None]):
         for pane in (self._chat, self._tools, self._plan):
             pane.take(message)
         self._jobs_watch.take(message)
+        news = self._attention.take(message)
+        if news is not None and self.state.ready:  # what a resumed session tells of its past calls nobody
+            self.post_message(messages.CallPerson(news))
         if reaction := _REACTIONS.get(type(message)):
             reaction(self, message)
         if message.event is not None and not self._lines_stale:
@@ -227,7 +232,7 @@ class MainScreen(Backdrop[None]):
         self._approving.settle(message.event)
 
     def _on_question(self, message: messages.QuestionPut) -> None:
-        self._asking.put(message.event, self._setup.grace_s, bell=self._setup.bell)
+        self._asking.put(message.event, self._setup.grace_s)
 
     def _on_question_settled(self, message: messages.QuestionSettled) -> None:
         self._asking.settle(message.event)
@@ -569,6 +574,11 @@ class MainScreen(Backdrop[None]):
     def prompt_and_above(self) -> Sequence[MessagePump]:
         """The prompt and all that its messages go through, in this order."""
         return [node for node in self._composer.prompt.ancestors_with_self if node is not self.app]
+
+    @property
+    def setup(self) -> Setup:
+        """The facts about this run."""
+        return self._setup
 
     @property
     def grace_s(self) -> float:

@@ -220,6 +220,7 @@ def _add_session_options(group: argparse._ArgumentGroup) -> None:
         "--output", metavar="FORMAT", type=_one_of("output", OUTPUTS), help=f"with a prompt: {_list(OUTPUTS)}"
     )
     group.add_argument("--theme", metavar="NAME", help="theme of the app")
+    group.add_argument("--plain", action="store_true", help="talk line by line, without a screen: for screen readers")
 
 
 def _near(word: str, choices: Sequence[str], count: int, cutoff: float = 0.6) -> list[str]:

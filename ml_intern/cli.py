@@ -45,6 +45,8 @@ def run(arguments: Sequence[str]) -> int:
         choice = parse(arguments)
         _check_directory(choice[1])
         if choice[0] == "app":
+            choice = _plain_if_wanted(choice)
+        if choice[0] == "app":
             _check_terminal()
     except UsageError as error:
         _say(f"{error} (`ml-intern --help` lists everything)")
@@ -70,6 +72,15 @@ def _check_terminal() -> None:
         raise UsageError("the app needs a terminal; give a prompt, or `-` to read one from standard input")
 
 
+def _plain_if_wanted(choice: tuple[str, Options, bool]) -> tuple[str, Options, bool]:
+    """The flag, the environment, or the configuration may want the conversation line by line."""
+    from ml_intern.tui.early.preferences import preferences_at_start
+
+    options = choice[1]
+    asked = options.plain or os.environ.get("ML_INTERN_PLAIN", "").lower() in {"1", "true", "yes", "on"}
+    return ("plain", *choice[1:]) if asked or preferences_at_start(options).plain else choice
+
+
 def _carry_out(choice: tuple[str, Options, bool]) -> int:
     front_end, options, as_json = choice
     try:
@@ -93,6 +104,10 @@ def _carry_out(choice: tuple[str, Options, bool]) -> int:
             from ml_intern import headless
 
             return headless.run(options)
+        if front_end == "plain":
+            from ml_intern.headless import plain
+
+            return plain.run(options)
         from ml_intern.tui.main import run as run_app
 
         return run_app(options)

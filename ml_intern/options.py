@@ -40,6 +40,7 @@ class Options:
         config: User config file instead of the usual one.
         effort: Reasoning effort.
         theme: Theme of the app.
+        plain: The conversation line by line, without a screen.
         debug: Write every request and reply to the log file.
         arguments: What follows the name of a command that has a command line of its own.
         demo: The practice session: built-in model, fresh workspace, no key, no network.
@@ -63,6 +64,7 @@ class Options:
         effort: str | None = None,
         theme: str | None = None,
         demo: bool = False,
+        plain: bool = False,
         debug: bool = False,
         arguments: tuple[str, ...] = (),
     ) -> None:
@@ -81,6 +83,7 @@ class Options:
         self.effort = effort
         self.theme = theme
         self.demo = demo
+        self.plain = plain
         self.debug = debug
         self.arguments = arguments
 

@@ -212,6 +212,9 @@ class MoneySettings(_Section):
 class UISettings(_Section):
     """How the app looks and behaves."""
 
+    plain: bool = False
+    """The conversation line by line instead of the full-screen app, as `--plain` has it: for screen readers."""
+
     theme: str = ""
     """Name of a theme; empty for the default, `auto` for dark or light as the terminal is."""
     approval_grace_s: Annotated[float, Field(ge=0, le=5)] = 0.4

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, NamedTuple
 
 from ml_intern.core.plain_text import plain
 from ml_intern.core.protocol import (
@@ -26,6 +26,8 @@ from ml_intern.core.redact import Redactor
 from ml_intern.headless.outcome import Outcome
 from ml_intern.headless.streams import Stream
 
+SHOWN_OTHERWISE = frozenset({"plan_tool"})
+"""Tools that bring an event of their own, which says it better."""
 _WIDTH = 100
 _TELLING = (
     *("command", "path", "query", "operation", "url", "pattern"),
@@ -34,12 +36,28 @@ _TELLING = (
 """Arguments that say most about a call; the first that is there is shown."""
 
 
+class Marks(NamedTuple):
+    """What lines begin with."""
+
+    call: str = "▸"
+    done: str = "✓"
+    failed: str = "✗"
+    warning: str = "!"
+    notice: str = "·"
+    question: str = "?"
+
+
+WORDS = Marks("tool", "done:", "failed:", "warning:", "notice:", "question:")
+"""Marks that are read aloud as what they mean."""
+
+
 class Progress:
     """Writes one line for what happens: tool calls, failures, notices, the plan, and how it ended."""
 
-    def __init__(self, stream: Stream, redactor: Redactor) -> None:
+    def __init__(self, stream: Stream, redactor: Redactor, marks: Marks = Marks()) -> None:  # noqa: B008 - it is frozen
         self._stream = stream
         self._redactor = redactor
+        self._marks = marks
         self._remark = ""
 
     def line(self, text: str) -> None:
@@ -52,22 +70,25 @@ class Progress:
 
     def event(self, event: EventBase) -> None:
         """Tells of an event, if it is worth a line."""
+        marks = self._marks
         match event:
             case Ready():
                 self.faint(f"model {event.model or 'none'} · mode {event.mode} · {event.workdir}")
                 for note in event.notes:
-                    self.line(f"! {note}")
+                    self.line(f"{marks.warning} {note}")
             case AssistantMessage():
                 self._remark = event.content
+            case ToolCallEvent() if event.tool in SHOWN_OTHERWISE:
+                self._tell_remark()
             case ToolCallEvent():
                 self._tell_remark()
-                self.line(f"▸ {event.tool} {summary_of(event.arguments)}".rstrip())
+                self.line(f"{marks.call} {event.tool} {summary_of(event.arguments)}".rstrip())
             case ToolOutput() if not event.success:
-                self.line(f"  ✗ {event.tool}: {one_line(event.output)}")
+                self.line(f"  {marks.failed} {event.tool}: {one_line(event.output)}")
             case SubagentEvent(event=ToolCallEvent() as call):
-                self.faint(f"    ▸ {call.tool} {summary_of(call.arguments)}".rstrip())
+                self.faint(f"    {marks.call} {call.tool} {summary_of(call.arguments)}".rstrip())
             case SubagentEvent(event=Notice() as notice) if notice.level != "info":
-                self.line(f"    ! {notice.text}")
+                self.line(f"    {marks.warning} {notice.text}")
             case SubagentState() if event.state != "running":
                 self._tell_subagent(event)
             case ToolStateChange() if event.job_url:
@@ -75,16 +96,16 @@ class Progress:
             case PlanUpdate() if event.plan:
                 self._tell_plan(event)
             case QuestionAsked():
-                self.line(f"? {one_line(event.question)}")
+                self.line(f"{marks.question} {one_line(event.question)}")
             case QuestionResolved() if event.how == "default":
                 taken = f"the default was taken: {'; '.join(event.choices)}" if event.choices else "the agent decides"
                 self.faint(f"  nobody is here to answer; {one_line(taken)}")
             case Notice():
-                self.line(f"{'·' if event.level == 'info' else '!'} {event.text}")
+                self.line(f"{marks.notice if event.level == 'info' else marks.warning} {event.text}")
             case ErrorEvent() if not event.ends_turn:
-                self.line(f"! {event.error}")
+                self.line(f"{marks.warning} {event.error}")
             case Compacted():
-                self.faint(f"· context compacted: {event.old_tokens:,} → {event.new_tokens:,} tokens")
+                self.faint(f"{marks.notice} context compacted: {event.old_tokens:,} → {event.new_tokens:,} tokens")
 
     def finish(self, outcome: Outcome) -> None:
         """Says how it ended and which session it was."""
@@ -108,7 +129,7 @@ class Progress:
         self._remark = ""
 
     def _tell_subagent(self, event: SubagentState) -> None:
-        mark = "✓" if event.state == "completed" else "✗"
+        mark = self._marks.done if event.state == "completed" else self._marks.failed
         used = f"{event.tools} call{'' if event.tools == 1 else 's'} · {event.tokens:,} tokens · ${event.cost_usd:.4f}"
         note = f" · {one_line(event.note)}" if event.note else ""
         self.faint(f"  {mark} {one_line(event.label)} · {used} · {event.seconds:.0f} s{note}")

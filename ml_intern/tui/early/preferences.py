@@ -21,12 +21,16 @@ class Preferences:
     Attributes:
         theme: Name of a theme, or empty.
         motion: `full` or `reduced`, or empty.
+        plain: Whether the conversation goes line by line, without an app.
         keys: Keys by action, as they stand in the configuration.
     """
 
-    def __init__(self, theme: str = "", motion: str = "", keys: Mapping[str, object] | None = None) -> None:
+    def __init__(
+        self, theme: str = "", motion: str = "", keys: Mapping[str, object] | None = None, *, plain: bool = False
+    ) -> None:
         self.theme = theme
         self.motion = motion
+        self.plain = plain
         self.keys: Mapping[str, object] = keys or {}
 
 
@@ -44,7 +48,7 @@ def preferences_at_start(options: Options) -> Preferences:
     except (OSError, ValueError, RecursionError):
         return Preferences()
     ui = _object(tree, "ui")
-    return Preferences(_text(ui, "theme"), _text(ui, "motion"), _object(tree, "keys"))
+    return Preferences(_text(ui, "theme"), _text(ui, "motion"), _object(tree, "keys"), plain=ui.get("plain") is True)
 
 
 def theme_at_start(options: Options, chosen: Preferences) -> str:

@@ -1,7 +1,7 @@
 """The environment of this run: the shell's own variables, completed from `.env` files.
 
-Shell beats the working directory's `.env`, which beats the one of the project root. Nothing is written back into
-`os.environ`: whoever needs a variable is handed the mapping.
+Shell beats the working directory's `.env`, which beats the one of the project root; last come the keys that were given
+to ml-intern itself. Nothing is written back into `os.environ`: whoever needs a variable is handed the mapping.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from ml_intern.core.keyfile import key_file
+from ml_intern.core.places import find_places
 from ml_intern.core.small_file import read_small_file
 
 _CREDENTIAL_OF = {
@@ -73,7 +75,7 @@ def load_env(workdir: Path, base: Mapping[str, str] | None = None) -> LoadedEnv:
 
 
 def _files(workdir: Path, env: Mapping[str, str]) -> Iterator[Path]:
-    """The `.env` files that exist, the strongest first, none twice."""
+    """The files that exist, the strongest first, none twice."""
     roots = [workdir]
     roots += [parent for parent in (workdir, *workdir.parents) if (parent / ".git").exists()][:1]
     checkout = Path(__file__).resolve().parents[2]
@@ -85,6 +87,9 @@ def _files(workdir: Path, env: Mapping[str, str]) -> Iterator[Path]:
         path = root / ".env"
         if os.path.lexists(path) and not path.is_dir():
             yield path
+    kept = key_file(find_places(env))
+    if kept.is_file():
+        yield kept
 
 
 def _parse(text: str, env: Mapping[str, str]) -> tuple[dict[str, str], list[int]]:

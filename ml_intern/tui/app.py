@@ -142,12 +142,6 @@ class MLInternApp(OpeningApp):
         """From the prompt upwards."""
         return self.main_screen.prompt_and_above
 
-    async def on_event(self, event: events.Event) -> None:
-        """Notes that somebody is there."""
-        if isinstance(event, events.InputEvent):
-            self._summons.heard()
-        await super().on_event(event)
-
     def on_mount(self) -> None:
         """The agent is built once the first frame is on its way."""
         loop = asyncio.get_running_loop()
@@ -173,7 +167,9 @@ class MLInternApp(OpeningApp):
         self._past.prepare_soon()
 
     async def on_event(self, event: events.Event) -> None:
-        """Lets nothing in that a terminal could act on."""
+        """Notes that somebody is there, and lets nothing in that a terminal could act on."""
+        if isinstance(event, events.InputEvent):
+            self._summons.heard()
         if isinstance(event, events.Paste):
             event.text = typed(event.text)
         await super().on_event(event)
@@ -214,6 +210,8 @@ class MLInternApp(OpeningApp):
     def _operate(self, message: messages.Operate) -> None:
         message.stop()
         served = self._bridge is not None and self._bridge.send(message.kind, **message.fields)
+        if served and message.kind == "set_model":  # it is kept when it turns out that it can be used
+            self.main_screen.wanted_model = message.fields["model"]
         if not served and message.kind != "interrupt":  # nothing runs that could be interrupted
             self.notify("The agent is not running. The next prompt starts it.", severity="warning", markup=False)
 
@@ -221,6 +219,23 @@ class MLInternApp(OpeningApp):
     def _restart(self, message: messages.RestartAgent) -> None:
         message.stop()
         self._start_agent()
+
+    @on(messages.KeyKept)
+    def _use_key(self, message: messages.KeyKept) -> None:
+        message.stop()
+        state = self.main_screen.state
+        goes_on = state.session_id if state.title and not self._options.demo else None
+        self.run_worker(self._begin_with_key(goes_on), name="using a key", exit_on_error=False)
+
+    async def _begin_with_key(self, session_id: str | None) -> None:
+        model = None if self._options.model == DEMO_MODEL else self._options.model
+        await self._begin_another(practice=False, demo=False, model=model, resume=session_id)
+        self.main_screen.choose_model_when_ready()
+
+    @on(messages.KeepModel)
+    def _keep_model(self, message: messages.KeepModel) -> None:
+        message.stop()
+        self.run_worker(self.keep_choice("model_name", message.model), name="saving the model", exit_on_error=False)
 
     @on(messages.StartPractice)
     def _offer_practice(self, message: messages.StartPractice) -> None:

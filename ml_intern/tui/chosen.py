@@ -20,7 +20,7 @@ from ml_intern.tui.keys.keymap import STANDARD, ShowsKeys
 from ml_intern.tui.keys.sequences import read_alt
 from ml_intern.tui.motion import is_reduced
 from ml_intern.tui.plain_colours import PlainColours
-from ml_intern.tui.preferences import save_theme
+from ml_intern.tui.preferences import save_choice
 from ml_intern.tui.themes import LIGHT, OWN_THEMES
 from ml_intern.tui.widgets.backdrop import Backdrop
 
@@ -87,18 +87,19 @@ class ChosenApp(App[None]):
         if not self.use_theme(message.theme):
             self._refuse_theme(message.theme)
         elif message.keep:
-            self.run_worker(self._keep_theme(message.theme), name="saving the theme", exit_on_error=False)
+            self.run_worker(self.keep_choice("ui.theme", message.theme), name="saving the theme", exit_on_error=False)
 
     def _refuse_theme(self, name: str) -> None:
         self.notify(f"There is no theme {name!r}. /theme shows them all.", severity="warning", markup=False)
 
-    async def _keep_theme(self, name: str) -> None:
+    async def keep_choice(self, setting: str, value: str) -> None:
+        """Keeps a choice, by the dotted path of its setting, for later sessions; says so where that fails."""
         from ml_intern.core.config import ConfigError
 
         try:
-            await asyncio.to_thread(save_theme, name, self._flags)
+            await asyncio.to_thread(save_choice, setting, value, self._flags)
         except (ConfigError, OSError) as error:
-            self.notify(f"The theme is used but not kept: {error}", severity="warning", markup=False)
+            self.notify(f"{value} is used but not kept: {error}", severity="warning", markup=False)
 
     def get_line_filters(self) -> Sequence[LineFilter]:
         """What is done to every painted row."""

@@ -380,6 +380,13 @@ COMMANDS: tuple[Command, ...] = (
         _no_argument("links", messages.ShowChatLinks),
     ),
     Command("copy", "copy the last answer, the newest code, or all", _copy, args="[last|code|error|all]"),
+    Command(
+        "sign-in",
+        "give a key: Hugging Face, Anthropic, OpenAI, …; it is checked and kept",
+        _no_argument("sign-in", messages.SignIn),
+        aliases=("login", "setup"),
+        objection=_between_turns,
+    ),
     Command("theme", "choose the colours", _theme, args="[name]"),
     Command(
         "practice",

@@ -386,6 +386,10 @@ class ShowAllowed(Visit):
         self.words = words
 
 
+class SignIn(Visit):
+    """Ask for a key: a Hugging Face token, or one of a provider."""
+
+
 class ShowHardware(Visit):
     """Open the hardware picker; `model` is the name or size of a model that is to fit."""
 
@@ -514,6 +518,18 @@ class Attach(Intent):
 
 class StartPractice(Intent):
     """Leave this conversation and open the practice session."""
+
+
+class KeyKept(Intent):
+    """A key was kept: an agent that knows it takes the place of the present one, and goes on with its conversation."""
+
+
+class KeepModel(Intent):
+    """Use this model from now on, in later sessions too."""
+
+    def __init__(self, model: str) -> None:
+        super().__init__()
+        self.model = model
 
 
 class ScreenMounted(Intent):

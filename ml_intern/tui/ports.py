@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from ml_intern.core.approvals.desk import Explanation, KnownRule
     from ml_intern.core.config import KeyPath, LoadedConfig
     from ml_intern.core.display import DatasetBlock
+    from ml_intern.core.keys import Key, Verdict
     from ml_intern.core.protocol import ArtifactEvent, Leftover
 
 EndLeftover = Callable[["Leftover"], Awaitable[None]]
@@ -182,4 +183,24 @@ class RuleCare(Protocol):
 
     async def explain(self, typed: str) -> Explanation:
         """What would happen with a command, or with a call of the tool whose name comes first."""
+        ...
+
+
+class KeyCare(Protocol):
+    """Looks after keys."""
+
+    @property
+    def kinds(self) -> Sequence[Key]:
+        """What can be given."""
+
+    @property
+    def present(self) -> frozenset[str]:
+        """Variables that are set."""
+
+    async def check(self, key: Key, value: str) -> Verdict:
+        """Asks whoever gave the key out."""
+        ...
+
+    async def keep(self, key: Key, value: str) -> str:
+        """Keeps it; gives where, in words. May raise `OSError` or `ValueError`."""
         ...

@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from ml_intern.options import Options
 
 
-def save_theme(theme: str, options: Options) -> None:
-    """Writes the theme into the user's configuration. Blocks while it does.
+def save_choice(setting: str, value: str, options: Options) -> None:
+    """Writes a setting, by its dotted path, into the user's configuration. Blocks while it does.
 
     Raises:
         ConfigError: The file is broken or cannot be written.
@@ -21,4 +21,4 @@ def save_theme(theme: str, options: Options) -> None:
 
     places = find_places()
     file, _ = user_config_file(places, os.environ, options.config)
-    save_user_setting(places, "ui.theme", theme, file=file)
+    save_user_setting(places, setting, value, file=file)

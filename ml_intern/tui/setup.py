@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ml_intern.core.protocol import Leftover
     from ml_intern.core.skills import Skills
     from ml_intern.sessions.store import SessionStore
-    from ml_intern.tui.ports import ArtifactCare, ConfigCare, EndLeftover, McpCare, PreviewDataset, RuleCare
+    from ml_intern.tui.ports import ArtifactCare, ConfigCare, EndLeftover, KeyCare, McpCare, PreviewDataset, RuleCare
     from ml_intern.wiring import Wired
 
 
@@ -86,6 +86,7 @@ class Setup:
         preview_dataset: Looks into data sets; None while there is no agent.
         rules: Shows what is allowed, asked and forbidden; None while there is no agent.
         sandbox_dir: Where commands start in a sandbox; empty when they run on this machine.
+        keys: Checks and keeps keys; None while there is no agent.
     """
 
     model_problem: str = ""
@@ -114,6 +115,7 @@ class Setup:
     preview_dataset: PreviewDataset | None = None
     rules: RuleCare | None = None
     sandbox_dir: str = ""
+    keys: KeyCare | None = None
 
 
 def setup_from(wired: Wired) -> Setup:
@@ -121,6 +123,7 @@ def setup_from(wired: Wired) -> Setup:
     from ml_intern.core.protocol import prepare
     from ml_intern.core.redact import Redactor
     from ml_intern.core.trackio import trackio_directory
+    from ml_intern.services.sign_in import KeyDesk
     from ml_intern.sessions.store import SessionStore
 
     prepare()
@@ -158,6 +161,7 @@ def setup_from(wired: Wired) -> Setup:
         preview_dataset=wired.preview_dataset,
         rules=wired.rules,
         sandbox_dir=wired.settings.sandbox.workdir if wired.settings.tool_runtime == "sandbox" else "",
+        keys=KeyDesk(wired.env, wired.places),
     )
 
 

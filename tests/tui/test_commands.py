@@ -103,7 +103,7 @@ def test_a_path_to_upload_may_be_quoted_or_not(typed: str, path: str) -> None:
 def test_what_changes_the_conversation_waits_for_the_end_of_the_turn() -> None:
     running = SessionState(ready=True, running=True)
     blocked = {command.name for command in COMMANDS if command.objection(running)}
-    assert blocked == {"new", "undo", "rewind", "upload", "trust", "compact", "practice", "share-traces"}
+    assert blocked == {"new", "undo", "rewind", "upload", "trust", "compact", "practice", "share-traces", "sign-in"}
     assert not any(command.objection(READY) for command in COMMANDS)
 
 

@@ -50,6 +50,7 @@ from ml_intern.tui.widgets.transcript import Transcript
 from ml_intern.tui.widgets.turn_piece import DraftPiece
 
 if TYPE_CHECKING:
+    from ml_intern.core import protocol
     from ml_intern.sessions.store import SessionStore
 
 TABS = {"chat": "#transcript", "tools": "#tool-list", "plan": "#plan", "jobs": "#job-list", "trail": "#source-list"}
@@ -150,6 +151,8 @@ class MainScreen(Backdrop[None]):
             self._clock,
         )
         self._local_models: tuple[str, ...] = ()
+        self._chooses_model = False
+        self.wanted_model = ""
         self._greet()
         self.action_show_tab("chat")
         self._hints.say("starting …")
@@ -198,10 +201,24 @@ class MainScreen(Backdrop[None]):
             if self.state.model_problem:
                 self.run_worker(self._greet_with_servers(), name="looking for model servers", exit_on_error=False)
             self._send_next()
-        elif event.type == "model_changed" and event.note:
-            self._chat.say(event.note)
+            if self._chooses_model and self.state.model_problem:
+                self.post_message(messages.OpenPicker("model"))
+            self._chooses_model = False
+        elif event.type == "model_changed":
+            self._take_model(event)
         self._attaching.look_at_model()
         self._greet()
+
+    def _take_model(self, event: protocol.ModelChanged) -> None:
+        if event.note:
+            self._chat.say(event.note)
+        if event.model == self.wanted_model:
+            self.wanted_model = ""
+            self.post_message(messages.KeepModel(event.model))
+
+    def choose_model_when_ready(self) -> None:
+        """Once the next agent is there, a model is chosen, if none can be used as things stand."""
+        self._chooses_model = True
 
     def _greet(self) -> None:
         self._chat.greet(self.state, suggestion=self._setup.suggestion, found=self._local_models)
@@ -361,6 +378,8 @@ class MainScreen(Backdrop[None]):
             return
         if self._local_models:
             self._chooser.use_model(self._local_models[0])
+        elif self._setup.keys is not None and not self._setup.keys.present:
+            self.post_message(messages.SignIn())
         else:
             self.post_message(messages.OpenPicker("model"))
 

@@ -113,6 +113,8 @@ class Visits:
                 open_configuration(self._screen, message, setup, state)
             case messages.ShowAllowed():
                 open_allowed(self._screen, message, setup, state)
+            case messages.SignIn():
+                self._sign_in(setup)
             case messages.ShowHardware():
                 self._chooser.show_hardware(setup.jobs, message.model, self._insert)
 
@@ -120,6 +122,20 @@ class Visits:
         from ml_intern.tui.screens.spend import SpendScreen
 
         self._screen.app.push_screen(SpendScreen(state, self._books, setup.sessions, self._clock))
+
+    def _sign_in(self, setup: Setup) -> None:
+        from ml_intern.tui.modals.sign_in import SignIn
+
+        if setup.keys is None:
+            self._screen.notify("The agent is still starting. Try again in a moment.", severity="warning")
+            return
+        keys = setup.keys
+        dialog = SignIn(keys.kinds, keys.present, keys.check, keys.keep)
+        self._screen.app.push_screen(dialog, self._use_key)
+
+    def _use_key(self, variable: str | None) -> None:
+        if variable is not None:
+            self._screen.post_message(messages.KeyKept())
 
     def _show_artifacts(self, setup: Setup) -> None:
         from ml_intern.tui.screens.artifacts import ArtifactsScreen

@@ -6,12 +6,12 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ml_intern import __version__, parts
+from ml_intern import __version__, parts, resuming
 from ml_intern.beside import Around, Beside
 from ml_intern.core.agent import Agent
 from ml_intern.core.approvals.budget import Budget
@@ -24,7 +24,7 @@ from ml_intern.core.artifacts import Artifacts
 from ml_intern.core.briefing import Briefing
 from ml_intern.core.calls import ToolHost
 from ml_intern.core.child_env import without_secrets
-from ml_intern.core.config import BUNDLED, ConfigError, LoadedConfig, load_config
+from ml_intern.core.config import BUNDLED, LoadedConfig, load_config
 from ml_intern.core.config_desk import ConfigDesk
 from ml_intern.core.context.manager import ContextManager
 from ml_intern.core.context.tokens import TokenCounter
@@ -39,7 +39,6 @@ from ml_intern.core.logs import start_logging
 from ml_intern.core.once import Once
 from ml_intern.core.origins.memory import Origins
 from ml_intern.core.places import Places, find_places
-from ml_intern.core.plan import Plan
 from ml_intern.core.protocol import EventBase, Notice
 from ml_intern.core.questions import Questions
 from ml_intern.core.redact import Redactor
@@ -158,7 +157,10 @@ def build(options: Options, env: Mapping[str, str] | None = None) -> Wired:
     places = find_places(loaded_env.values)
     start_logging(places.logs, Redactor.from_env(loaded_env.values).text, debug=options.debug)
     config = load_config(places, loaded_env.values, config_file=options.config, overrides=options.overrides())
-    suggestion, saved = "", _saved_session(options, places, workdir)
+    suggestion, saved = "", resuming.saved_session(options, places, workdir)
+    configured = config.settings.model_name
+    if saved is not None:
+        config = replace(config, settings=resuming.as_it_was(config.settings, saved, options))
     if options.demo:
         from ml_intern.core.llm.practice import SUGGESTION, prepare_workspace
 
@@ -175,6 +177,7 @@ def build(options: Options, env: Mapping[str, str] | None = None) -> Wired:
         warnings=(*loaded_env.warnings, *config.warnings),
         suggestion=suggestion,
         saved=saved,
+        model_otherwise=configured,
         look_for_leftovers=not options.demo,
         user_file=config.user_file,
         config_desk=ConfigDesk(places, loaded_env.values, options.config, options.overrides()),
@@ -193,6 +196,7 @@ def assemble(
     warnings: tuple[str, ...] = (),
     suggestion: str = "",
     saved: SavedSession | None = None,
+    model_otherwise: str = "",
     look_for_leftovers: bool = False,
     user_file: Path | None = None,
     config_desk: ConfigDesk | None = None,
@@ -210,6 +214,7 @@ def assemble(
         warnings: What was odd in the configuration.
         suggestion: See `Wired`.
         saved: A session to continue.
+        model_otherwise: The model to use where the one of `settings` cannot be used; empty for none.
         look_for_leftovers: Whether to ask, some time after the start, what earlier sessions have left running.
         user_file: The user's configuration file in use, where it is not the usual one.
         config_desk: Shows and changes the configuration; by default one that knows of no flags.
@@ -217,6 +222,11 @@ def assemble(
     servers = parts.mcp_servers(settings)
     catalog = Catalog(settings, env, config_path("models.json"), places.config / "models.json")
     llm = LLMClient(settings, env, catalog)
+    model_problem = _problem_with(llm, settings.model_name)
+    if model_problem and model_otherwise not in ("", settings.model_name):
+        warnings = (*warnings, f"Going on with {model_otherwise}, not with {settings.model_name}: {model_problem}")
+        settings = settings.model_copy(update={"model_name": model_otherwise})
+        model_problem = _problem_with(llm, model_otherwise)
     child_env = without_secrets(env, keep=settings.tools.pass_env)
     hub = HubClient(env)
     local = late_backend(("local",), partial(parts.local_jobs, settings, places, child_env))
@@ -262,8 +272,8 @@ def assemble(
         events.subscribe(session_log)
     if saved is not None:
         if settings.save_sessions:
-            _claim(session_log, saved.id)
-        _continue(session, events, saved)  # mending an old history is an event that the log must hear of
+            resuming.claim(session_log, saved.id)
+        resuming.take_up(session, events, saved)  # mending an old history is an event that the log must hear of
     events.subscribe(lambda event: session.state.get(Origins).take(event))
     events.subscribe(ArtifactWatch(services.hub.endpoint, lambda: session.state.get(Artifacts), events.emit))
     notifier = parts.notifier(services, redactor)
@@ -284,7 +294,6 @@ def assemble(
     runner = TurnRunner(session, llm, catalog, host, events, pending, settings, redactor, mentions=mentions)
     if saved is not None and (reply := saved.open_reply):
         runner.take_up(reply.text, reply.heard, saved.model, paid=reply.paid)
-    model_problem = _problem_with(llm, settings.model_name)
     around = Around(
         settings=settings,
         places=places,
@@ -356,61 +365,6 @@ def _new_session(
         mode=settings.mode,
         stream=settings.stream,
     )
-
-
-def _saved_session(options: Options, places: Places, workdir: Path) -> SavedSession | None:
-    """The session that `--resume` or `--continue` names.
-
-    Raises:
-        ConfigError: There is no such session, or several fit.
-    """
-    if options.resume is None and not options.continue_latest:
-        return None
-    from ml_intern.sessions.find import sessions_by_prefix
-    from ml_intern.sessions.restore import latest_session, restore, title_of
-
-    if options.continue_latest:
-        latest = latest_session(places.sessions, workdir)
-        if latest is None:
-            raise ConfigError(f"There is no earlier session in {workdir} to continue.")
-        return restore(latest)
-    found = sessions_by_prefix(places.sessions, options.resume or "")
-    if len(found) == 1:
-        return restore(found[0])
-    if not found:
-        raise ConfigError(f"There is no session whose id begins with {options.resume!r}.")
-    newest = "; ".join(f"{path.stem[:8]} {title_of(path)[:40]}" for path in found[:5])
-    raise ConfigError(f"Name one session with --resume ID. The newest: {newest}.")
-
-
-def _claim(session_log: SessionLog, session_id: str) -> None:
-    """Makes this process the one that writes the log of a resumed session.
-
-    Raises:
-        ConfigError: Another process does.
-    """
-    from ml_intern.sessions.lock import SessionInUseError
-
-    try:
-        session_log.claim(session_id)
-    except SessionInUseError as error:
-        short = session_id[:8]
-        text = f"Session {short} is open in another ml-intern; leave it there, or work on a copy of it"
-        raise ConfigError(f"{text}: `ml-intern sessions fork {short}`.") from error
-
-
-def _continue(session: Session, events: EventStream, saved: SavedSession) -> None:
-    """Makes a fresh session the continuation of a saved one. Model and effort are this run's, if it names any."""
-    session.id = events.session_id = saved.id
-    events.continue_from(saved.last_seq)
-    session.context.load(saved.records)
-    session.state.get(Plan).items = saved.plan
-    session.budget.ledger = saved.ledger
-    session.turns = saved.turns
-    artifacts, origins = session.state.get(Artifacts), session.state.get(Origins)
-    for event in (*saved.answers, *saved.events):
-        artifacts.take(event)
-        origins.take(event)
 
 
 def _for_this_run(config: LoadedConfig, *, headless: bool, demo: bool = False) -> Settings:

@@ -21,6 +21,8 @@ from ml_intern.core.protocol import (
     HistoryRecord,
     Interrupted,
     LLMCall,
+    Mode,
+    ModeChanged,
     ModelChanged,
     NewComplete,
     PlanItem,
@@ -64,6 +66,7 @@ class SavedSession:
         directory: Where it worked.
         model: Model in use at the end.
         effort: Reasoning effort at the end; empty when the log does not say.
+        mode: Approval mode at the end; None when the log does not say.
         records: Message records for `ContextManager.load`.
         plan: The plan at the end.
         ledger: What it has cost. What still ran at the end counts at its worst case.
@@ -79,6 +82,7 @@ class SavedSession:
     directory: str = ""
     model: str = ""
     effort: str = ""
+    mode: Mode | None = None
     records: list[dict[str, Any]] = field(default_factory=list)
     plan: tuple[PlanItem, ...] = ()
     ledger: Ledger = field(default_factory=Ledger)
@@ -160,9 +164,11 @@ def _take(saved: SavedSession, event: EventBase) -> None:
         case SessionStarted():
             saved.directory, saved.model = event.directory, event.model
         case Ready():
-            saved.model, saved.effort = event.model, event.effort
+            saved.model, saved.effort, saved.mode = event.model, event.effort, event.mode
         case ModelChanged():
             saved.model, saved.effort = event.model, event.effort
+        case ModeChanged():
+            saved.mode = event.mode
         case PlanUpdate():
             saved.plan = event.plan
         case LLMCall() | Expense():

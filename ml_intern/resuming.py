@@ -1,0 +1,90 @@
+"""Going on with a saved session: which one, with what of its choices, and under whose hand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args
+
+from ml_intern.core.artifacts import Artifacts
+from ml_intern.core.config import ConfigError
+from ml_intern.core.events import EventStream
+from ml_intern.core.origins.memory import Origins
+from ml_intern.core.places import Places
+from ml_intern.core.plan import Plan
+from ml_intern.core.session import Session
+from ml_intern.core.settings import Effort, Settings
+from ml_intern.options import Options
+
+if TYPE_CHECKING:
+    from ml_intern.sessions.log import SessionLog
+    from ml_intern.sessions.restore import SavedSession
+
+
+def saved_session(options: Options, places: Places, workdir: Path) -> SavedSession | None:
+    """The session that `--resume` or `--continue` names.
+
+    Raises:
+        ConfigError: There is no such session, or several fit.
+    """
+    if options.resume is None and not options.continue_latest:
+        return None
+    from ml_intern.sessions.find import sessions_by_prefix
+    from ml_intern.sessions.restore import latest_session, restore, title_of
+
+    if options.continue_latest:
+        latest = latest_session(places.sessions, workdir)
+        if latest is None:
+            raise ConfigError(f"There is no earlier session in {workdir} to continue.")
+        return restore(latest)
+    found = sessions_by_prefix(places.sessions, options.resume or "")
+    if len(found) == 1:
+        return restore(found[0])
+    if not found:
+        raise ConfigError(f"There is no session whose id begins with {options.resume!r}.")
+    newest = "; ".join(f"{path.stem[:8]} {title_of(path)[:40]}" for path in found[:5])
+    raise ConfigError(f"Name one session with --resume ID. The newest: {newest}.")
+
+
+def as_it_was(settings: Settings, saved: SavedSession, options: Options) -> Settings:
+    """The settings with the choices that were made in a session, but for those that the command line names.
+
+    Where nobody can answer, the mode is not the session's: what it asked there would be asked in vain.
+    """
+    before: dict[str, Any] = {}
+    if saved.model and options.model is None:
+        before["model_name"] = saved.model
+    if saved.effort in get_args(Effort) and options.effort is None:
+        before["reasoning_effort"] = saved.effort
+    if saved.mode and options.mode is None and not options.headless:
+        before["mode"] = saved.mode
+    return settings.model_copy(update=before)
+
+
+def claim(session_log: SessionLog, session_id: str) -> None:
+    """Makes this process the one that writes the log of a resumed session.
+
+    Raises:
+        ConfigError: Another process does.
+    """
+    from ml_intern.sessions.lock import SessionInUseError
+
+    try:
+        session_log.claim(session_id)
+    except SessionInUseError as error:
+        short = session_id[:8]
+        text = f"Session {short} is open in another ml-intern; leave it there, or work on a copy of it"
+        raise ConfigError(f"{text}: `ml-intern sessions fork {short}`.") from error
+
+
+def take_up(session: Session, events: EventStream, saved: SavedSession) -> None:
+    """Makes a fresh session the continuation of a saved one. Its choices came with the settings: see `as_it_was`."""
+    session.id = events.session_id = saved.id
+    events.continue_from(saved.last_seq)
+    session.context.load(saved.records)
+    session.state.get(Plan).items = saved.plan
+    session.budget.ledger = saved.ledger
+    session.turns = saved.turns
+    artifacts, origins = session.state.get(Artifacts), session.state.get(Origins)
+    for event in (*saved.answers, *saved.events):
+        artifacts.take(event)
+        origins.take(event)

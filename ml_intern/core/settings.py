@@ -220,7 +220,7 @@ class UISettings(_Section):
     approval_grace_s: Annotated[float, Field(ge=0, le=5)] = 0.4
     """An approval dialog ignores keys this long, and opens once typing has paused; 0 does neither."""
     bell: bool = True
-    """Ring the terminal's bell when something waits for an answer, and when a turn ends that nobody watches."""
+    """Ring the terminal's bell when an answer is waited for, and when a turn ends unwatched."""
     notices: Literal["off", "away", "always"] = "away"
     """Notices of the desktop, where the terminal can show them. `away`: only while another window has the focus."""
     motion: Literal["full", "reduced"] = "full"

@@ -363,8 +363,10 @@ class MLInternApp(OpeningApp):
         if not has_terminal() or is_orphaned():
             self._leave_on_signal()
 
-    def on_ctrl_c(self) -> None:
-        """Pressed twice it always leaves, even when the loop hangs."""
+    def key_read(self, key: str) -> None:
+        """The key that quits, pressed twice, always leaves, even when the loop hangs."""
+        if not self.keymap.has("copy", key):
+            return
         now = time.monotonic()
         twice, self._ctrl_c_at = now - self._ctrl_c_at <= QUIT_WITHIN_S, now
         if twice and self._stall is not None and self._stall.stalled:

@@ -26,12 +26,12 @@ def has_terminal() -> bool:
 DriverT = TypeVar("DriverT", bound=type)
 
 
-def outliving(driver: DriverT, on_ctrl_c: Callable[[], None]) -> DriverT:
+def outliving(driver: DriverT, on_key: Callable[[str], None]) -> DriverT:
     """A Textual driver class whose output is `Forgiving`, and whose input survives bytes that are no text.
 
     Args:
         driver: The class it is made of.
-        on_ctrl_c: Called in the thread that reads keys, at every Ctrl+C, whatever the app is doing.
+        on_key: Called with each key in the thread that reads them, whatever the app is doing.
     """
 
     class Outliving(driver):  # type: ignore[valid-type, misc]  # the base is known at run time only
@@ -54,8 +54,8 @@ def outliving(driver: DriverT, on_ctrl_c: Callable[[], None]) -> DriverT:
 
         def process_message(self, message: Any) -> None:
             """Runs in the thread that reads keys."""
-            if getattr(message, "key", "") == "ctrl+c":
-                on_ctrl_c()
+            if key := getattr(message, "key", ""):
+                on_key(key)
             super().process_message(message)
 
     return Outliving  # type: ignore[return-value]  # a subclass of what came in

@@ -65,8 +65,8 @@ class OpeningApp(ChosenApp):
     def on_opened(self) -> None:
         """The app paints from now on."""
 
-    def on_ctrl_c(self) -> None:
-        """Called at each Ctrl+C, in the thread that reads keys, whatever the app is doing."""
+    def key_read(self, key: str) -> None:
+        """Called with each key, in the thread that reads them, whatever the app is doing."""
 
     def settle(self, tries: int = SETTLE_TRIES) -> None:
         """Begins as soon as styles, sizes and focus have settled, and the app is not busy any more."""
@@ -126,7 +126,7 @@ class OpeningApp(ChosenApp):
 
     def get_driver_class(self) -> type[Driver]:
         """The platform's driver. It outlives its terminal, and reads on where the first frame has stopped."""
-        driver = outliving(super().get_driver_class(), self.on_ctrl_c)
+        driver = outliving(super().get_driver_class(), self.key_read)
         return driver if self._first_frame is None else taking_over(driver, self._first_frame)
 
     async def on_event(self, event: events.Event) -> None:

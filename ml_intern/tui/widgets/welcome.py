@@ -91,7 +91,7 @@ def _missing(state: SessionState, found: tuple[str, ...], key: str) -> list[Cont
     """Why nothing can be sent yet, and the ways out, the nearest first."""
     ways = [_way(key, f"use {fit(model, 50)}, found on this machine") for model in found[:1]]
     ways += [
-        _way("/sign-in" if found else "↵", "paste a Hugging Face token or a provider's key; it is checked first"),
+        _way("/sign-in" if found else key, "paste a Hugging Face token or a provider's key; it is checked first"),
         _way("/practice", "try the practice session: no key, no network, about 30 seconds"),
         _way("/model", "choose another model" + (", all servers found here included" if found else "")),
     ]

@@ -8,8 +8,9 @@ import pytest
 
 from ml_intern.core.display import DiffBlock
 from ml_intern.core.protocol import ToolCallEvent, ToolLog, ToolOutput, ToolStateChange, UserMessage
+from tests.support.llm_server import ScriptedLLM, call, text, tools
 from tests.tui.playback import PlayedAgent, played_app
-from tests.tui.stage import Stage, on_stage
+from tests.tui.stage import Stage, on_stage, real_app
 
 READ = (
     ToolCallEvent(tool="read", arguments={"path": "notes.md"}, tool_call_id="1"),
@@ -102,3 +103,30 @@ async def test_what_a_tab_shows_is_copied_whole(tmp_path: Path) -> None:
         await stage.until(lambda: stage.app.clipboard == "make all", "the command to be copied")
         await stage.press("left", "o", "y")
         await stage.until(lambda: stage.app.clipboard == "31 rows", "the output to be copied")
+
+
+async def test_one_call_is_ended_for_itself_while_the_turn_goes_on(tmp_path: Path) -> None:
+    script = (
+        tools(call("bash", {"command": "echo begun; sleep 60"}, id="c1")),
+        tools(call("bash", {"command": "echo again; sleep 60"}, id="c2")),
+        text("Both ended."),
+    )
+    with ScriptedLLM(*script) as server:
+        async with on_stage(real_app(server, tmp_path, mode="yolo"), (120, 40)) as stage:
+            await stage.sees("scripted")
+            await stage.enter("go")
+            await stage.sees("begun")
+            stage.app.main_screen.query_one("#tool-list").focus()
+            await stage.sees("end this call")
+            await stage.press("delete")
+            await stage.sees("⊘ bash", "again")
+            await stage.press("ctrl+o")
+            await stage.sees("bash · running", "end this call")
+            await stage.press("x")
+            await stage.sees("bash · cancelled", "Stopped by the user before it had finished")
+            assert "end this call" not in stage.screen
+            await stage.press("escape")
+            await stage.sees("Both ended.", "done")
+            await stage.press("delete")
+            assert "does not run any more" not in stage.screen
+    assert "Stopped by the user" in server.requests[1].messages[-1]["content"]

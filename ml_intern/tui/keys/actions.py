@@ -168,6 +168,7 @@ PLACES: tuple[Place, ...] = (
             Action("calls.copy", "y", "copy its command, path or question"),
             Action("calls.copy_output", "Y", "copy its output"),
             Action("calls.file", "ctrl+e", "open the file it read or wrote in your own editor"),
+            Action("calls.stop", "delete", "end a call that runs; the turn goes on"),
         ),
     ),
     Place(
@@ -240,6 +241,7 @@ PLACES: tuple[Place, ...] = (
             Action("detail.before", "left", "the call before"),
             Action("detail.after", "right", "the next call"),
             Action("detail.copy", "y", "copy what is shown"),
+            Action("detail.stop", "delete,x", "end the call, if it runs; the turn goes on"),
         ),
     ),
     Place(

@@ -33,7 +33,8 @@ class ToolCallsPane(Vertical):
         "a turn stand below the words it began with; a failure stays quiet until it is known that it was not mended. "
         "{calls.up} and {calls.down} choose one, {calls.open} or {call} shows it in full; {calls.fold} opens and "
         "closes what it has told, or a whole turn. {calls.copy} copies the command or path, {calls.copy_output} the "
-        "output, {calls.file} opens the file in your editor. {pane.maximise} gives the pane all the room."
+        "output, {calls.file} opens the file in your editor. {calls.stop} ends a call that runs, and the turn goes on. "
+        "{pane.maximise} gives the pane all the room."
     )
 
     BINDINGS: ClassVar[list[BindingType]] = [bind("pane.maximise", "maximise")]
@@ -62,6 +63,11 @@ class ToolCallsPane(Vertical):
     def chosen(self) -> str:
         """Id of the call under the cursor, or empty."""
         return self._list.chosen
+
+    @property
+    def can_stop(self) -> bool:
+        """Whether the call under the cursor can be ended for itself."""
+        return self._list.can_stop
 
     def neighbour(self, tool_call_id: str, step: int) -> ToolEntry | None:
         """The call before or after one; None beyond the ends."""

@@ -25,7 +25,14 @@ MESSAGE_KEYS: tuple[Hint, ...] = (
 
 
 def keys_now(
-    state: SessionState, where: str, *, has_text: bool, has_calls: bool, narrow: bool, letters: bool = False
+    state: SessionState,
+    where: str,
+    *,
+    has_text: bool,
+    has_calls: bool,
+    narrow: bool,
+    letters: bool = False,
+    can_stop: bool = False,
 ) -> list[Hint]:
     """The keys to offer.
 
@@ -36,6 +43,7 @@ def keys_now(
         has_calls: There are tool calls to look at.
         narrow: Only one pane fits.
         letters: Letters do something in the chat.
+        can_stop: The chosen tool call runs.
     """
     keys: list[Hint] = []
     if where == "search":
@@ -50,6 +58,7 @@ def keys_now(
             keys += [("{prompt.steer}", "tell it now")] if state.running and state.ready else []
     else:
         keys.extend(PANE_KEYS[where])
+        keys += [("{calls.stop}", "end this call")] if where == "tools" and can_stop else []
         keys.extend(MESSAGE_KEYS if where == "chat" and letters else ())
     keys.append(("{commands}", "commands"))
     if has_calls and where != "tools":

@@ -554,6 +554,7 @@ class MainScreen(Backdrop[None]):
                 has_calls=bool(self._tools.chosen),
                 narrow=self.has_class("-narrow"),
                 letters=self._chat.takes_letters,
+                can_stop=self._tools.can_stop,
             )
         )
         self._tabs.note("tools", self._tools.summary)

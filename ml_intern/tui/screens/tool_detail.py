@@ -11,7 +11,7 @@ from textual.content import Content
 from textual.timer import Timer
 
 from ml_intern.tui.keys.keymap import bind, bind_number
-from ml_intern.tui.messages import CopyText, FollowLink
+from ml_intern.tui.messages import CopyText, FollowLink, Operate
 from ml_intern.tui.modals.base import Dialog
 from ml_intern.tui.screens.showing import Calls
 from ml_intern.tui.widgets.call_detail import Tab, ToolDetail, first_tab, tabs_of
@@ -20,7 +20,7 @@ from ml_intern.tui.widgets.links import PATH
 from ml_intern.tui.widgets.search_bar import SearchFrame
 from ml_intern.tui.widgets.tabs import PaneTabs
 from ml_intern.tui.widgets.text import duration, one_line
-from ml_intern.tui.widgets.tool_model import GLYPHS, ToolEntry, file_of, subject_of
+from ml_intern.tui.widgets.tool_model import GLYPHS, ToolEntry, can_be_stopped, file_of, subject_of
 
 LOOK_S = 0.4
 """How often a call that runs is looked at again."""
@@ -40,8 +40,8 @@ class ToolDetailScreen(Dialog[None]):
         "{detail.transcript} what a sub-agent did for it, {detail.log} what it said while it ran, {detail.all} all of "
         "that; {detail.next_tab} goes from one to the next. {detail.before} and {detail.after} go to the calls before "
         "and after it. {find} or {search} searches while you type, {find.next} and {find.before} go on. "
-        "{detail.copy} copies what is shown, {form.editor} opens its file in your editor, {diff.layout} lays out "
-        "differences side by side or one below the other."
+        "{detail.copy} copies what is shown, {detail.stop} ends a call that runs, {form.editor} opens its file in "
+        "your editor, {diff.layout} lays out differences side by side or one below the other."
     )
     BINDINGS: ClassVar[list[BindingType]] = [
         bind("back", "back"),
@@ -56,6 +56,7 @@ class ToolDetailScreen(Dialog[None]):
         bind("detail.before", "step(-1)"),
         bind("detail.after", "step(1)"),
         bind("detail.copy", "copy"),
+        bind("detail.stop", "stop"),
         bind("form.editor", "open_file"),
     ]
 
@@ -125,6 +126,7 @@ class ToolDetailScreen(Dialog[None]):
     def _hints(self) -> list[Hint]:
         tabs = tabs_of(self._entry)
         hints: list[Hint] = [("{move}", "scroll")]
+        hints += [("{detail.stop}", "end this call")] if self._can_stop else []
         hints += [(f"{{detail.{tab}}}", tab) for tab in tabs]
         hints += [("{detail.before}{detail.after}", "other calls")] if self._calls is not None else []
         hints += [("{find}", "search"), ("{find.next} {find.before}", "finds"), ("{detail.copy}", "copy")]
@@ -147,6 +149,8 @@ class ToolDetailScreen(Dialog[None]):
                 return number <= len(tabs_of(self._entry))
             case "step", _:
                 return self._calls is not None
+            case "stop", _:
+                return self._can_stop
             case "open_file", _:
                 return bool(file_of(self._entry))
         return True
@@ -214,6 +218,15 @@ class ToolDetailScreen(Dialog[None]):
             case _:
                 name, text = subject_of(entry)
         self.post_message(CopyText(text, name))
+
+    @property
+    def _can_stop(self) -> bool:
+        live = self._calls is not None and self._calls.whole is None
+        return live and can_be_stopped(self._entry)
+
+    def action_stop(self) -> None:
+        """Ends the call; the turn goes on."""
+        self.post_message(Operate("stop_call", tool_call_id=self._entry.call_id))
 
     def action_open_file(self) -> None:
         """Opens the file that the call has read or written in the person's own editor."""

@@ -11,12 +11,12 @@ from textual.message import Message
 from textual.reactive import var
 
 from ml_intern.tui.keys.keymap import bind
-from ml_intern.tui.messages import CopyText, FollowLink
+from ml_intern.tui.messages import CopyText, FollowLink, Operate
 from ml_intern.tui.widgets.call_list import CallList, ToolSnapshot
 from ml_intern.tui.widgets.lines import Line, Run
 from ml_intern.tui.widgets.links import PATH
 from ml_intern.tui.widgets.pieces import JumpRow
-from ml_intern.tui.widgets.tool_model import ToolEntry, file_of, subject_of
+from ml_intern.tui.widgets.tool_model import ToolEntry, can_be_stopped, file_of, subject_of
 from ml_intern.tui.widgets.tool_piece import ToolPiece
 from ml_intern.tui.widgets.turn_piece import TurnPiece
 
@@ -37,6 +37,7 @@ class ToolList(CallList):
         bind("calls.copy", "copy('input')"),
         bind("calls.copy_output", "copy('output')"),
         bind("calls.file", "open_file"),
+        bind("calls.stop", "stop"),
     ]
 
     cursor: var[str] = var("")
@@ -220,6 +221,15 @@ class ToolList(CallList):
         if entry is not None and (path := file_of(entry)):
             self.post_message(FollowLink(path, f"{PATH}{path}"))
 
+    @property
+    def can_stop(self) -> bool:
+        """Whether the call under the cursor runs now, and not in a review."""
+        return self._live and can_be_stopped(self.entry(self.chosen))
+
+    def action_stop(self) -> None:
+        """Ends the call under the cursor; the turn goes on."""
+        self.post_message(Operate("stop_call", tool_call_id=self.chosen))
+
     def check_action(self, action: str, parameters: tuple[Any, ...]) -> bool | None:
         """A key that would do nothing is left to the prompt."""
         del parameters
@@ -228,6 +238,8 @@ class ToolList(CallList):
         if action == "open_file":
             entry = self.entry(self.chosen)
             return entry is not None and bool(file_of(entry))
+        if action == "stop":
+            return self.can_stop
         return True
 
     def on_click(self, event: events.Click) -> None:

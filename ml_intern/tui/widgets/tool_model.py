@@ -271,6 +271,11 @@ def file_of(entry: ToolEntry) -> str:
     return path if isinstance(path, str) else ""
 
 
+def can_be_stopped(entry: ToolEntry | None) -> bool:
+    """Whether a call runs that can be ended for itself; those of a sub-agent end with it."""
+    return entry is not None and entry.state == "running" and not entry.parent
+
+
 def ink_of(entry: ToolEntry) -> str:
     """The ink of a call's mark. A failure is quiet until it is known that it was not mended."""
     return state_ink(entry.state, final=entry.final)

@@ -1,17 +1,27 @@
-"""Parts that many sessions never use: each is imported only where a session asks for it."""
+"""Parts of a session. What many sessions never use is imported only where one asks for it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ml_intern.core.briefing import Briefing
 from ml_intern.core.config import ConfigError
 from ml_intern.core.llm.client import LLMClient
+from ml_intern.core.once import Once
 from ml_intern.core.places import Places
+from ml_intern.core.questions import Questions
 from ml_intern.core.redact import Redactor
 from ml_intern.core.settings import MessagingSettings, Settings
+from ml_intern.core.skills import Skills
+from ml_intern.core.tools.router import ToolRouter
+from ml_intern.core.tools.schemas import Schemas, program_stamp
+from ml_intern.core.tools.spec import ToolSpec
+from ml_intern.resources import config_path
 from ml_intern.services.endpoints import Endpoints
+from ml_intern.services.http import HttpService
 from ml_intern.services.hub import HubClient
 from ml_intern.tools.jobs.where import late_backend, places_for
 from ml_intern.tools.registry import Services
@@ -125,3 +135,50 @@ def sandboxes(settings: Settings, hub: HubClient, jobs: JobsBackend, saved: Save
     except SandboxError as error:
         raise ConfigError(f"sandbox.flavor: {error}") from error
     return Sandboxes(agency, resumed=saved.id if saved is not None else "")
+
+
+def services(
+    settings: Settings,
+    places: Places,
+    env: Mapping[str, str],
+    hub: HubClient,
+    jobs: JobsBackend,
+    sandboxes: Sandboxes | None,
+    *,
+    attended: bool,
+) -> Services:
+    """What the tools share."""
+    return Services(
+        jobs=jobs,
+        hub=hub,
+        http=HttpService(places.cache / "http", max_wait_s=settings.web.max_wait_s),
+        index=Once(partial(search_index, places)),
+        env=env,
+        messaging=messaging(settings, env),
+        sandboxes=sandboxes,
+        questions=Questions(attended=attended),
+    )
+
+
+def router(tools: Iterable[ToolSpec], settings: Settings, places: Places) -> ToolRouter:
+    """The tools, with their schemas as they were kept."""
+    schemas = Schemas(places.cache / "tool-schemas.json", program_stamp())
+    made = ToolRouter(list(tools), parallel=settings.tools.parallel, schemas=schemas)
+    schemas.keep()
+    return made
+
+
+def briefing(
+    settings: Settings, places: Places, workspace: Path, router: ToolRouter, skills: Skills, *, headless: bool
+) -> Briefing:
+    """What the model is told before anything is said."""
+    return Briefing(
+        config_path("prompts", "system.md").read_text(encoding="utf-8"),
+        lambda: router.names,
+        workspace=workspace,
+        config=places.config,
+        headless=headless,
+        runtime=settings.tool_runtime,
+        skills=skills,
+        sandbox_workdir=settings.sandbox.workdir,
+    )

@@ -36,22 +36,17 @@ from ml_intern.core.llm.catalog import Catalog
 from ml_intern.core.llm.client import LLMClient
 from ml_intern.core.llm.errors import LLMError
 from ml_intern.core.logs import start_logging
-from ml_intern.core.once import Once
 from ml_intern.core.origins.memory import Origins
 from ml_intern.core.places import Places, find_places
 from ml_intern.core.protocol import EventBase, Notice
-from ml_intern.core.questions import Questions
 from ml_intern.core.redact import Redactor
 from ml_intern.core.session import Session
 from ml_intern.core.settings import Settings
 from ml_intern.core.skills import Skills
-from ml_intern.core.tools.router import ToolRouter
-from ml_intern.core.tools.schemas import Schemas, program_stamp
 from ml_intern.core.tools.spec import ToolSpec
 from ml_intern.core.turn import TurnRunner
 from ml_intern.options import Options
 from ml_intern.resources import config_path
-from ml_intern.services.http import HttpService
 from ml_intern.services.hub import HubClient
 from ml_intern.sessions.log import SessionLog
 from ml_intern.tools.jobs.where import late_backend
@@ -222,47 +217,24 @@ def assemble(
     servers = parts.mcp_servers(settings)
     catalog = Catalog(settings, env, config_path("models.json"), places.config / "models.json")
     llm = LLMClient(settings, env, catalog)
-    model_problem = _problem_with(llm, settings.model_name)
-    if model_problem and model_otherwise not in ("", settings.model_name):
-        warnings = (*warnings, f"Going on with {model_otherwise}, not with {settings.model_name}: {model_problem}")
-        settings = settings.model_copy(update={"model_name": model_otherwise})
-        model_problem = _problem_with(llm, model_otherwise)
+    settings, model_problem, told = _with_usable_model(settings, llm, model_otherwise)
     child_env = without_secrets(env, keep=settings.tools.pass_env)
     hub = HubClient(env)
     local = late_backend(("local",), partial(parts.local_jobs, settings, places, child_env))
     jobs = parts.jobs_backend(settings, hub, local, places, child_env)
-    services = Services(
-        jobs=jobs,
-        hub=hub,
-        http=HttpService(places.cache / "http", max_wait_s=settings.web.max_wait_s),
-        index=Once(partial(parts.search_index, places)),
-        env=env,
-        messaging=parts.messaging(settings, env),
-        sandboxes=parts.sandboxes(settings, hub, jobs, saved) if settings.tool_runtime == "sandbox" else None,
-        questions=Questions(attended=not headless),
-    )
+    sandboxes = parts.sandboxes(settings, hub, jobs, saved) if settings.tool_runtime == "sandbox" else None
+    services = parts.services(settings, places, env, hub, jobs, sandboxes, attended=not headless)
     skills = Skills(config_path("skills"), places.config, workspace)
-    builtin = [*create_builtin_tools(services), create_skill_tool(skills)]
-    schemas = Schemas(places.cache / "tool-schemas.json", program_stamp())
-    router = ToolRouter([*builtin, *extra_tools], parallel=settings.tools.parallel, schemas=schemas)
-    schemas.keep()
-    briefing = Briefing(
-        config_path("prompts", "system.md").read_text(encoding="utf-8"),
-        lambda: router.names,
-        workspace=workspace,
-        config=places.config,
-        headless=headless,
-        runtime=settings.tool_runtime,
-        skills=skills,
-        sandbox_workdir=settings.sandbox.workdir,
-    )
-    warnings = tuple(filter(None, (*warnings, *catalog.warnings, briefing.hint, *skills.find().warnings)))
-    events = EventStream("")
-    redactor = Redactor.from_env(env)
+    tools = (*create_builtin_tools(services), create_skill_tool(skills), *extra_tools)
+    router = parts.router(tools, settings, places)
+    briefing = parts.briefing(settings, places, workspace, router, skills, headless=headless)
+    events, redactor = EventStream(""), Redactor.from_env(env)
     session = _new_session(settings, workspace, briefing, events, RuleFile(places, user_file, redactor.text))
-    names_of_servers = parts.mcp_server_names(servers)
-    warnings = (*warnings, *problems(session.policy, router.names, names_of_servers))
     events.session_id = session.id
+    names_of_servers = parts.mcp_server_names(servers)
+    odd_rules = problems(session.policy, router.names, names_of_servers)
+    told = (*warnings, *told, *catalog.warnings, briefing.hint, *skills.find().warnings, *odd_rules)
+    warnings = tuple(filter(None, told))
 
     def tell(text: str, bad: bool = True) -> None:
         events.emit(Notice(text=text, level="warning" if bad else "info"))
@@ -279,17 +251,9 @@ def assemble(
     notifier = parts.notifier(services, redactor)
     if notifier is not None:
         events.subscribe(notifier)
-    pending = PendingApprovals()
-    outputs = places.cache / "outputs"
-    images = ImageStore(session_log.files_of if settings.save_sessions else lambda session_id: outputs / session_id)
-    host = ToolHost(
-        router,
-        settings,
-        child_env,
-        lambda session_id: outputs / session_id,
-        images,
-        lambda: briefing.instructions,
-    )
+    pending, outputs = PendingApprovals(), partial(Path, places.cache / "outputs")
+    images = ImageStore(session_log.files_of if settings.save_sessions else outputs)
+    host = ToolHost(router, settings, child_env, outputs, images, lambda: briefing.instructions)
     mentions = MentionReader(Path(env.get("HOME") or Path.home()), redactor.text)
     runner = TurnRunner(session, llm, catalog, host, events, pending, settings, redactor, mentions=mentions)
     if saved is not None and (reply := saved.open_reply):
@@ -350,6 +314,16 @@ def assemble(
         suggestion=suggestion,
         earlier=() if saved is None else tuple(saved.events),
     )
+
+
+def _with_usable_model(settings: Settings, llm: LLMClient, otherwise: str) -> tuple[Settings, str, tuple[str, ...]]:
+    """The settings with a model that can be used, if there is one; what is wrong with it; and what to tell of that."""
+    model = settings.model_name
+    problem = _problem_with(llm, model)
+    if not problem or otherwise in ("", model):
+        return settings, problem, ()
+    told = f"Going on with {otherwise}, not with {model}: {problem}"
+    return settings.model_copy(update={"model_name": otherwise}), _problem_with(llm, otherwise), (told,)
 
 
 def _new_session(

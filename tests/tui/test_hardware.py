@@ -131,7 +131,7 @@ async def test_a_request_shows_hardware_price_time_and_where_it_leads(tmp_path: 
         await stage.sees("Run a job on Hugging Face")
         await stage.sees("a10g-small · 1× A10G 24 GB · $1.00/h × 2 h = at most $2.00")
         await stage.sees("spent $1.42 · this may bring it to $3.42 of $10.00")
-        await stage.sees("h hardware and time", "s allow in this session: jobs up to $2.00")
+        await stage.sees("h/5 hardware and time", "s/6 allow in this session: jobs up to $2.00")
 
 
 async def test_hardware_time_and_namespace_are_changed_and_sent_with_the_approval(tmp_path: Path) -> None:
@@ -148,7 +148,7 @@ async def test_hardware_time_and_namespace_are_changed_and_sent_with_the_approva
         await stage.press("enter")
         await stage.sees("a10g-large · 1× A10G 24 GB · $1.50/h × 1 h 30 min = at most $2.25 · paid by acme")
         await stage.sees("you changed it; asked for was a10g-small, for 2 h, at most $2.00")
-        await stage.sees("bring it to $3.67 of $10.00", "jobs up to $2.25")
+        await stage.sees("bring it to $3.67 of $10.00", "hf_jobs ≤ $2.25")
         assert not agent.operations
         await stage.press("a")
         (decision,) = await answered(stage, agent)

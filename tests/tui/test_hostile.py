@@ -202,7 +202,7 @@ async def test_what_tools_are_called_with_and_show(tmp_path: Path) -> None:
             await person.look(*names)
             await person.leave()
             await person.stage.press("up")
-        await person.stage.press("home", "enter")
+        await person.stage.press("home", "down", "enter")
         await person.look("tool", "key", "value", "output")
         await person.stage.press("slash")
         await person.stage.type("[u]output")
@@ -471,7 +471,7 @@ async def test_texts_without_measure_are_shown_in_no_time(tmp_path: Path, said: 
         await person.leave("escape")
         item = ApprovalItem(tool="bash", arguments={"command": text}, tool_call_id="c", reason=said, editable="command")
         person.play(Processing(), ApprovalRequired(tools=(item,), count=1))
-        await person.stage.sees("a approve")
+        await person.stage.sees("a/1 approve")
         await person.leave("end", "escape")
         assert time.perf_counter() - began < 60  # each of them is laid out some twenty times
 

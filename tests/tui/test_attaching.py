@@ -100,6 +100,19 @@ async def test_a_paste_that_only_speaks_of_an_image_stays_text(tmp_path: Path, p
             assert "remove" not in stage.screen
 
 
+async def test_a_name_is_shown_as_text_whatever_it_holds(tmp_path: Path) -> None:
+    name = "[red]x [@click=quit]👍🏽日本語 " + "w" * 90 + ".png"
+    (tmp_path / name).write_bytes(png())
+    with ScriptedLLM(text("fine")) as server:
+        async with on_stage(real_app(server, tmp_path), (60, 20)) as stage:
+            await stage.sees("vllm/scripted")
+            stage.app.post_message(Paste(str(tmp_path / name)))
+            await stage.sees("image  [red]x [@click=quit]👍🏽日本語", "⌫ remove")
+            await stage.press("enter")
+            await stage.sees("fine", "+ image [red]x [@click=quit]👍🏽日本語")
+            assert stage.row("+ image").endswith("…")
+
+
 async def test_an_attachment_is_removed_by_its_key_and_by_a_click(tmp_path: Path) -> None:
     for name in "abc":
         (tmp_path / f"{name}.png").write_bytes(png(grey=ord(name)))

@@ -219,6 +219,36 @@ async def test_a_small_paste_stays_as_it_is(tmp_path: Path) -> None:
             await stage.until(lambda: prompt_text(stage) == "one\ntwo", "the paste")
 
 
+async def test_the_sign_of_a_large_paste_goes_as_a_whole_and_comes_back_as_a_whole(tmp_path: Path) -> None:
+    pasted = "\n".join(f"line {n}" for n in range(20))
+    with ScriptedLLM(text("ok")) as server:
+        async with on_stage(real_app(server, tmp_path)) as stage:
+            await stage.sees(GREETING, "vllm/scripted")
+            await stage.type("see ")
+            stage.app.post_message(Paste(pasted))
+            await stage.sees("see [pasted text #1: 20 lines]")
+            await stage.press("backspace")
+            assert prompt_text(stage) == "see "
+            await stage.press("ctrl+z")
+            await stage.press("home", "right", "right", "right", "right", "delete")
+            assert prompt_text(stage) == "see "
+            await stage.press("ctrl+z", "enter")
+            await stage.sees("ok", "done")
+            assert server.requests[0].messages[-1]["content"] == f"see {pasted}"
+
+
+async def test_what_is_pasted_while_another_part_has_the_focus_goes_to_the_prompt(tmp_path: Path) -> None:
+    with ScriptedLLM(text("unused")) as server:
+        async with on_stage(real_app(server, tmp_path)) as stage:
+            await stage.sees(GREETING, "vllm/scripted")
+            await stage.press("alt+2", "tab")
+            assert stage.app.focused is not stage.app.main_screen._composer.prompt
+            stage.app.post_message(Paste("a path"))
+            await stage.until(lambda: prompt_text(stage) == "a path", "the paste")
+            await stage.type(" and more")
+            assert prompt_text(stage) == "a path and more"
+
+
 # ----------------------------------------------------------------------------------------------------- editing
 
 

@@ -71,6 +71,22 @@ async def test_walking_through_the_queue_changes_nothing_by_itself(tmp_path: Pat
             assert waiting(stage) == ["one", "two"]
 
 
+async def test_of_a_long_queue_those_around_the_edited_one_are_listed(tmp_path: Path) -> None:
+    with ScriptedLLM(text("first").hold(Gate())) as server:
+        async with on_stage(real_app(server, tmp_path), (60, 20)) as stage:
+            await stage.sees("vllm/scripted")
+            await stage.enter("begin")
+            for number in range(1, 7):
+                await stage.enter(f"prompt {number}")
+            await stage.sees("queued  4 more before these", "queued  prompt 5", "queued  prompt 6")
+            await stage.press("up", *["alt+up"] * 3)
+            await stage.sees(
+                "queued  2 more before these", "this one is being edited", "queued  prompt 4", "› prompt 3"
+            )
+            await stage.press("alt+up", "alt+up")
+            await stage.sees("this one is being edited", "queued  prompt 2", "queued  prompt 3", "› prompt 1")
+
+
 async def test_what_is_edited_when_its_turn_comes_goes_when_it_is_done(tmp_path: Path) -> None:
     gate, second = Gate(), Gate()
     with ScriptedLLM(text("first").hold(gate), text("second").hold(second), text("third")) as server:

@@ -529,6 +529,12 @@ class MainScreen(Backdrop[None]):
             self._composer.prompt.focus()
             self._composer.prompt.take_letter(event.character)
 
+    def on_paste(self, event: events.Paste) -> None:
+        """So does what is pasted or dropped."""
+        event.stop()
+        self._composer.prompt.focus()
+        self._composer.prompt.post_message(events.Paste(event.text))
+
     def _is_typed(self, character: str) -> bool:
         """Whether a letter is meant for the prompt although it does something in the chat."""
         return character.isalpha() and isinstance(self.focused, Transcript) and not self._chat.takes_letters

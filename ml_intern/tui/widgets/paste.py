@@ -44,6 +44,14 @@ class Folds:
         """The text with each sign replaced by what it stands for."""
         return _SIGN.sub(lambda sign: self._texts.get(sign.group(), sign.group()), text)
 
+    def sign_before(self, text: str) -> int:
+        """Length of the sign that a text ends with; 0 without one."""
+        return next((len(sign) for sign in self._texts if text.endswith(sign)), 0)
+
+    def sign_after(self, text: str) -> int:
+        """Length of the sign that a text begins with; 0 without one."""
+        return next((len(sign) for sign in self._texts if text.startswith(sign)), 0)
+
     def in_text(self, text: str) -> dict[str, str]:
         """What the signs in a text stand for."""
         return {sign: self._texts[sign] for found in _SIGN.finditer(text) if (sign := found.group()) in self._texts}

@@ -117,6 +117,24 @@ class Prompt(TextArea):
         self.folds.clear()
         self.load_text("")
 
+    def action_delete_left(self) -> None:
+        """Deletes a character, or the whole sign of a large paste: half of it would stand for nothing."""
+        row, column = self.cursor_location
+        length = self.folds.sign_before(self.document.get_line(row)[:column]) if self.selection.is_empty else 0
+        if length:
+            self.delete((row, column - length), (row, column), maintain_selection_offset=False)
+        else:
+            super().action_delete_left()
+
+    def action_delete_right(self) -> None:
+        """The same, the other way."""
+        row, column = self.cursor_location
+        length = self.folds.sign_after(self.document.get_line(row)[column:]) if self.selection.is_empty else 0
+        if length:
+            self.delete((row, column), (row, column + length), maintain_selection_offset=False)
+        else:
+            super().action_delete_right()
+
     def action_delete_to_start_of_line(self) -> None:
         """Deletes back to the start of the line that was typed, however it is wrapped."""
         row, column = self.selection.end

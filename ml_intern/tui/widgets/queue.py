@@ -45,14 +45,15 @@ class QueueView(Widget):
         self.refresh()
 
     def render(self) -> Content:
-        """The newest few; the last line carries the keys."""
-        width = self.content_size.width
-        rows = [self._row(text, width) for text in self._texts[-SHOWN:]]
-        if hidden := len(self._texts) - len(rows):
-            more = Part(f"{hidden + 1} more before these", "$foreground-muted")
-            rows[0] = line([self._label, more], [], width)
-        if rows:
-            rows[-1] = self._row(self._texts[-1], width, self._keys())
+        """The newest few, or those around the one that is being edited; the last line carries the keys."""
+        width, texts = self.content_size.width, self._texts
+        last = max(0, len(texts) - SHOWN)
+        first = last if self.place is None else max(0, min(self.place - 1, last))
+        shown = texts[first : first + SHOWN]
+        keys = [*self._after(last - first), *self._keys()]
+        rows = [self._row(text, width, keys if at == len(shown) - 1 else []) for at, text in enumerate(shown)]
+        if first:
+            rows[0] = line([self._label, Part(f"{first + 1} more before these", "$foreground-muted")], [], width)
         return Content("\n").join(rows)
 
     @property
@@ -67,9 +68,12 @@ class QueueView(Widget):
             texts.insert(self.place, "")
         return texts
 
-    def _row(self, text: str, width: int, keys: list[Part] | None = None) -> Content:
+    def _row(self, text: str, width: int, keys: list[Part]) -> Content:
         said = Part(text, flexible=True, rank=9) if text else Part("this one is being edited", "$accent", rank=9)
-        return line([self._label, said], keys or [], width)
+        return line([self._label, said], keys, width)
+
+    def _after(self, hidden: int) -> list[Part]:
+        return [Part(f"{hidden} more after these", "$foreground-muted", rank=10)] if hidden else []
 
     def _keys(self) -> list[Part]:
         if self.place is not None:

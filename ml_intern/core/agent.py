@@ -133,6 +133,7 @@ class Agent:
         self._notes = notes
         self._queue: asyncio.Queue[Operation] = asyncio.Queue()
         self._turn: asyncio.Task[None] | None = None
+        self._serving = self._begun = False
 
     @property
     def busy(self) -> bool:
@@ -197,6 +198,7 @@ class Agent:
         # A prompt that waits already does for itself what it needs; nothing else must come before it.
         self._begin_preload(0.0 if self._queue.empty() else PRELOAD_AFTER_S)
         self._on_ready()
+        self._serving = True
         while not isinstance(operation := await self._queue.get(), Shutdown):
             self._turn = asyncio.create_task(self._carry_out(operation))
             try:
@@ -204,7 +206,8 @@ class Agent:
             except asyncio.CancelledError:
                 await self._wind_up()
                 raise
-            self._turn = None
+            self._turn, self._begun = None, False
+        self._serving = False
         for task in (self._preloading, self._switching):
             if task is not None:
                 task.cancel()
@@ -222,6 +225,11 @@ class Agent:
     # ------------------------------------------------------------------------------------------- out of band
 
     def _interrupt(self) -> None:
+        if not self._begun:
+            # What was just sent is meant too. A task that is cancelled before it begins would say nothing of it.
+            if self._serving and not (self._turn is None and self._queue.empty()):
+                asyncio.get_running_loop().call_soon(self._interrupt)
+            return
         # Once: a second cancellation would break into the tidying up after the first.
         if self._turn is not None and not self._turn.done() and not self._turn.cancelling():
             self._turn.cancel()
@@ -290,6 +298,7 @@ class Agent:
     # ---------------------------------------------------------------------------------------------- in order
 
     async def _carry_out(self, operation: Operation) -> None:
+        self._begun = True
         try:
             match operation:
                 case UserInput() | Steer():

@@ -4,6 +4,8 @@ import asyncio
 import time
 from pathlib import Path
 
+import pytest
+
 from ml_intern.core.protocol import (
     AssistantChunk,
     AssistantMessage,
@@ -11,6 +13,7 @@ from ml_intern.core.protocol import (
     Interrupt,
     Interrupted,
     Notice,
+    Ready,
     Steer,
     StopCall,
     ToolLog,
@@ -138,6 +141,20 @@ async def test_an_interrupt_with_nothing_running_does_nothing_and_the_next_turn_
     async with ScriptedLLM(text("a")) as server, Harness(server, tmp_path) as agent:
         agent.submit(Interrupt())
         assert isinstance((await agent.prompt())[-1], TurnComplete)
+
+
+@pytest.mark.parametrize("steps", range(6))
+async def test_a_prompt_that_is_interrupted_before_it_has_begun_is_kept_and_its_end_is_told(
+    tmp_path: Path, steps: int
+) -> None:
+    async with ScriptedLLM(text("a")) as server, Harness(server, tmp_path) as agent:
+        await agent.until(lambda event: isinstance(event, Ready))
+        agent.submit(UserInput(text="begin"))
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        await interrupt(agent)
+        await agent.prompt("later")
+        assert [message["content"] for message in agent.request(1).messages[1:]] == ["begin", "later"]
 
 
 async def test_two_interrupts_end_the_turn_once(tmp_path: Path) -> None:

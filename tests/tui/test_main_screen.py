@@ -52,11 +52,13 @@ async def test_what_is_sent_while_the_agent_works_waits_and_can_be_edited_or_rem
 
 
 async def test_escape_interrupts_and_holds_what_is_queued(tmp_path: Path) -> None:
-    with ScriptedLLM(text("never whole").hold(Gate()), text("now")) as server:
+    gate = Gate()
+    with ScriptedLLM(text("never whole").hold(gate), text("now")) as server:
         async with on_stage(real_app(server, tmp_path)) as stage:
             await stage.sees(GREETING, "vllm/scripted")
             await stage.enter("begin")
             await stage.sees("working", "esc interrupt")
+            await gate.reached()
             await stage.enter("later")
             await stage.press("escape")
             await stage.sees("interrupted", "held  later", "↵ send")

@@ -50,7 +50,7 @@ class Draft:
         elif key in NEWLINE_KEYS:
             self.text += "\n"
         elif key == "backspace":
-            self.text = self.text[:-1]
+            self.text = self.text[: -(self._folds.sign_before(self.text) or 1)]
         elif key == "ctrl+u":
             self.text = self.text[: self.text.rfind("\n") + 1]
         elif key == "ctrl+w":

@@ -46,8 +46,8 @@ def flat(text: str) -> str:
         text = text.replace(short, kept)
     for quote in _QUOTES:
         text = text.replace(quote, " ")
-    words = text.split()
-    text = plain(" ".join(words))
+    words = plain(text).split()  # before lines are joined: with a space behind it, an escape would take a letter along
+    text = " ".join(words)
     for code, said in _codes(words).items():
         text = text.replace(code, f"{code} ({said})", 1)
     return text

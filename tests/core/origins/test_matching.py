@@ -8,7 +8,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ml_intern.core.approvals.effects import Effect
@@ -107,6 +107,7 @@ def disguised(draw: st.DrawFn) -> str:
 
 @settings(max_examples=60, deadline=None)
 @given(disguised(), st.text(max_size=200), st.text(max_size=200))
+@example(f"{ORDER} Run {SENDING}", "\x1b", "")
 def test_an_order_is_found_however_it_is_laid_out_and_whatever_stands_around_it(
     order: str, before: str, after: str
 ) -> None:

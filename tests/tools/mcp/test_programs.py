@@ -106,7 +106,7 @@ async def test_names_fit_every_provider_and_are_unique(tmp_path: Path) -> None:
         tools = mcp.router.names
         assert all(len(name) <= 64 and name.isascii() for name in tools)
         assert all(character.isalnum() or character in "_-" for name in tools for character in name)
-        assert len(set(tools)) == len(tools) == 20 + 5
+        assert len(set(tools)) == len(tools) == 20 + 6
         assert "my_notes___echo" in tools
         assert "my_notes___a_b_c" in tools
 

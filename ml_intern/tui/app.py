@@ -211,7 +211,7 @@ class MLInternApp(OpeningApp):
         message.stop()
         served = self._bridge is not None and self._bridge.send(message.kind, **message.fields)
         if served and message.kind == "set_model":  # it is kept when it turns out that it can be used
-            self.main_screen.wanted_model = message.fields["model"]
+            self.main_screen.model_choice.wanted = message.fields["model"]
         if not served and message.kind != "interrupt":  # nothing runs that could be interrupted
             self.notify("The agent is not running. The next prompt starts it.", severity="warning", markup=False)
 
@@ -230,7 +230,7 @@ class MLInternApp(OpeningApp):
     async def _begin_with_key(self, session_id: str | None) -> None:
         model = None if self._options.model == DEMO_MODEL else self._options.model
         await self._begin_another(practice=False, demo=False, model=model, resume=session_id)
-        self.main_screen.choose_model_when_ready()
+        self.main_screen.model_choice.ask_when_ready()
 
     @on(messages.KeepModel)
     def _keep_model(self, message: messages.KeepModel) -> None:

@@ -15,7 +15,7 @@ from textual.message_pump import MessagePump
 
 from ml_intern.tui import leaving, messages
 from ml_intern.tui.attention import Attention
-from ml_intern.tui.commands import COMMANDS, Command, UsageError, parse
+from ml_intern.tui.commands import COMMANDS, Command
 from ml_intern.tui.entries import Entry
 from ml_intern.tui.keys.keymap import Keymap, bind, keymap_of
 from ml_intern.tui.panes.chat import ChatPane
@@ -31,9 +31,11 @@ from ml_intern.tui.screens.configuring import operation_for, setup_with
 from ml_intern.tui.screens.drafting import Drafting
 from ml_intern.tui.screens.hinting import keys_now
 from ml_intern.tui.screens.jobs_watch import JobsWatch
+from ml_intern.tui.screens.model_choice import ModelChoice
 from ml_intern.tui.screens.person_shell import PersonShell
 from ml_intern.tui.screens.prompting import edit_prompt, search_history
-from ml_intern.tui.screens.reading import BUSY, Reading
+from ml_intern.tui.screens.reading import Reading
+from ml_intern.tui.screens.sending import Sending
 from ml_intern.tui.screens.tidying import Tidying
 from ml_intern.tui.screens.visits import Visits
 from ml_intern.tui.screens.wording import status_text, window_title
@@ -50,7 +52,6 @@ from ml_intern.tui.widgets.transcript import Transcript
 from ml_intern.tui.widgets.turn_piece import DraftPiece
 
 if TYPE_CHECKING:
-    from ml_intern.core import protocol
     from ml_intern.sessions.store import SessionStore
 
 TABS = {"chat": "#transcript", "tools": "#tool-list", "plan": "#plan", "jobs": "#job-list", "trail": "#source-list"}
@@ -131,12 +132,25 @@ class MainScreen(Backdrop[None]):
         self._asking = Asking(self, self._hints, since_key)
         self._title = ""
         self._setup = Setup()
-        self._chooser = Chooser(self, self.run_command, lambda: self._chat.prompts)
+        self._chooser = Chooser(self, self._run_command, lambda: self._chat.prompts)
+        self.model_choice = ModelChoice(self, self._chat, self._chooser, lambda: self.state, lambda: self._setup)
         self._shell = PersonShell(self, self._chat, self._composer.attach)
         self._attaching = Attaching(self, self._composer, lambda: self._setup, lambda: self.state)
         self._drafting = Drafting(self, self._composer)
         self._tidying = Tidying(self, self._clock)
-        self._reading = Reading(self, self._chat, self._composer, self._say, lambda: self.show_tab("chat"))
+        self._reading = Reading(
+            self, self._chat, self._composer, lambda entry: self._sending.say(entry), lambda: self.show_tab("chat")
+        )
+        self._sending = Sending(
+            self,
+            self._composer,
+            self._hints,
+            self._reading,
+            self._shell,
+            lambda: self.state,
+            lambda: self._setup,
+            self._refresh_lines,
+        )
         self._jobs = self.query_one(JobsPane)
         self._trail = self.query_one(TrailPane)
         self._jobs_watch = JobsWatch(self, self._jobs, self._count_jobs, self._add_to_prompt, self._clock)
@@ -150,10 +164,7 @@ class MainScreen(Backdrop[None]):
             self._composer.prompt.insert,
             self._clock,
         )
-        self._local_models: tuple[str, ...] = ()
-        self._chooses_model = False
-        self.wanted_model = ""
-        self._greet()
+        self.model_choice.greet()
         self.action_show_tab("chat")
         self._hints.say("starting …")
         self._refresh_lines()
@@ -189,7 +200,7 @@ class MainScreen(Backdrop[None]):
         self._composer.prompt.past = message.setup.history
         self._composer.suggest(message.setup.suggestion)
         self._drafting.begin(message.setup.drafts, message.setup.draft)
-        self._greet()
+        self.model_choice.greet()
 
     def _on_session(self, message: messages.SessionChanged) -> None:
         event = message.event
@@ -198,35 +209,12 @@ class MainScreen(Backdrop[None]):
             self._hints.say("")
             for note in event.notes:
                 self._chat.say(note, "warning")
-            if self.state.model_problem:
-                self.run_worker(self._greet_with_servers(), name="looking for model servers", exit_on_error=False)
-            self._send_next()
-            if self._chooses_model and self.state.model_problem:
-                self.post_message(messages.OpenPicker("model"))
-            self._chooses_model = False
+            self._sending.send_next()
+            self.model_choice.begin()
         elif event.type == "model_changed":
-            self._take_model(event)
+            self.model_choice.changed(event)
         self._attaching.look_at_model()
-        self._greet()
-
-    def _take_model(self, event: protocol.ModelChanged) -> None:
-        if event.note:
-            self._chat.say(event.note)
-        if event.model == self.wanted_model:
-            self.wanted_model = ""
-            self.post_message(messages.KeepModel(event.model))
-
-    def choose_model_when_ready(self) -> None:
-        """Once the next agent is there, a model is chosen, if none can be used as things stand."""
-        self._chooses_model = True
-
-    def _greet(self) -> None:
-        self._chat.greet(self.state, suggestion=self._setup.suggestion, found=self._local_models)
-
-    async def _greet_with_servers(self) -> None:
-        offers = await self._setup.find_models()
-        self._local_models = tuple(offer.id for offer in offers if offer.local)
-        self._greet()
+        self.model_choice.greet()
 
     def _on_drafted(self, message: messages.CallsDrafted) -> None:
         drafts = message.event.calls
@@ -238,7 +226,7 @@ class MainScreen(Backdrop[None]):
     def _on_turn_ended(self, message: messages.TurnEnded) -> None:
         self._hints.say("")
         if message.event.type == "turn_complete":
-            self._send_next()
+            self._sending.send_next()
         else:
             self._composer.hold()
 
@@ -275,88 +263,10 @@ class MainScreen(Backdrop[None]):
 
     @on(Composer.Entered)
     def _enter(self, event: Composer.Entered) -> None:
-        text = event.entry.text
-        if not event.typed:
-            self._say(event.entry, typed=False, at_once=event.at_once)
-            return
-        if text.startswith("!") and (command := text[1:].strip()):
-            self._run_own(command, text)
-            return
-        try:
-            entered = parse(text)
-        except UsageError as error:
-            self._refuse(str(error), Entry(text))
-            return
-        if entered.command is not None:
-            self.run_command(entered.command, entered.text, text)
-        else:
-            self._send(entered.text, at_once=event.at_once)
+        self._sending.take(event)
 
-    def _send(self, text: str, *, at_once: bool) -> None:
-        """Sends what was typed with what is attached; in the place of an earlier prompt if that was edited."""
-        entry = self._composer.with_attached(text)
-        if not self._reading.editing or self.state.model_problem or not self.state.ready:
-            self._say(entry, at_once=at_once)
-        elif self.state.running:
-            self._refuse(BUSY, entry)
-        else:
-            self._reading.send_anew(entry)
-
-    def _run_own(self, command: str, typed: str) -> None:
-        """Runs a command of the person's own, whatever the agent does meanwhile."""
-        if self._shell.running:
-            self._refuse("A command of yours is running. {interrupt} stops it.", Entry(typed))
-        elif not self.state.workdir:
-            self._refuse("The agent is still starting; its workspace is not known yet.", Entry(typed))
-        else:
-            self._shell.start(command, Path(self.state.workdir))
-
-    def run_command(self, command: Command, argument: str = "", typed: str = "") -> None:
-        """Carries out a command, or says why not and gives the typed text back."""
-        if objection := command.objection(self.state):
-            self._refuse(objection, Entry(typed))
-            return
-        try:
-            self.post_message(command.make(argument))
-        except UsageError as error:
-            self._refuse(str(error), Entry(typed))
-
-    def _refuse(self, why: str, entry: Entry) -> None:
-        self.notify(keymap_of(self).tell(why), severity="warning", markup=False)
-        self._composer.give_back(entry)
-
-    def _say(self, entry: Entry, *, typed: bool = True, at_once: bool = False) -> None:
-        """Sends a prompt, or lets it wait until it can be sent.
-
-        Args:
-            entry: The prompt.
-            typed: It was typed now; else it has waited.
-            at_once: A turn that runs is told it.
-        """
-        state = self.state
-        if state.ready and state.model_problem:
-            self._refuse("Choose a model first; the prompt waits.", entry)
-            self.post_message(messages.OpenPicker("model"))
-        elif state.ready and (at_once or not state.running):
-            kind = "steer" if state.running else "user_input"
-            state.running = True
-            self._hints.begin("working")
-            if typed:
-                self._composer.sent()
-            self.post_message(messages.Operate(kind, **entry.fields(self._setup.redact)))
-        else:
-            self._composer.queue(entry, typed=typed)
-            if state.lost:
-                state.lost = False
-                self._hints.say("starting …")
-                self.post_message(messages.RestartAgent())
-        self._refresh_lines()
-
-    def _send_next(self) -> None:
-        if not (self.state.ready and not self.state.running and self._composer.has_due):
-            return
-        if entry := self._composer.take_next():
-            self._say(entry, typed=False)
+    def _run_command(self, command: Command) -> None:
+        self._sending.run_command(command)
 
     @on(Composer.Unsent)
     def _keep_draft(self, event: Composer.Unsent) -> None:
@@ -373,15 +283,8 @@ class MainScreen(Backdrop[None]):
         self._drafting.end()
 
     @on(Composer.EnteredNothing)
-    def _choose_a_model(self) -> None:
-        if not (self.state.ready and self.state.model_problem):
-            return
-        if self._local_models:
-            self._chooser.use_model(self._local_models[0])
-        elif self._setup.keys is not None and not self._setup.keys.present:
-            self.post_message(messages.SignIn())
-        else:
-            self.post_message(messages.OpenPicker("model"))
+    def _lead_to_a_model(self) -> None:
+        self.model_choice.nearest()
 
     @on(messages.OpenPicker)
     def _pick(self, message: messages.OpenPicker) -> None:
@@ -473,7 +376,7 @@ class MainScreen(Backdrop[None]):
 
     def action_command(self, name: str) -> None:
         """Carries out a command that a person gave a key to."""
-        self.run_command(next(command for command in COMMANDS if command.name == name))
+        self._run_command(next(command for command in COMMANDS if command.name == name))
 
     def action_show_spending(self) -> None:
         """Opens the spend screen."""
@@ -593,7 +496,7 @@ class MainScreen(Backdrop[None]):
         self._jobs_watch.clear()
         self._plan.clear()
         self._hints.say("starting …")
-        self._greet()
+        self.model_choice.greet()
         self._refresh_lines()
 
     @property

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -46,6 +48,10 @@ def hub(tmp_path: Path, token: str) -> Iterator[StandInHub]:
         yield running
 
 
+TWIN_LOOKS = 50
+"""A process is a fork of its parent until it runs its own program: on a busy machine for some looks, never for long."""
+
+
 class Sightings:
     """Which processes bear a text on their command line or in their environment, looked for again and again."""
 
@@ -53,6 +59,7 @@ class Sightings:
         self._secret, self._given = secret.encode(), given
         self.commands: set[str] = set()
         self.bearers: set[str] = set()
+        self._twins: Counter[int] = Counter()
 
     def look(self) -> None:
         """Looks at all processes of this person once."""
@@ -66,8 +73,17 @@ class Sightings:
                 continue
             said = command.replace(b"\0", b" ").decode(errors="replace")
             self.commands.add(said)
-            if self._secret in command or (self._secret in environment and int(entry.name) != self._given):
+            bears = self._secret in command or (self._secret in environment and int(entry.name) != self._given)
+            if bears and not self._is_starting(int(entry.name), command):
                 self.bearers.add(said.replace(self._secret.decode(), "TOKEN"))
+
+    def _is_starting(self, pid: int, command: bytes) -> bool:
+        """Whether it is a child of the program that is about to become something else, which may take a moment."""
+        with contextlib.suppress(OSError):
+            if command == Path(f"/proc/{self._given}/cmdline").read_bytes():
+                self._twins[pid] += 1
+                return self._twins[pid] < TWIN_LOOKS
+        return False
 
     def saw(self, text: str) -> bool:
         """Whether a process with this on its command line has lived."""

@@ -78,6 +78,7 @@ class ServerProcess:
         self._host = host
         self._note = note
         self._last_words = ""
+        self._within_line = False
         self._said_at = 0.0
         self._fault = ""
         self.exit_code: int | None = None
@@ -193,8 +194,11 @@ class ServerProcess:
             log.info("MCP server %s: %s", self._name, text)
             self._note(text)
             if text:
-                self._last_words = text.rsplit("\n", 1)[-1].strip()[:300]
+                before, _, last = text.rpartition("\n")
+                begun = self._last_words if self._within_line and not before else ""
+                self._last_words = f"{begun}{last}".strip()[:300]
                 self._said_at = time.monotonic()
+            self._within_line = not piece.endswith(b"\n")
 
     # --------------------------------------------------------------------------------------------------- ending
 

@@ -17,7 +17,17 @@ from ml_intern.tui.widgets.markdown import render as render_markdown
 from ml_intern.tui.widgets.pieces import Piece
 from ml_intern.tui.widgets.plot import plot_lines
 from ml_intern.tui.widgets.tables import table_lines
-from ml_intern.tui.widgets.text import clean, clean_code, clean_output, clock_span, count, money, one_line
+from ml_intern.tui.widgets.text import (
+    cells,
+    clean,
+    clean_code,
+    clean_output,
+    clock_span,
+    count,
+    fit_path,
+    money,
+    one_line,
+)
 
 if TYPE_CHECKING:
     from ml_intern.core.display import (
@@ -156,7 +166,13 @@ def text_pieces(
 def title_piece(text: str, aside: str = "") -> LinesPiece:
     """A heading above a block, with something at its right end."""
     name, remark = one_line(text), one_line(aside)
-    return LinesPiece(lambda width: [spread([Run(name, "muted")], [Run(remark, "faint")], width)], name)
+
+    def heading(width: int) -> list[Line]:
+        room = max(1, width - (cells(remark) + 2 if remark else 0))
+        shown = fit_path(name, room) if "/" in name and " " not in name else name  # of a path the end tells most
+        return [spread([Run(shown, "muted")], [Run(remark, "faint")], width)]
+
+    return LinesPiece(heading, name)
 
 
 def display_pieces(block: DisplayBlock, *, numbers: bool = False, exact: bool = False) -> list[Piece]:

@@ -212,3 +212,9 @@ def test_a_part_of_a_large_file_keeps_its_line_numbers() -> None:
         (0, 501, "new"),
         (502, 502, "b"),
     ]
+
+
+def test_of_a_path_that_does_not_fit_the_end_is_kept() -> None:
+    block = DiffBlock(path="/home/ada/projects/classifier/train.py", old="a", new="b")
+    assert plain(block, 30)[0] == "…ts/classifier/train.py  +1 -1"
+    assert plain(block, 60)[0].startswith("/home/ada/projects/classifier/train.py ")

@@ -20,7 +20,8 @@ from ml_intern.headless.plain.blocks import block_lines
 from ml_intern.services.person_editor import EditorError, edit_text, find_editor
 
 Say = Callable[[str], None]
-APPROVE, REJECT, REJECT_WITH_NOTE, REMEMBER, EDIT, READ_AGAIN, APPROVE_REST, END = "12345678"
+APPROVE, REJECT, REJECT_WITH_NOTE, EDIT, REMEMBER, ALWAYS, READ_AGAIN, APPROVE_REST, END = "123467890"
+"""As in the app, where 5 changes the hardware."""
 
 
 class Asked(Protocol):
@@ -57,6 +58,9 @@ class Approval:
             self._say(line)
         for passed, text in item.checks:
             self._say(f"{'check passed' if passed else 'check failed'}: {text}")
+        if item.origin is not None:
+            lead = "Not from you: this follows an order " if item.origin.order else "Its words were "
+            self._say(f"{lead}{item.origin.found_in}")
         for line in self._content():
             self._say(f"  {line}")
         self._say_choices()
@@ -72,20 +76,22 @@ class Approval:
             self._say_choices()
             return None
         match answer:
-            case "1" | "4":
-                return self._decide(approved=True, remember=answer == REMEMBER)
+            case "1":
+                return self._decide(approved=True)
+            case "6" | "7":
+                return self._decide(approved=True, remember=True, rule=self._item.rule, always=answer == ALWAYS)
             case "2":
                 return self._decide(approved=False)
             case "3":
                 self._wants_note = True
                 self._say("Say what should be different; the agent reads it:")
-            case "5":
+            case "4":
                 await self._edit()
-            case "6":
-                self.put()
-            case "7":
-                return self._approve_rest()
             case "8":
+                self.put()
+            case "9":
+                return self._approve_rest()
+            case "0":
                 return Interrupt()
         return None
 
@@ -97,11 +103,13 @@ class Approval:
     def _choices(self) -> dict[str, str]:
         item = self._item
         choices = {APPROVE: "approve", REJECT: "reject", REJECT_WITH_NOTE: "reject and say why"}
-        if item.rememberable and self._edited is None:
-            what = f": {item.allowance}" if item.allowance else ""
-            choices[REMEMBER] = f"approve, and the like of it in this session without asking{what}"
         if item.editable:
             choices[EDIT] = f"edit the {item.editable} in your editor"
+        if item.rememberable and self._edited is None:
+            what = f": {item.rule or item.allowance}" if item.rule or item.allowance else ""
+            choices[REMEMBER] = f"approve, and the like of it in this session without asking{what}"
+            if item.standing:
+                choices[ALWAYS] = "the same, in later sessions too"
         choices[READ_AGAIN] = "read it again"
         if self._request.count - len(self._decisions) > 1:
             choices[APPROVE_REST] = "approve this and all the rest"

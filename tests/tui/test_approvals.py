@@ -458,7 +458,7 @@ async def test_a_real_request_is_withdrawn_by_an_interrupt_from_the_keyboard(tmp
 
 async def test_the_app_rings_when_it_asks(tmp_path: Path) -> None:
     async with asked(tmp_path, job()) as (stage, _):
-        assert stage.app.rings == 1
+        await stage.until(lambda: stage.app.rings == 1, "the bell")
 
 
 @pytest.mark.parametrize("size", [(60, 20), (80, 24), (160, 45)])

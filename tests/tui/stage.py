@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 import unicodedata
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
@@ -105,13 +106,19 @@ class Stage:
                 await asyncio.wait_for(self.app.painted.wait(), 0.1)
 
 
+SETTLED_WITHIN_S = 60.0
+"""A busy machine needs some seconds; a widget whose messages nobody takes any more would need for ever."""
+
+
 async def settled(pilot: Pilot[None]) -> None:
     """Waits until no widget has a message left to deal with, and the screen shows what came of them.
 
     `Pilot.pause` without an argument would wait until this process is idle, which on a busy machine tells nothing.
     """
-    quiet = 0
+    quiet, deadline = 0, time.monotonic() + SETTLED_WITHIN_S
     while quiet < 2:
+        if time.monotonic() > deadline:
+            raise AssertionError("the app does not come to rest")
         await pilot.pause(0)
         pumps = (pilot.app, *pilot.app.screen.walk_children(with_self=True))
         quiet = 0 if any(pump.message_queue_size for pump in pumps) else quiet + 1

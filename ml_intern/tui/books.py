@@ -34,6 +34,7 @@ class Account:
         unknown: How many calls have a price that nobody knows.
         calls: Model calls.
         purposes: What its calls were for.
+        title: What a job is called.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Account:
     unknown: int = 0
     calls: int = 0
     purposes: set[str] = field(default_factory=set)
+    title: str = ""
 
     @property
     def spent(self) -> float:
@@ -79,6 +81,7 @@ class Books:
         self._entries: dict[str, tuple[str, str, float | None]] = {}  # kind, state and sum of each ref
         self._recent: deque[tuple[float, float]] = deque()
         self._running: dict[str, Running] = {}
+        self._titles: dict[str, str] = {}
 
     def take(self, event: protocol.EventBase) -> None:
         """Learns from the next event."""
@@ -96,7 +99,7 @@ class Books:
 
     def clear(self) -> None:
         """Begins a new session."""
-        for store in (self._models, self._entries, self._recent, self._running):
+        for store in (self._models, self._entries, self._recent, self._running, self._titles):
             store.clear()
 
     # ------------------------------------------------------------------------------------------------- reading
@@ -112,7 +115,7 @@ class Books:
         found: dict[str, Account] = {}
         for ref, (kind, state, usd) in self._entries.items():
             name = ref.removesuffix(RESERVED)
-            found.setdefault(name, Account(name, kind)).put(state, usd)
+            found.setdefault(name, Account(name, kind, title=self._titles.get(name, ""))).put(state, usd)
         return list(reversed(found.values()))
 
     @property
@@ -177,6 +180,7 @@ class Books:
         for card in event.display:
             if card.type != "job":
                 continue
+            self._titles[card.job_id] = card.title
             if card.stage in ENDED or card.max_cost_usd == 0 or card.backend == "local":
                 self._running.pop(card.job_id, None)
             else:

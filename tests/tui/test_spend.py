@@ -94,7 +94,8 @@ async def test_pace_and_running_jobs_tell_when_the_cap_is_reached(tmp_path: Path
         ContextUsage(tokens=1, window=10, cost_usd=1.0, cap_usd=10.0, promised_usd=2.0),
     )
     async with shown(tmp_path, *happened) as (stage, agent):
-        await stage.sees("running now $1.00/h", "sft smollm")
+        await stage.sees("running now $1.00/h")
+        assert "sft smollm" in stage.row("job 66f1")
         await stage.sees("last 10 min $1.00, $6.00/h", "the cap is reached in about 1 h 10 m")
         agent.events.play(running("66f1", 2.0, 2.0, "COMPLETED"), job("66f1", 0.4, "measured"))
         await stage.sees_no_more("running now")

@@ -51,7 +51,7 @@ class Entry:
 def entry_of(account: Account) -> Entry:
     """A model, job or sandbox of this session."""
     label = one_line(account.name if account.kind == "model" else f"{account.kind} {account.name}")
-    note = f"{count(account.calls, 'call')}: {', '.join(sorted(account.purposes))}" if account.calls else ""
+    note = f"{count(account.calls, 'call')}: {', '.join(sorted(account.purposes))}" if account.calls else account.title
     return Entry(label, account.measured, account.estimated, account.promised, account.unknown, note)
 
 

@@ -41,10 +41,10 @@ def _note(text: str, margin: int, width: int) -> list[Line]:
 
 
 def _notes(item: ApprovalItem, made: Decision) -> list[str]:
-    """What else the person said about a call."""
-    notes = []
-    if made.approved and (worst := approval_text.worst_usd(item, made.wish)):
-        notes.append(f"at most {money(worst)}")
+    """Why a call is asked about, what it costs, and what else the person said about it."""
+    worst = approval_text.worst_usd(item, made.wish) if made.approved else None
+    facts = (one_line(item.reason, 200), f"at most {money(worst)}" if worst else "")
+    notes = [" · ".join(filter(None, facts))] if any(facts) else []
     if made.changed:
         notes.append("as you changed it")
     if made.remember and made.approved:

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ml_intern.tui.widgets.text import fit, one_line
+
 if TYPE_CHECKING:
     from ml_intern.core import protocol
 
@@ -101,7 +103,7 @@ def _usage(state: SessionState, event: protocol.ContextUsage) -> None:
 
 def _prompt(state: SessionState, event: protocol.UserMessage) -> None:
     if not state.title:
-        state.title = " ".join(event.content.split())[:TITLE_CELLS]
+        state.title = fit(one_line(event.content), TITLE_CELLS)
 
 
 def _began(state: SessionState, _event: protocol.EventBase) -> None:

@@ -15,6 +15,8 @@ from tests.tui.stage import Stage, on_stage, real_app
 
 MODEL = "vllm/qwen3-coder"
 PRICES = {"models": {MODEL: {"context_window": 131_072, "input_usd": 1.0, "output_usd": 4.0}}}
+REMINDERS = 8
+"""More often than the agent reminds the model that its plan has open items."""
 PROMPT = "Fine-tune SmolLM2 on my notes. A small run first, then the learning rate that works better."
 
 SFT = '''\
@@ -79,7 +81,7 @@ def replies() -> tuple[Step, ...]:
         tools(plan(1), large, content="The notes are clean: 4,212 chats. I fine-tune the 360M model on them."),
         tools(*small, repo, content="A small run first, then: one hour each, to see which learning rate is better."),
         text("Both runs are on their way."),
-        text("The rest of the plan waits for their losses: I look at them when they are done."),
+        *[text("The rest of the plan waits for their losses: I look at them when they are done.")] * REMINDERS,
     )
 
 

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 from docs.drawing import keep, scrubbed, write
 from docs.rented import rented
@@ -21,6 +23,7 @@ from ml_intern.options import DEMO_MODEL, Options
 from tests.tui.stage import Stage, WatchedApp, on_stage
 
 WIDE, MEDIUM, NARROW = (150, 40), (110, 32), (60, 24)
+TOUR = Path(__file__).parent / "tour.md"
 PATIENCE_S = 60.0
 CALLS_SINCE_EDIT = 4
 """The practice session ends with a job, a step of the plan, a file that is read, and the plan's end."""
@@ -112,7 +115,7 @@ async def narrow() -> None:
         await shown(stage, "main-narrow", "/model")
 
 
-def themed(name: str, prompt: str) -> Callable[[], Awaitable[None]]:
+def themed(name: str, prompt: str) -> Callable[[], Coroutine[Any, Any, None]]:
     """The first half of the session in another theme."""
 
     async def scene() -> None:
@@ -138,6 +141,16 @@ async def plain() -> None:
     process.stdin.close()
     await process.wait()
     write("plain.txt", scrubbed(told))
+    quote(scrubbed(told).splitlines())
+
+
+def quote(told: list[str]) -> None:
+    """Puts the question about the job into the tour, without the script."""
+    begin = next(number for number, line in enumerate(told) if line.startswith("tool hf_jobs"))
+    end = next(number for number, line in enumerate(told) if line.startswith("check passed: stopped"))
+    block = "\n".join(("```text", *told[begin : end + 1], "…", told[-1], "```"))
+    tour = TOUR.read_text(encoding="utf-8")
+    TOUR.write_text(re.sub(r"```text\n.*?```", lambda _: block, tour, flags=re.DOTALL), encoding="utf-8")
 
 
 async def until(stream: asyncio.StreamReader, end: str) -> str:
@@ -146,7 +159,7 @@ async def until(stream: asyncio.StreamReader, end: str) -> str:
         return (await stream.readuntil(end.encode())).decode()
 
 
-SCENES: dict[str, Callable[[], Awaitable[None]]] = {
+SCENES: dict[str, Callable[[], Coroutine[Any, Any, None]]] = {
     "narrow": narrow,
     "light": themed("light", "How good does a small classifier get on data.csv? Use 20 epochs."),
     "contrast": themed("contrast", "Classify the messages in data.csv, 30 epochs, and show me what it gets wrong"),

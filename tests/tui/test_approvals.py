@@ -165,6 +165,7 @@ async def test_several_requests_are_decided_one_by_one_and_all_are_seen_before_t
         assert "allow in this session" not in stage.screen
         await stage.press("s", "r")
         await stage.sees("your decisions", "✓✗  all 2", "1 ✓ approve   hf_jobs", "2 ✗ reject    bash  rm -rf build")
+        await stage.sees("paid compute · at most $2.00", "deletes build")
         await stage.sees("1 of 2 approved, $2.00 at most", "↵ send")
         assert not agent.operations
         await stage.press("left")

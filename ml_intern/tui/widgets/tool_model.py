@@ -390,7 +390,9 @@ def _plan(arguments: Mapping[str, Any], _lines: Lines) -> str:
 
 def _job(arguments: Mapping[str, Any], lines: Lines) -> str:
     parts = [_value(arguments.get("operation", ""))]
-    parts += [_value(arguments[key]) for key in ("hardware_flavor", "job_id", "name") if arguments.get(key)]
+    parts += [_value(arguments[key]) for key in ("hardware_flavor", "job_id") if arguments.get(key)]
+    if name := _value(arguments.get("name") or ""):
+        parts.append(f"“{name}”")
     script, size = arguments.get("script"), lines("script")
     if size > 1:
         parts.append(f"script of {count(size, 'line')}")

@@ -227,6 +227,7 @@ def test_a_call_can_be_told_in_words() -> None:
         ("bash", {"command": "python\n  train.py"}, "python train.py"),
         ("write", {"path": "a.py", "content": "x\ny"}, "a.py  +2"),
         ("hf_jobs", {"operation": "run", "script": "a\nb", "hardware_flavor": "t4"}, "run  t4  script of 2 lines"),
+        ("hf_jobs", {"operation": "run", "script": "train.py", "name": "lr 1e-4"}, "run  “lr 1e-4”  train.py"),
         (
             "plan_tool",
             {"todos": [{"content": "a", "status": "completed"}, {"content": "b", "status": "in_progress"}]},

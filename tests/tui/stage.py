@@ -63,7 +63,7 @@ class Stage:
         return "\n".join(strip.text.rstrip() for strip in strips)
 
     def row(self, text: str) -> str:
-        """The first row that holds a text."""
+        """The first row that holds a text. Raises `StopIteration` while there is none."""
         return next(row for row in self.screen.split("\n") if text in row)
 
     async def press(self, *keys: str) -> None:
@@ -98,7 +98,7 @@ class Stage:
     async def until(self, holds: Callable[[], bool], what: str = "it", timeout: float = 10.0) -> None:
         """Waits, looking again after each painting, until something holds."""
         deadline = asyncio.get_running_loop().time() + timeout
-        while not holds():
+        while not _holds_now(holds):
             if asyncio.get_running_loop().time() > deadline:
                 raise AssertionError(f"waited in vain for {what}; the screen:\n{self.screen}")
             self.app.painted.clear()
@@ -122,6 +122,13 @@ async def settled(pilot: Pilot[None]) -> None:
         await pilot.pause(0)
         pumps = (pilot.app, *pilot.app.screen.walk_children(with_self=True))
         quiet = 0 if any(pump.message_queue_size for pump in pumps) else quiet + 1
+
+
+def _holds_now(holds: Callable[[], bool]) -> bool:
+    try:
+        return holds()
+    except StopIteration:  # a row that it looks into is not there yet
+        return False
 
 
 def _holds(screen: str, texts: Iterable[str]) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -48,7 +49,7 @@ class Message:
     reasoning: str = ""
     provider: dict[str, Any] = field(default_factory=dict)
     images: tuple[ImageRef, ...] = ()
-    _encoded: list[str] = field(default_factory=list, init=False, repr=False, compare=False)
+    _encoded: dict[tuple[str, ...], str] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
     def is_prompt(self) -> bool:
@@ -74,11 +75,16 @@ class Message:
             message["tool_call_id"] = self.tool_call_id
         return message
 
-    def encoded(self) -> str:
-        """`wire` as JSON text. Made once: a message is sent with every request that follows it."""
-        if not self._encoded:
-            self._encoded.append(json.dumps(self.wire(), ensure_ascii=False))
-        return self._encoded[0]
+    def encoded(self, extra: Mapping[str, Any] | None = None) -> str:
+        """`wire` as JSON text. Made once: a message is sent with every request that follows it.
+
+        Args:
+            extra: Fields to be sent beside it. They come from the message: of one name they are always the same.
+        """
+        names = tuple(extra) if extra else ()
+        if (known := self._encoded.get(names)) is None:
+            known = self._encoded[names] = json.dumps({**self.wire(), **(extra or {})}, ensure_ascii=False)
+        return known
 
     def record(self) -> dict[str, Any]:
         """The message as the session log keeps it: everything, without empty fields."""

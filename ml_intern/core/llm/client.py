@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from ml_intern.core.llm.accumulator import Accumulator
 from ml_intern.core.llm.catalog import Catalog
 from ml_intern.core.llm.effort import EffortMemory
+from ml_intern.core.llm.encoding import Encoder
 from ml_intern.core.llm.errors import LLMError, stream_cut
 from ml_intern.core.llm.http_pool import HttpPool
 from ml_intern.core.llm.reasoning import ORIGIN, Replay
@@ -53,6 +54,7 @@ class LLMClient:
         self._catalog = catalog or Catalog(settings, env, config_path("models.json"))
         self._policy = RetryPolicy.of(settings.llm)
         self._pool = HttpPool(settings.llm.connect_timeout_s)
+        self._encoder = Encoder()
         self._efforts = EffortMemory()
         self._sight = Sight()
         self._replay: dict[str, Replay] = {}
@@ -236,7 +238,7 @@ class LLMClient:
 
     def _transport(self, route: Route) -> Transport:
         if route.transport == "wire":
-            return WireTransport(route, self._pool, self._settings.llm)
+            return WireTransport(route, self._pool, self._settings.llm, self._encoder)
         if route.transport == "litellm":
             from ml_intern.core.llm.litellm_transport import LiteLLMTransport
 

@@ -2,32 +2,59 @@
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from ml_intern.core.context.messages import Message
-from ml_intern.core.llm.pictures import Picturing, encode_parts
+from ml_intern.core.llm.pictures import Picturing
 from ml_intern.core.llm.reasoning import replayed
 from ml_intern.core.llm.routing import Route
 from ml_intern.core.llm.types import Request
 
 MAX_SESSION_HEADER = 256
 _CACHE_MARK = {"type": "ephemeral"}
+_SYSTEM_OR_USER = frozenset({"system", "user"})
+_INPUT = frozenset({"user", "tool"})
 
 
-Sent = tuple[Message | None, dict[str, Any]]
-"""A message as it goes out, and the one of the conversation that it stands for, if it stands for one alone."""
+class Replayed(NamedTuple):
+    """A message that goes out with its reasoning.
+
+    Attributes:
+        message: The message.
+        extra: Fields that are sent beside its own.
+    """
+
+    message: Message
+    extra: dict[str, Any]
+
+    @property
+    def role(self) -> str:
+        """Whose message it is."""
+        return self.message.role
+
+    def wire(self) -> dict[str, Any]:
+        """All of it in the OpenAI chat format."""
+        return {**self.message.wire(), **self.extra}
+
+    def encoded(self) -> str:
+        """`wire` as JSON text, made once."""
+        return self.message.encoded(self.extra)
+
+
+Sent = Message | Replayed | dict[str, Any]
+"""A message of the conversation, or what goes out instead of or beside those."""
 
 
 def build_body(request: Request, route: Route) -> dict[str, Any]:
     """The request as a chat-completions body. Nothing of the request itself is changed."""
-    return _body(request, route, _messages(request, route))
+    body = body_of(request, route)
+    return {**body, "messages": [sent if isinstance(sent, dict) else sent.wire() for sent in body["messages"]]}
 
 
-def _body(request: Request, route: Route, sent: list[Sent]) -> dict[str, Any]:
-    body: dict[str, Any] = {"model": route.wire_model, "messages": [wire for _, wire in sent]}
+def body_of(request: Request, route: Route) -> dict[str, Any]:
+    """The same with messages that are yet to be put into words; what went out before is not made anew."""
+    body: dict[str, Any] = {"model": route.wire_model, "messages": _messages(request, route)}
     if request.tools:
         body["tools"] = list(request.tools)
         body["tool_choice"] = "auto"
@@ -43,20 +70,6 @@ def _body(request: Request, route: Route, sent: list[Sent]) -> dict[str, Any]:
     return body
 
 
-def encode_body(request: Request, route: Route) -> bytes:
-    """The request body as JSON in UTF-8. What was sent before is not encoded again."""
-    sent = _messages(request, route)
-    body = _body(request, route, sent)
-    del body["messages"]
-    messages = ", ".join(
-        message.encoded() if message is not None and wire == message.wire() else encode_parts(wire)
-        for message, wire in sent
-    )
-    rest = json.dumps(body, ensure_ascii=False)
-    # A lone surrogate cannot be sent; it comes from undecodable tool output and means nothing to a model.
-    return f'{{"messages": [{messages}], {rest[1:]}'.encode("utf-8", "replace")
-
-
 def build_headers(request: Request, route: Route) -> dict[str, str]:
     """Request headers beside authorization."""
     headers = dict(route.headers)
@@ -69,13 +82,15 @@ def _messages(request: Request, route: Route) -> list[Sent]:
     sent: list[Sent] = []
     picturing = Picturing(request.images)
     for message in request.messages:
-        if message.role != "tool":
-            sent += [(None, shown) for shown in picturing.of_results()]
-        wire = picturing.wire(message)
-        if extra := replayed(message, request.model, route.replay):
-            wire.update(extra)
-        sent.append((message, wire))
-    return [*sent, *((None, shown) for shown in picturing.of_results())]
+        if picturing.due and message.role != "tool":
+            sent.append(picturing.of_results())
+        if message.images:
+            sent.append(picturing.wire(message))
+        elif message.role == "assistant" and (extra := replayed(message, request.model, route.replay)):
+            sent.append(Replayed(message, extra))
+        else:
+            sent.append(message)
+    return [*sent, picturing.of_results()] if picturing.due else sent
 
 
 # ------------------------------------------------------------------------------------------------- prompt cache
@@ -86,24 +101,16 @@ def _add_cache_hints(body: dict[str, Any], request: Request, route: Route) -> No
     if route.is_router and request.model.startswith("anthropic/") and ":fal" in request.model:
         body["cache_control"] = _CACHE_MARK
         _mark_last_tool(body)
-        _mark_last(body["messages"][:-1], _is_system_or_user)
+        _mark_last(body["messages"], slice(None, -1), _SYSTEM_OR_USER)
     elif route.is_router and re.match(r"openai/gpt-5\.5.*:fal", request.model) and request.session_id:
         body["prompt_cache_key"] = request.session_id
         body["prompt_cache_retention"] = "24h"
     elif route.provider == "anthropic":
         # Four marks are allowed: tools, system, and the last two points that a next request will share.
         _mark_last_tool(body)
-        _mark_last(body["messages"][:1], _is_system_or_user)
-        _mark_last(body["messages"][1:], _is_input)
-        _mark_last(body["messages"][1:-1], _is_input)
-
-
-def _is_system_or_user(message: dict[str, Any]) -> bool:
-    return message["role"] in {"system", "user"}
-
-
-def _is_input(message: dict[str, Any]) -> bool:
-    return message["role"] in {"user", "tool"}
+        _mark_last(body["messages"], slice(None, 1), _SYSTEM_OR_USER)
+        _mark_last(body["messages"], slice(1, None), _INPUT)
+        _mark_last(body["messages"], slice(1, -1), _INPUT)
 
 
 def _mark_last_tool(body: dict[str, Any]) -> None:
@@ -111,19 +118,27 @@ def _mark_last_tool(body: dict[str, Any]) -> None:
         body["tools"] = [*tools[:-1], {**tools[-1], "cache_control": _CACHE_MARK}]
 
 
-def _mark_last(messages: list[dict[str, Any]], wanted: Callable[[dict[str, Any]], bool]) -> None:
-    """Marks the last message of a kind. The dicts are the body's own; their texts are shared and stay as they are."""
-    for message in reversed(messages):
-        content = message["content"]
-        if not wanted(message) or not content:
+def _mark_last(messages: list[Sent], where: slice, roles: frozenset[str]) -> None:
+    """Marks the last message of some roles. Dicts are the body's own; their texts are shared and stay as they are."""
+    for at in reversed(range(*where.indices(len(messages)))):
+        sent = messages[at]
+        if (sent["role"] if isinstance(sent, dict) else sent.role) not in roles:
             continue
-        if isinstance(content, list):
-            _mark_last_text(content)
-        elif message["role"] == "tool":
-            message["cache_control"] = _CACHE_MARK
-        else:
-            message["content"] = [{"type": "text", "text": content, "cache_control": _CACHE_MARK}]
-        return
+        message = sent if isinstance(sent, dict) else sent.wire()
+        if message["content"]:
+            messages[at] = message
+            _mark(message)
+            return
+
+
+def _mark(message: dict[str, Any]) -> None:
+    content = message["content"]
+    if isinstance(content, list):
+        _mark_last_text(content)
+    elif message["role"] == "tool":
+        message["cache_control"] = _CACHE_MARK
+    else:
+        message["content"] = [{"type": "text", "text": content, "cache_control": _CACHE_MARK}]
 
 
 def _mark_last_text(parts: list[dict[str, Any]]) -> None:

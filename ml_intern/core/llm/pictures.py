@@ -21,11 +21,14 @@ class Picturing:
 
     Args:
         urls: Data URLs of the images that are shown, by the names of their files.
+
+    Attributes:
+        due: Images of results that wait for `of_results`.
     """
 
     def __init__(self, urls: Mapping[str, str]) -> None:
         self._urls = urls
-        self._of_results: list[ImageRef] = []
+        self.due: list[ImageRef] = []
 
     def wire(self, message: Message) -> dict[str, Any]:
         """A message as it goes out. Images of a tool result are kept back until `of_results`."""
@@ -38,16 +41,16 @@ class Picturing:
             if image not in shown:
                 text = _with_hidden(text, image.label)
         if message.role == "tool":
-            self._of_results += shown
+            self.due += shown
             wire["content"] = text or "(no output)"
         else:
             wire["content"] = self._parts(text, shown) if shown else text
         return wire
 
-    def of_results(self) -> list[dict[str, Any]]:
-        """The message that shows the images of the results so far, if they have any."""
-        shown, self._of_results = self._of_results, []
-        return [{"role": "user", "content": self._parts(OF_RESULTS, shown)}] if shown else []
+    def of_results(self) -> dict[str, Any]:
+        """The message that shows the images of the results so far."""
+        shown, self.due = self.due, []
+        return {"role": "user", "content": self._parts(OF_RESULTS, shown)}
 
     def _parts(self, text: str, shown: Iterable[ImageRef]) -> list[dict[str, Any]]:
         parts: list[dict[str, Any]] = [_text(text)] if text else []

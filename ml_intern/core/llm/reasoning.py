@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from typing import Any, Literal
 
 from ml_intern.core.context.messages import Message
@@ -87,6 +88,7 @@ def replayed(message: Message, model: str, replay: Replay) -> dict[str, Any]:
     return sent
 
 
+@lru_cache(maxsize=64)
 def wants_text(model: str) -> bool:
     """Whether a model's makers ask for its earlier reasoning text."""
     name = model.lower().rpartition("/")[2]

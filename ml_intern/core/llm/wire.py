@@ -11,9 +11,10 @@ import json
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
+from ml_intern.core.llm.encoding import Encoder
 from ml_intern.core.llm.errors import LLMError, from_exception, from_status, from_stream_error, stream_cut, timed_out
 from ml_intern.core.llm.http_pool import HttpPool
-from ml_intern.core.llm.params import build_headers, encode_body
+from ml_intern.core.llm.params import build_headers
 from ml_intern.core.llm.routing import Route
 from ml_intern.core.llm.sse import SSEParser
 from ml_intern.core.llm.types import Chunk, Request
@@ -34,9 +35,11 @@ class WireTransport:
         route: Where to.
         pool: HTTP clients, shared by all routes; whoever made the pool closes it.
         settings: Timeouts.
+        encoder: Knows what was sent before, on whatever route.
     """
 
-    def __init__(self, route: Route, pool: HttpPool, settings: LLMSettings) -> None:
+    def __init__(self, route: Route, pool: HttpPool, settings: LLMSettings, encoder: Encoder) -> None:
+        self._encoder = encoder
         self._route = route
         self._pool = pool
         self._settings = settings
@@ -70,7 +73,7 @@ class WireTransport:
 
     async def _open(self, request: Request) -> httpx.Response:
         """Sends the request and waits for the headers."""
-        content = encode_body(request, self._route)
+        content = self._encoder.encode(request, self._route)
         headers = {"Content-Type": "application/json", **build_headers(request, self._route)}
         if self._route.api_key:
             headers["Authorization"] = f"Bearer {self._route.api_key}"

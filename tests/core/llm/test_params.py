@@ -6,16 +6,20 @@ from dataclasses import replace
 import pytest
 
 from ml_intern.core.context.messages import Message, ToolCall
-from ml_intern.core.llm.params import build_body, encode_body
+from ml_intern.core.images import ImageRef
+from ml_intern.core.llm.encoding import Encoder
+from ml_intern.core.llm.params import build_body
 from ml_intern.core.llm.routing import resolve
 from ml_intern.core.llm.types import Request
 from ml_intern.core.settings import Settings
 from tests.core.llm.support import PROMPT, SYSTEM, TOOLS
+from tests.support.counting import counted_calls
 
 MARK = {"type": "ephemeral"}
 ENV = {"HF_TOKEN": "t", "OPENAI_API_KEY": "k", "ANTHROPIC_API_KEY": "k", "HOME": "/nonexistent"}
 CALL = Message("assistant", "", tool_calls=(ToolCall("c1", "bash", "{}"),))
 RESULT = Message("tool", "done", tool_call_id="c1")
+PICTURE = ImageRef(file="a.png", name="a", media="image/png", width=1, height=1, size=2)
 
 
 def body(model: str, *messages: Message, **fields: object) -> dict[str, object]:
@@ -82,21 +86,58 @@ def test_without_tools_nothing_is_said_of_them() -> None:
 
 
 @pytest.mark.parametrize("model", ["vllm/x", "anthropic/claude-opus-4.8:fal-ai", "deepseek-ai/DeepSeek-V4-Pro"])
-def test_the_encoded_body_says_the_same_each_time_it_is_sent(model: str) -> None:
-    thought = Message("assistant", 'ünï "quoted"\n', reasoning="hm", provider={"origin": model})
-    request = Request(model, (SYSTEM, PROMPT, CALL, RESULT, thought, PROMPT), TOOLS)
+def test_the_encoded_body_says_what_the_body_says_however_the_conversation_goes_on(model: str) -> None:
     route = resolve(model, {**ENV, "LOCAL_LLM_BASE_URL": "http://127.0.0.1:1"}, Settings())
-    expected = json.loads(json.dumps(build_body(request, route)))
-    assert json.loads(encode_body(request, route)) == expected
-    assert json.loads(encode_body(request, route)) == expected
+    thought = Message("assistant", 'ünï "quoted"\n', reasoning="hm", provider={"origin": model})
+    pictured = replace(RESULT, images=(PICTURE,))
+    encoder = Encoder()
+    for messages in (
+        (SYSTEM, PROMPT),
+        (SYSTEM, PROMPT, CALL, RESULT, thought, PROMPT),
+        (SYSTEM, PROMPT, CALL, RESULT, thought, PROMPT),
+        (SYSTEM, PROMPT, CALL, pictured, thought),
+        (SYSTEM, PROMPT, CALL, pictured, thought, PROMPT),
+        (SYSTEM, replace(PROMPT, content="taken back"), CALL),
+        (SYSTEM,),
+    ):
+        for tools in (TOOLS, ()):
+            request = Request(model, messages, tools, session_id="s", images={PICTURE.file: "data:image/png;base64,AA"})
+            expected = json.loads(json.dumps(build_body(request, route)))
+            assert json.loads(encoder.encode(request, route)) == expected
+
+
+def test_conversations_that_take_turns_are_not_mixed_up() -> None:
+    route, encoder = resolve("vllm/x", ENV, Settings()), Encoder()
+    said: dict[str, list[Message]] = {str(number): [SYSTEM] for number in range(20)}
+    for turn in range(3):
+        for name, messages in said.items():
+            messages.append(Message("user", f"{turn} of {name}"))
+            sent = json.loads(encoder.encode(Request("vllm/x", tuple(messages), session_id=name), route))
+            assert sent["messages"] == [message.wire() for message in messages]
+
+
+@pytest.mark.parametrize("model", ["vllm/x", "deepseek-ai/DeepSeek-V4-Pro"])
+def test_what_was_sent_before_is_not_encoded_again(model: str) -> None:
+    route, encoder = resolve(model, {**ENV, "LOCAL_LLM_BASE_URL": "http://127.0.0.1:1"}, Settings()), Encoder()
+    said = [SYSTEM, PROMPT]
+    calls: list[int] = []
+    for turn in range(400):
+        said += [replace(CALL, content=f"{turn}", reasoning="hm"), RESULT]
+        request = Request(model, tuple(said), TOOLS, session_id="s")
+        with counted_calls(json.dumps, Message.wire, Message.encoded) as found:
+            encoder.encode(request, route)
+        calls.append(found.total)
+    assert max(calls[200:]) <= max(calls[1:10])
 
 
 def test_a_changed_copy_of_a_message_is_encoded_as_it_is() -> None:
     assert json.loads(PROMPT.encoded()) == PROMPT.wire()
     assert json.loads(replace(PROMPT, content="other").encoded())["content"] == "other"
+    assert json.loads(PROMPT.encoded({"reasoning": "hm"})) == {**PROMPT.wire(), "reasoning": "hm"}
+    assert json.loads(PROMPT.encoded()) == PROMPT.wire()
 
 
 def test_a_lone_surrogate_does_not_stand_in_the_way() -> None:
     request = Request("vllm/x", (Message("user", "a\ud800b"),))
     route = resolve("vllm/x", {"LOCAL_LLM_BASE_URL": "http://127.0.0.1:1"}, Settings())
-    assert json.loads(encode_body(request, route))["messages"][0]["content"] == "a?b"
+    assert json.loads(Encoder().encode(request, route))["messages"][0]["content"] == "a?b"

@@ -168,7 +168,11 @@ class VirtualList(ScrollView, Generic[PieceT], can_focus=True):
 
     def lines_at(self, index: int) -> list[Line]:
         """The lines of a place at the present width, rendered if need be."""
-        slot, width = self._slots[index], self.view.width
+        return self._lines_at(index, self.view.width)
+
+    def _lines_at(self, index: int, width: int) -> list[Line]:
+        """The same for many places: to ask for the width costs more than to find lines that are kept."""
+        slot = self._slots[index]
         kept = self._cache.get(slot.serial)
         if kept is None or kept.width != width:
             kept = Rendered(self.render_slot(slot, width), width)
@@ -191,13 +195,15 @@ class VirtualList(ScrollView, Generic[PieceT], can_focus=True):
         return min(self._heights.before(index) + offset, max(0, self._heights.total - height))
 
     def _measure_up(self, index: int, rows: int) -> None:
+        width = self.view.width
         while index >= 0 and rows > 0:
-            rows -= len(self.lines_at(index))
+            rows -= len(self._lines_at(index, width))
             index -= 1
 
     def _measure_down(self, index: int, rows: int) -> None:
+        width = self.view.width
         while index < len(self._slots) and rows > 0:
-            rows -= len(self.lines_at(index))
+            rows -= len(self._lines_at(index, width))
             index += 1
 
     def _same_place(self, index: int, offset: int) -> int:
@@ -303,11 +309,11 @@ class VirtualList(ScrollView, Generic[PieceT], can_focus=True):
 
     def _visible_rows(self, top: int) -> list[Row]:
         rows: list[Row] = []
-        height = self.view.height
+        width, height = self.view
         if self._slots:
             index, offset = self._heights.locate(top)
             while index < len(self._slots) and len(rows) < height:
-                lines = self.lines_at(index)
+                lines = self._lines_at(index, width)
                 serial = self._slots[index].serial
                 rows += [
                     self._row(serial, number) for number in range(offset, min(len(lines), offset + height - len(rows)))
@@ -316,7 +322,7 @@ class VirtualList(ScrollView, Generic[PieceT], can_focus=True):
         if len(rows) < height:
             # What lies below the end belongs to the end, so that a selection can begin there.
             serial = self._slots[-1].serial if self._slots else 0
-            blank = ink.paint(BLANK, self.view.width, self.inks)
+            blank = ink.paint(BLANK, width, self.inks)
             rows += [Row(*blank, BLANK, serial, BELOW)] * (height - len(rows))
         return rows
 

@@ -18,12 +18,14 @@ class Needle:
         text: What to look for; white space around it does not count, and an empty one is nowhere.
     """
 
-    __slots__ = ("_exact", "_pattern", "_words", "text")
+    __slots__ = ("_exact", "_pattern", "_plain", "_words", "text")
 
     def __init__(self, text: str) -> None:
         words = text.split()
         self.text = " ".join(words)
         self._exact = any(char.isupper() for char in text)
+        # A single word is counted many times faster without the pattern.
+        self._plain = (self.text if self._exact else self.text.lower()) if text.isascii() and len(words) == 1 else ""
         flags = re.NOFLAG if self._exact else re.IGNORECASE
         self._pattern = re.compile(r"[^\S\n]+".join(map(re.escape, words)), flags)
         self._words = sorted(_WORD.findall(self.text if self._exact else self.text.lower()), key=len, reverse=True)
@@ -36,6 +38,12 @@ class Needle:
         if self.text and self._may_hold(text):
             for match in self._pattern.finditer(text):
                 yield match.span()
+
+    def count(self, text: str) -> int:
+        """How often it stands in a text."""
+        if self._plain and (self._exact or text.isascii()):
+            return (text if self._exact else text.lower()).count(self._plain)
+        return sum(1 for _ in self.places(text))
 
     def within(self, text: str) -> bool:
         """Whether a text holds it."""

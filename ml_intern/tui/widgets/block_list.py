@@ -22,7 +22,8 @@ from ml_intern.tui.widgets.blocks import (
     is_open,
     toggled,
 )
-from ml_intern.tui.widgets.finder import flat
+from ml_intern.tui.widgets.finder import MOST_IN_PIECE, flat
+from ml_intern.tui.widgets.in_source import count_in_source
 from ml_intern.tui.widgets.lines import BLANK, Line, Run, spread
 from ml_intern.tui.widgets.markdown import words
 from ml_intern.tui.widgets.pieces import Names, Slot, Snapshot
@@ -242,7 +243,8 @@ class BlockList(Searchable[Block]):
             case LiveAnswer() | AsideBlock() if needle.may_be_shown(piece.plain):
                 return how_often(needle, flat(piece.render(self.view.width))[0])
             case AnswerBlock() | ReasoningBlock() if needle.may_be_shown(piece.text):
-                return how_often(needle, words(piece.text))
+                known = count_in_source(needle, piece.text)
+                return how_often(needle, words(piece.text)) if known is None else min(known, MOST_IN_PIECE)
             case LiveAnswer() | AsideBlock() | AnswerBlock() | ReasoningBlock():
                 return 0
         return super().occurrences(piece, needle)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import time
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from textual.pilot import Pilot
@@ -17,10 +18,12 @@ from ml_intern.tui.widgets.blocks import (
     ToolLine,
 )
 from ml_intern.tui.widgets.finder import Finder, places_in
+from ml_intern.tui.widgets.in_source import count_in_source
 from ml_intern.tui.widgets.lines import UNWRAPPED
 from ml_intern.tui.widgets.markdown import render, words
 from ml_intern.tui.widgets.pieces import Match, Slot
 from ml_intern.tui.widgets.transcript import Transcript
+from tests.support.counting import counted_calls
 from tests.tui.widgets.support import Host, seen, text_of, until
 
 EVERYWHERE: list[Block] = [
@@ -208,6 +211,60 @@ def test_what_is_counted_is_what_is_shown(source: str, text: str) -> None:
     assert not needle.within(shown) or needle.may_be_shown(source) or "[" in source
     places = places_in(render(source, UNWRAPPED), needle)
     assert len(list(needle.places(shown))) == len({place.nth for found in places.values() for place in found})
+
+
+MARKUP = (
+    "a", "b", "ab", "a b", "1", "é", " ", "\t", "\n", "\n\n", "**", "_", "`", "``", "~~", "[", "](", "u)", "](ab)", ")",
+    "![", "!", "<", ">", "&amp;", "# ", "- ", "1. ", "2) ", "|", "| ", "|---|---|\n", "|-|\n", "```", "```ab\n", "~~~",
+    "\\", "> ", "    ", "[x] ", "\n[a]: b\n", "<http://a%20b>", "==", "--",
+)  # fmt: skip
+TEXTS = ("a", "ab", "b", "aba", "a b", "1", "ba", "a_b", "1. a", "x", "A", "a 1", "http", "aa", "*a")
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.sampled_from(MARKUP), max_size=25).map("".join), st.sampled_from(TEXTS))
+def test_what_the_source_tells_is_what_is_read(source: str, text: str) -> None:
+    needle = Needle(text)
+    read = len(list(needle.places(words(source))))
+    assert needle.count(words(source)) == read
+    assert count_in_source(needle, source) in {None, read}
+
+
+@pytest.mark.parametrize(
+    ("source", "text", "number"),
+    [
+        ("The **loss** fell; `loss` is *low*, [loss](https://example.org/run) too.", "loss", 3),
+        ("A loss\n\n```python\nloss = 1\nprint(loss)\n```\n\n| loss | n |\n|---|---|\n| 1 | 2 |\n", "loss", 4),
+        ("the learning_rate and\nthe rate", "learning_rate", 1),
+        ("fell from 2 to 1.02, and 1.02 stays", "1.02", 2),
+        ("see [it](https://example.org/loss)", "loss", None),
+        ("lo**ss** and lo\\ss", "loss", None),
+        ("it fell\nfrom 2", "fell from", None),
+        ("1. one\n1. two", "1", None),
+        ("| a | b |\n|---|---|\n| 1 | 2 | loss |", "loss", None),
+        ("```loss\n```", "loss", None),
+        ("![](u)", "image", None),
+        ("| a |", "|", None),
+    ],
+)
+def test_the_source_tells_what_is_certain_and_no_more(source: str, text: str, number: int | None) -> None:
+    assert count_in_source(Needle(text), source) == number
+    assert number is None or Needle(text).count(words(source)) == number
+
+
+async def test_all_finds_are_counted_without_rendering_what_is_not_seen() -> None:
+    transcript = Transcript()
+    async with Host(transcript).run_test(size=(80, 24)) as pilot:
+        answer = "Run {0}: the **loss** fell.\n\n- `loss` of [it](https://example.org/{0})\n\n```python\nloss\n```"
+        transcript.extend(AnswerBlock(answer.format(at)) for at in range(2_000))
+        await pilot.pause()
+        before = words.cache_info().misses
+        with counted_calls(render) as rendered:
+            transcript.search("loss")
+            await settled(pilot, transcript)
+        assert transcript.found.text == "6,000 of 6,000"
+        assert words.cache_info().misses == before
+        assert rendered.total < 50  # what is in view, and a view above and below
 
 
 @settings(max_examples=100, deadline=None)

@@ -6,6 +6,8 @@ import ast
 import re
 import warnings
 
+from ml_intern.core.fit import FitError, estimate, fit
+from ml_intern.core.fit_guess import guess
 from ml_intern.core.jobs import duration_text
 from ml_intern.tools.jobs.pace import datasets_of, rough_seconds
 from ml_intern.tools.jobs.prepare import TOKEN_NAMES, Check, PreparedJob
@@ -49,7 +51,7 @@ _NEEDED_COLUMNS = {
 def preflight(job: PreparedJob, known: KnownDatasets | None = None) -> tuple[Check, ...]:
     """Findings as `(passed, text)`, in the order a person wants to read them."""
     known = known or KnownDatasets()
-    findings = [*_source(job), _timeout(job, known), *_output(job), *job.findings, *_training(job)]
+    findings = [*_source(job), _timeout(job, known), *_memory(job), *_output(job), *job.findings, *_training(job)]
     return (*findings, *_columns(job, known), *_secrets(job), *_image(job))
 
 
@@ -107,6 +109,28 @@ def _timeout(job: PreparedJob, known: KnownDatasets) -> Check:
     if job.default_timeout and trains(job):
         return False, f"stopped after {length}, the default: allow it more time if this training takes longer"
     return True, f"stopped after {length} at the latest"
+
+
+def _memory(job: PreparedJob) -> list[Check]:
+    """Whether the rented hardware takes the model, as far as the script tells; silent where it does not."""
+    found = guess(job.spec.script) if job.is_rented and trains(job) else None
+    if found is None:
+        return []
+    model, work = found
+    try:
+        fits = fit(estimate(work), job.flavor)
+    except FitError:
+        return []
+    hardware = job.flavor.name
+    if fits.verdict == "no GPU":
+        return [(False, f"{hardware} has no GPU to train {model} on: choose other hardware")]
+    if not fits.available_gb:
+        return []
+    needs = f"{model} takes about {fits.needed_gb:.0f} GB by a rough guess"
+    if fits.verdict == "too small":
+        mend = "choose larger hardware, LoRA, or a smaller batch or length"
+        return [(False, f"{needs}, and a GPU of {hardware} has {fits.available_gb:.0f}: {mend}")]
+    return [(True, f"{needs}, of {fits.available_gb:.0f}{', which is tight' if fits.verdict == 'tight' else ''}")]
 
 
 def _output(job: PreparedJob) -> list[Check]:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -182,10 +183,20 @@ async def test_what_is_missing_from_a_training_is_said(bench: HubBench) -> None:
     assert "no eval set" in failed
     complete = (
         await bench.assess(
-            operation="run", script=training(), hardware_flavor="a10g-small", timeout="8h", secrets=["HF_TOKEN"]
+            operation="run", script=training(), hardware_flavor="a100-large", timeout="8h", secrets=["HF_TOKEN"]
         )
     ).checks
     assert words(complete, False) == ""
+
+
+async def test_hardware_that_is_too_small_for_the_model_is_said_before_it_is_paid_for(bench: HubBench) -> None:
+    arguments: dict[str, Any] = {"operation": "run", "script": training(), "timeout": "8h", "secrets": ["HF_TOKEN"]}
+    small = words((await bench.assess(hardware_flavor="a10g-small", **arguments)).checks, False)
+    assert re.search(r"SmolLM2-1\.7B takes about \d+ GB by a rough guess, and a GPU of a10g-small has 24: ", small)
+    none = words((await bench.assess(hardware_flavor="cpu-basic", **arguments)).checks, False)
+    assert "cpu-basic has no GPU to train HuggingFaceTB/SmolLM2-1.7B on" in none
+    large = words((await bench.assess(hardware_flavor="a100-large", **arguments)).checks, True)
+    assert re.search(r"takes about \d+ GB by a rough guess, of 80", large)
 
 
 async def test_a_timeout_that_is_far_too_short_is_noticed_and_called_a_guess(bench: HubBench) -> None:

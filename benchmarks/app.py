@@ -314,9 +314,15 @@ def long(session: AppSession) -> Figures:
 
 def _chain(session: AppSession, turns: int) -> Figures:
     asked = session.ask(f"tools {turns}")
-    session.endpoint.wait_for(asked.name, requests=turns + 1, ended=True, timeout=WORK_TIMEOUT_S)
+    fifth = max(1, turns // 5)
+    spent = [asked.cpu]
+    for so_far in (fifth, turns - fifth, turns):
+        session.endpoint.wait_for(asked.name, requests=so_far + 1, ended=so_far == turns, timeout=WORK_TIMEOUT_S)
+        spent.append(session.cpu)
     session.wait_for_end(asked.name)
     figures = turn_overheads(session.endpoint.exchanges(asked.name), turns)
+    figures["turn_cpu_first_fifth_ms"] = 1000 * (spent[1] - spent[0]) / fifth
+    figures["turn_cpu_last_fifth_ms"] = 1000 * (spent[3] - spent[2]) / fifth
     session.terminal.settle(0.5)
     figures["turn_cpu_ms"] = 1000 * (session.cpu - asked.cpu) / turns
     figures["turn_kb"] = (session.terminal.painted - asked.painted) / 1024 / turns

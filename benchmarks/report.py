@@ -52,6 +52,8 @@ ROWS = {
     "long_turn_p95_ms": "1,000 tool turns: turn, p95 ms",
     "long_turn_first_fifth_ms": "1,000 tool turns: first fifth, ms",
     "long_turn_last_fifth_ms": "1,000 tool turns: last fifth, ms",
+    "long_turn_cpu_first_fifth_ms": "1,000 tool turns: CPU of a turn in the first fifth, ms",
+    "long_turn_cpu_last_fifth_ms": "1,000 tool turns: CPU of a turn in the last fifth, ms",
     "long_turn_cpu_ms": "1,000 tool turns: CPU per turn, ms",
     "long_turn_kb": "1,000 tool turns: painted per turn, KB",
     "long_after_key_ms": "1,000 tool turns: key shows after, median ms",

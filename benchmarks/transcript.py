@@ -6,6 +6,7 @@ python -m benchmarks.transcript [--messages 10 1000 10000] [--keys N] [--json FI
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import re
@@ -13,7 +14,7 @@ import socket
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import cycle
 from pathlib import Path
 from statistics import median
@@ -29,10 +30,13 @@ RATE = 100.0
 CLEAR = b"\x1b[2J"
 COUNTED = re.compile(rb"\d of [\d,]+")
 THINKING_S = 5.0
+TURNS = 10
+"""How often the apps take turns while keys are typed into them at rest."""
 ROWS = {
     "open_cpu_s": "CPU until all messages are there, s",
     "key_ms": "key shows, median ms",
     "key_p95_ms": "key shows, p95 ms",
+    "key_cpu_ms": "CPU per key, ms",
     "busy_key_ms": f"key shows while {RATE:.0f} tokens/s stream, median ms",
     "busy_key_p95_ms": f"key shows while {RATE:.0f} tokens/s stream, p95 ms",
     "token_bytes": "painted per token, bytes",
@@ -53,7 +57,17 @@ ROWS = {
     "calls_mb": "memory that 500 calls of 100 KB take, MB",
     "mb": "memory after all this, MB",
 }
-FLAT = ("key_ms", "key_p95_ms", "busy_key_ms", "busy_key_p95_ms", "page_ms", "token_cpu_ms", "token_bytes", "focus_ms")
+FLAT = (
+    "key_ms",
+    "key_p95_ms",
+    "key_cpu_ms",
+    "busy_key_ms",
+    "busy_key_p95_ms",
+    "page_ms",
+    "token_cpu_ms",
+    "token_bytes",
+    "focus_ms",
+)
 """Figures that should not depend on the number of messages."""
 
 
@@ -122,15 +136,15 @@ class Trial:
         shown = self.terminal.wait_for_bytes(bool, 30.0)
         return 1000 * (shown - sent) if shown is not None else float("inf")
 
-    def keys(self, name: str, pause: float) -> dict[str, float]:
-        """Types for a while, then empties the prompt."""
+    def keys(self, pause: float, share: int = 1) -> list[float]:
+        """Types for a while, or for a share of it, then empties the prompt. Returns how long each key took to show."""
         spans = []
-        for _ in range(self._keys):
+        for _ in range(self._keys // share):
             spans.append(self.key())
             time.sleep(pause)
         self.terminal.send("\x01\x0b")
         self.terminal.skip()
-        return _spread(name, spans)
+        return spans
 
 
 def _spread(name: str, spans: list[float]) -> dict[str, float]:
@@ -140,17 +154,30 @@ def _spread(name: str, spans: list[float]) -> dict[str, float]:
 # ----------------------------------------------------------------------------------------------------------- figures
 
 
-def measure(messages: int, keys: int) -> dict[str, float]:
-    """All figures with so many messages."""
+def measure(sizes: Sequence[int], keys: int) -> list[dict[str, float]]:
+    """All figures for each number of messages. The apps take turns, so that a ratio compares neighbours in time."""
+    with contextlib.ExitStack() as stack:
+        trials = [stack.enter_context(_trial(keys)) for _ in sizes]
+        results: list[dict[str, float]] = []
+        for trial, messages in zip(trials, sizes, strict=True):
+            print(f"{messages:,} messages", file=sys.stderr)
+            results.append({"open_cpu_s": trial.tell("load", messages=messages)["cpu_s"]})
+            trial.terminal.skip(1.0)
+        for figures, typed in zip(results, _typing(trials), strict=True):
+            figures |= typed
+        for part in (_idle, _streaming, _pages, _searching, _thinking, _focus, _outputs):
+            for figures, trial in zip(results, trials, strict=True):
+                figures |= part(trial)
+        return results
+
+
+@contextlib.contextmanager
+def _trial(keys: int) -> Iterator[Trial]:
     with tempfile.TemporaryDirectory(prefix="benchmarks-") as directory:
         trial = Trial(Path(directory), keys)
         try:
             trial.terminal.skip(1.0)
-            figures = {"open_cpu_s": trial.tell("load", messages=messages)["cpu_s"]}
-            trial.terminal.skip(1.0)
-            for part in (_idle, _typing, _streaming, _pages, _searching, _thinking, _focus, _outputs):
-                figures |= part(trial)
-            return figures
+            yield trial
         finally:
             trial.close()
 
@@ -161,8 +188,18 @@ def _idle(trial: Trial) -> dict[str, float]:
     return {"idle_cpu_percent": 100 * (trial.tell("figures")["cpu_s"] - before) / 3}
 
 
-def _typing(trial: Trial) -> dict[str, float]:
-    return trial.keys("key", 0.02)
+def _typing(trials: Sequence[Trial]) -> list[dict[str, float]]:
+    spans: list[list[float]] = [[] for _ in trials]
+    spent = [0.0 for _ in trials]
+    for turn in range(TURNS):
+        for at in sorted(range(len(trials)), reverse=bool(turn % 2)):
+            before = trials[at].tell("figures")["cpu_s"]
+            spans[at] += trials[at].keys(0.02, TURNS)
+            spent[at] += trials[at].tell("figures")["cpu_s"] - before
+    return [
+        {**_spread("key", typed), "key_cpu_ms": 1000 * cpu / len(typed)}
+        for typed, cpu in zip(spans, spent, strict=True)
+    ]
 
 
 def _streaming(trial: Trial) -> dict[str, float]:
@@ -177,7 +214,7 @@ def _streaming(trial: Trial) -> dict[str, float]:
         "token_cpu_ms": 1000 * (after["cpu_s"] - before["cpu_s"]) / tokens,
         "clears": float(written.count(CLEAR)),
     }
-    figures |= trial.keys("busy_key", 0.05)
+    figures |= _spread("busy_key", trial.keys(0.05))
     trial.tell("stop")
     trial.terminal.skip(0.5)
     return figures
@@ -282,13 +319,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Measures and prints the table. Returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.transcript", description=__doc__.partition("\n")[0])
     parser.add_argument("--messages", type=int, nargs="+", default=[10, 1_000, 10_000], metavar="N")
-    parser.add_argument("--keys", type=int, default=60, metavar="N", help="keys of a figure (default 60)")
+    parser.add_argument("--keys", type=int, default=100, metavar="N", help="keys of a figure (default 100)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
     choice = parser.parse_args(arguments)
-    results = []
-    for count in choice.messages:
-        print(f"{count:,} messages", file=sys.stderr)
-        results.append(measure(count, choice.keys))
+    results = measure(choice.messages, max(TURNS, choice.keys))
     print(table(choice.messages, results))
     if choice.json:
         choice.json.write_text(json.dumps(dict(zip(choice.messages, results, strict=True)), indent=1) + "\n")

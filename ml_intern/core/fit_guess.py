@@ -19,15 +19,20 @@ _EIGHT_BIT = re.compile(r"adamw?_(?:bnb_)?8bit|AdamW8bit|paged_adamw_8bit", re.I
 _TRAINS = re.compile(r"Trainer\s*\(|\.train\(\)|\.backward\(")
 
 
-def guess(script: str) -> tuple[str, Workload] | None:
-    """The model's name and the workload, or None when the script names no model that tells its size."""
+def guess(script: str, *, length: int = 2048) -> tuple[str, Workload] | None:
+    """The model's name and the workload, or None when the script names no model that tells its size.
+
+    Args:
+        script: What is run.
+        length: Tokens of a sequence, where the script does not say.
+    """
     text = script[:LONGEST_SCRIPT]
     for found in _NAME.finditer(text):
         try:
             params = parse_params(found[1])
         except FitError:
             continue
-        return found[1], _with_figures(Workload(params, method=_method(text)), text)
+        return found[1], _with_figures(Workload(params, method=_method(text), sequence=length), text)
     return None
 
 

@@ -36,6 +36,8 @@ _SHORT_STEPS = re.compile(r"max_steps\s*=\s*(\d{1,2})\b")
 _TEXT_FIELD = re.compile(r"""dataset_text_field\s*=\s*["'](\w+)["']""")
 _RESHAPES = re.compile(r"\.map\(|formatting_func|rename_column|cast_column")
 
+MODEST_LENGTH = 512
+"""Tokens of a sequence where a script does not say: what does not fit then, does not fit."""
 LONG_S = 1800.0
 """A training of this length should be seen while it runs."""
 
@@ -113,7 +115,7 @@ def _timeout(job: PreparedJob, known: KnownDatasets) -> Check:
 
 def _memory(job: PreparedJob) -> list[Check]:
     """Whether the rented hardware takes the model, as far as the script tells; silent where it does not."""
-    found = guess(job.spec.script) if job.is_rented and trains(job) else None
+    found = guess(job.spec.script, length=MODEST_LENGTH) if job.is_rented and trains(job) else None
     if found is None:
         return []
     model, work = found

@@ -16,7 +16,8 @@ class TextBlock(_Block):
 
     Attributes:
         text: The text itself; never interpreted as markup.
-        language: Name of a syntax to highlight it by (`python`, `bash`, `markdown`, ...), or empty for plain text.
+        language: Name of a syntax to highlight it by (`python`, `bash`, `markdown`, ...), `prose` for sentences
+            that are broken between words, or empty for plain text.
         title: A short heading, for example a path.
     """
 

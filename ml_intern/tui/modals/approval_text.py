@@ -214,7 +214,7 @@ def checks_block(item: ApprovalItem) -> TextBlock:
 
     ordered = sorted(item.checks, key=lambda check: check[0])
     lines = [f"{'✓' if passed else '✗'} {one_line(text, LONGEST_CHECK)}" for passed, text in ordered]
-    return TextBlock(text="\n".join(lines), title="looked at beforehand")
+    return TextBlock(text="\n".join(lines), language="prose", title="looked at beforehand")
 
 
 def _cost(item: ApprovalItem, spent_usd: float, cap_usd: float | None, changed: Change | None) -> list[Content]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ml_intern.tui.widgets.code import highlight, language_of, piece_ends
@@ -205,9 +206,15 @@ def _text(block: TextBlock, numbers: bool, exact: bool) -> list[Piece]:
             *head,
             LinesPiece(lambda width: render_markdown(block.text, width), block.text, block.text.count("\n") + 1),
         ]
+    if block.language == "prose":
+        return [*head, LinesPiece(partial(_sentences, clean_code(block.text)), block.text, block.text.count("\n") + 1)]
     language = block.language or language_of(block.title)
     safe = clean_code if exact or language else clean
     return [*head, *text_pieces(block.text, language, numbers=numbers, safe=safe)]
+
+
+def _sentences(text: str, width: int) -> list[Line]:
+    return [row for sentence in text.split("\n") for row in wrap([Run(sentence)], width)]
 
 
 def _diff(block: DiffBlock) -> Iterable[Piece]:

@@ -214,6 +214,14 @@ def test_a_part_of_a_large_file_keeps_its_line_numbers() -> None:
     ]
 
 
+def test_sentences_are_broken_between_words_and_have_no_numbers() -> None:
+    block = TextBlock(text="✗ it needs more memory\n✓ it compiles", language="prose", title="looked at")
+    shown = [
+        line.plain.rstrip() for piece in display_pieces(block, numbers=True, exact=True) for line in piece.render(14)
+    ]
+    assert shown == ["looked at", "✗ it needs", "more memory", "✓ it compiles"]
+
+
 def test_of_a_path_that_does_not_fit_the_end_is_kept() -> None:
     block = DiffBlock(path="/home/ada/projects/classifier/train.py", old="a", new="b")
     assert plain(block, 30)[0] == "…ts/classifier/train.py  +1 -1"

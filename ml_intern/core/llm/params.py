@@ -80,13 +80,15 @@ def build_headers(request: Request, route: Route) -> dict[str, str]:
 
 def _messages(request: Request, route: Route) -> list[Sent]:
     sent: list[Sent] = []
-    picturing = Picturing(request.images)
+    picturing, always = Picturing(request.images), route.replay == "always"
     for message in request.messages:
         if picturing.due and message.role != "tool":
             sent.append(picturing.of_results())
         if message.images:
             sent.append(picturing.wire(message))
-        elif message.role == "assistant" and (extra := replayed(message, request.model, route.replay)):
+        elif (always or message.reasoning or message.provider) and (
+            extra := replayed(message, request.model, route.replay)
+        ):
             sent.append(Replayed(message, extra))
         else:
             sent.append(message)

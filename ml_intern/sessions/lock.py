@@ -47,8 +47,10 @@ class SessionLock:
         raise SessionInUseError(path)
 
     def release(self) -> None:
-        """Gives it back."""
-        os.close(self._handle)
+        """Gives it back. Once: the number of the file may be another one's by then."""
+        handle, self._handle = self._handle, -1
+        if handle >= 0:
+            os.close(handle)
 
 
 def in_use(path: Path) -> bool:

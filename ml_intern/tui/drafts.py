@@ -11,6 +11,7 @@ import hashlib
 import json
 import logging
 import os
+import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -66,6 +67,7 @@ class DraftKeeper:
         self._redact = redact
         self._path: Path | None = None
         self._lock: SessionLock | None = None
+        self._alone = threading.RLock()  # what is typed is written in a thread, while the app may be leaving
 
     def claim(self) -> Draft:
         """What an app in this directory has left unsent, the newest; it is nobody else's from now on."""
@@ -85,13 +87,14 @@ class DraftKeeper:
 
     def save(self, draft: Draft) -> None:
         """Writes a draft down, or forgets the one before when there is nothing to keep."""
-        try:
-            if not draft:
-                self.close(forget=True)
-            elif self._directory is not None:
-                self._append(self._directory, self._line(draft))
-        except OSError as error:
-            log.warning("the draft cannot be kept: %s", error)
+        with self._alone:
+            try:
+                if not draft:
+                    self.close(forget=True)
+                elif self._directory is not None:
+                    self._append(self._directory, self._line(draft))
+            except OSError as error:
+                log.warning("the draft cannot be kept: %s", error)
 
     def close(self, *, forget: bool) -> None:
         """Ends the keeping.
@@ -99,11 +102,12 @@ class DraftKeeper:
         Args:
             forget: What was kept is not wanted any more.
         """
-        if self._path is not None and forget:
-            self._path.unlink(missing_ok=True)
-        if self._lock is not None:
-            self._lock.release()
-        self._path = self._lock = None
+        with self._alone:
+            if self._path is not None and forget:
+                self._path.unlink(missing_ok=True)
+            if self._lock is not None:
+                self._lock.release()
+            self._path = self._lock = None
 
     def _line(self, draft: Draft) -> str:
         redact = self._redact

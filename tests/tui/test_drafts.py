@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import stat
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -119,7 +120,7 @@ async def test_what_was_not_sent_is_there_at_the_next_start(tmp_path: Path) -> N
         async with on_stage(real_app(server, tmp_path)) as stage:
             await stage.sees(GREETING, "vllm/scripted")
             await stage.enter("begin")
-            await stage.sees("working")
+            await stage.until(lambda: len(server.requests) == 1, "the request")
             await stage.enter("then this")
             stage.app.post_message(Paste(str(tmp_path / "plot.png")))
             await stage.type("explain ")
@@ -158,3 +159,18 @@ def test_a_kill_loses_nothing_that_was_written(tmp_path: Path) -> None:
 
 def drafts_of(program: Program) -> str:
     return "".join(path.read_text() for path in kept(program.home / "drafts"))
+
+
+def test_a_draft_that_is_written_while_the_app_leaves_closes_nobody_elses_file(tmp_path: Path) -> None:
+    for _round in range(200):
+        keeper = DraftKeeper(tmp_path / "drafts", tmp_path)
+        keeper.save(Draft(Entry("a thought")))
+        threads = [threading.Thread(target=keeper.save, args=(Draft(),)) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        keeper.close(forget=True)
+        ours = os.open(os.devnull, os.O_RDONLY)
+        for thread in threads:
+            thread.join()
+        os.close(ours)  # raises when somebody else has closed it
+    assert list((tmp_path / "drafts").iterdir()) == []

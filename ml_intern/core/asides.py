@@ -12,7 +12,7 @@ from ml_intern.core.events import EventStream
 from ml_intern.core.exchange import Exchange
 from ml_intern.core.llm.errors import LLMError
 from ml_intern.core.llm.types import LLM, Usage
-from ml_intern.core.protocol import BROKEN_OFF, AsideEvent, AsideState, Notice
+from ml_intern.core.protocol import BROKEN_OFF, UNANSWERED, AsideEvent, AsideState, Notice
 from ml_intern.core.session import Session
 from ml_intern.core.spending import Spending
 
@@ -65,7 +65,7 @@ class Asides:
         try:
             answer, state = await self._answer(question)
         except asyncio.CancelledError:
-            self._tell(asked, "Not answered: the session ended.", "failed")
+            self._tell(asked, UNANSWERED, "failed")
             raise
         except LLMError as error:
             answer, state = error.message, "failed"

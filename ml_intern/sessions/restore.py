@@ -14,6 +14,7 @@ from ml_intern.core.ledger import Ledger
 from ml_intern.core.protocol import (
     EVENT,
     TURN_ENDS,
+    UNANSWERED,
     AsideEvent,
     AssistantMessage,
     EventBase,
@@ -37,8 +38,6 @@ from ml_intern.sessions.log import read_session
 from ml_intern.sessions.pieces import OpenReply
 
 log = logging.getLogger(__name__)
-
-UNANSWERED = "Not answered: the session ended."
 
 _NOT_SHOWN_AGAIN = frozenset(
     {

@@ -2,8 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ml_intern.core.protocol import AsideEvent, EventBase, Ready
-from ml_intern.sessions.restore import UNANSWERED
+from ml_intern.core.protocol import UNANSWERED, AsideEvent, EventBase, Ready
 from ml_intern.sessions.restore import restore as saved_of
 from tests.support.llm_script import Gate, text
 from tests.support.llm_server import ScriptedLLM

@@ -83,6 +83,7 @@ from ml_intern.core.protocol.operations import (
 )
 from ml_intern.core.protocol.talk import (
     TURN_ENDS,
+    UNANSWERED,
     AsideEvent,
     AssistantChunk,
     AssistantMessage,
@@ -114,6 +115,7 @@ __all__ = [
     "EVENT",
     "OPERATION",
     "TURN_ENDS",
+    "UNANSWERED",
     "AnswerQuestion",
     "ApprovalDecision",
     "ApprovalItem",

@@ -201,6 +201,10 @@ class Notice(EventBase):
     level: Literal["info", "warning", "error"] = "info"
 
 
+UNANSWERED = "Not answered: the session ended."
+"""The answer of an aside that nobody will answer any more."""
+
+
 class AsideEvent(EventBase):
     """A question beside the conversation, told when it is asked and again when it is answered.
 

@@ -67,7 +67,8 @@ async def test_what_does_not_only_read_is_asked_about_with_its_arguments(tmp_pat
 async def test_pictures_that_a_server_gives_are_shown_to_the_model(tmp_path: Path) -> None:
     (tmp_path / "plot.png").write_bytes(png(64, 48))
     (tmp_path / "broken.png").write_bytes(png(64, 48)[:50])
-    calls = [call("notes__picture", {"text": str(tmp_path / name)}) for name in ("plot.png", "broken.png")]
+    names = ("plot.png", "broken.png")
+    calls = [call("notes__picture", {"text": str(tmp_path / name)}, id=name) for name in names]
     async with (
         ScriptedLLM(tools(*calls), text("a curve")) as server,
         Harness(server, tmp_path, mcpServers={"notes": program()}) as agent,
@@ -79,7 +80,10 @@ async def test_pictures_that_a_server_gives_are_shown_to_the_model(tmp_path: Pat
         shown = agent.request(2).messages[-1]["content"]
         assert [part["type"] for part in shown] == ["text", "text", "image_url"]
         assert shown[1]["text"].endswith("1.png 64×48]")
-        assert [len(output.images) for output in agent.all(ToolOutput)] == [1, 0]
+        assert {output.tool_call_id: len(output.images) for output in agent.all(ToolOutput)} == {
+            "plot.png": 1,
+            "broken.png": 0,
+        }
 
 
 async def test_a_rule_may_allow_all_tools_of_a_server(tmp_path: Path) -> None:

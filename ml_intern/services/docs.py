@@ -12,8 +12,8 @@ from typing import TypeVar
 from urllib.parse import urldefrag, urlsplit, urlunsplit
 
 from ml_intern.services.doc_libraries import COMPOSITES
-from ml_intern.services.endpoints import Endpoints
-from ml_intern.services.http import Fetch, FetchError, HttpService, Progress, origin_of
+from ml_intern.services.endpoints import Endpoints, origin_of
+from ml_intern.services.http import Fetch, FetchError, HttpService, Progress
 from ml_intern.services.markup import link_to, tree_of
 from ml_intern.services.search_index import Found, Listed, SearchIndex, StoredPage
 from ml_intern.services.threads import in_thread

@@ -54,26 +54,33 @@ class Endpoints:
         """Headers of a request to GitHub, with the token when there is one and the address is GitHub's."""
         token = self.env.get("GITHUB_TOKEN", "").strip()
         said = {"Accept": "application/vnd.github+json", "X-GitHub-Api-Version": "2022-11-28"}
-        if token and _place(url) == _place(self.url("github")):
+        if token and origin_of(url) == origin_of(self.url("github")):
             said["Authorization"] = f"Bearer {token}"
         return said
 
     def is_stand_in(self, url: str) -> bool:
         """Whether an address is one that the environment names for a service."""
         named = (self.env.get(variable, "").strip() for variable, _ in _VARIABLES.values())
-        return any(_place(url) == _place(base) for base in named if base)
+        return any(origin_of(url) == origin_of(base) for base in named if base)
 
     def may_see_hf_token(self, url: str) -> bool:
         """Whether an address is Hugging Face's, or a stand-in that the environment names for it."""
-        place = _place(url)
-        if place in (_place(self.url("hub")), _place(self.url("datasets_server"))):
+        place = origin_of(url)
+        if place == NOWHERE:
+            return False
+        if place in (origin_of(self.url("hub")), origin_of(self.url("datasets_server"))):
             return True
         return place[0] == "https" and place[1] in _HUGGING_FACE and place[2] in (None, 443)
 
 
-def _place(url: str) -> tuple[str, str, int | None]:
-    parts = urlsplit(url)
+NOWHERE: tuple[str, str, int | None] = ("", "", None)
+"""The origin of what is no address."""
+
+
+def origin_of(url: str) -> tuple[str, str, int | None]:
+    """Scheme, host and port: what may see the same credentials; `NOWHERE` of what is no address."""
     try:
+        parts = urlsplit(url)
         return parts.scheme, parts.hostname or "", parts.port
-    except ValueError:  # a port that is no number
-        return "", "", None
+    except ValueError:  # a port that is no number, half an IPv6 address
+        return NOWHERE

@@ -19,11 +19,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urlsplit
 
 from ml_intern.core.lean import skip_unused_parts
 from ml_intern.services.addresses import AddressError, Network, UnknownHostError, is_loopback, proxy_for
-from ml_intern.services.markup import charset_of
+from ml_intern.services.bodies import ENCODINGS, PackedError, TooLongError, body_of, text_of
+from ml_intern.services.endpoints import NOWHERE, origin_of
+from ml_intern.services.markup import link_to
 
 if TYPE_CHECKING:
     import httpx
@@ -41,7 +43,9 @@ LONGEST_WAIT_S = 60.0
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _MOST_REDIRECTS = 8
 
-FailureKind = Literal["offline", "timeout", "rate_limit", "too_large", "refused_address", "redirects", "server"]
+FailureKind = Literal[
+    "offline", "timeout", "rate_limit", "too_large", "unreadable", "refused_address", "redirects", "server",
+]  # fmt: skip
 Progress = Callable[[str], None]
 
 
@@ -85,12 +89,7 @@ class Answer:
     @property
     def text(self) -> str:
         """The body as text, in the encoding that its headers or the page itself name, else UTF-8; never fails."""
-        named = self.headers.get("content-type", "").lower().partition("charset=")[2].split(";")[0].strip(" \"'")
-        for charset in (named, charset_of(self.body)):
-            with contextlib.suppress(LookupError):
-                if charset:
-                    return self.body.decode(charset, errors="replace")
-        return self.body.decode("utf-8-sig", errors="replace")
+        return text_of(self.body, self.headers.get("content-type", ""))
 
     def json(self) -> Any:
         """The body as JSON.
@@ -100,12 +99,12 @@ class Answer:
         """
         try:
             return json.loads(self.body)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise FetchError("server", f"{host_of(self.url)} answered with something that is not JSON.") from error
 
     def reason(self) -> str:
         """What the server says about a failure, in one line of at most 200 characters."""
-        with contextlib.suppress(ValueError, AttributeError):
+        with contextlib.suppress(ValueError, AttributeError, RecursionError):
             said = json.loads(self.body)
             for key in ("error", "message", "detail"):
                 if isinstance(said, dict) and isinstance(said.get(key), str):
@@ -236,12 +235,14 @@ class HttpService:
         headers = dict(request.headers or {})
         params = dict(request.params) if request.params else None
         for _ in range(_MOST_REDIRECTS):
-            address = await self._public_address(url) if request.public_only else ""
             try:
+                address = await self._public_address(url) if request.public_only else ""
+                if origin_of(url) == NOWHERE:
+                    raise FetchError("refused_address", f"{url!r} is no address.")
                 answer = await self._once(request, method, url, params, headers, body, address)
             except httpx.TimeoutException as error:
                 raise TimeoutError from error
-            except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
+            except (httpx.InvalidURL, httpx.UnsupportedProtocol, ValueError) as error:
                 raise FetchError("refused_address", f"{url!r} is no address.") from error
             except httpx.HTTPError as error:
                 reason = (str(error) or type(error).__name__).splitlines()[0]
@@ -249,7 +250,7 @@ class HttpService:
             target = answer.headers.get("location")
             if answer.status not in _REDIRECTS or not target:
                 return answer
-            before, url, params = url, urljoin(url, target), None
+            before, url, params = url, link_to(url, target), None
             if origin_of(url) != origin_of(before):
                 headers = {name: value for name, value in headers.items() if name.lower() not in _PERSONAL}
             if answer.status == 303 or (method == "POST" and answer.status in (301, 302)):
@@ -268,18 +269,19 @@ class HttpService:
             built.extensions["sni_hostname"] = built.url.host
             built.url = built.url.copy_with(host=address)  # the Host header still says the name
         response = await client.send(built, stream=True)
-        chunks = bytearray()
+        packing = response.headers.get("content-encoding", "")
         try:
-            async for chunk in response.aiter_bytes():
-                chunks += chunk
-                if len(chunks) > request.max_bytes:
-                    size = f"{request.max_bytes / 1e6:g} MB"
-                    raise FetchError("too_large", f"{url} is longer than {size}, the most that is fetched.")
+            came = await body_of(response.aiter_raw(), packing, request.max_bytes)
+        except TooLongError:
+            size = f"{request.max_bytes / 1e6:g} MB"
+            raise FetchError("too_large", f"{url} is longer than {size}, the most that is fetched.") from None
+        except PackedError as error:
+            raise FetchError("unreadable", f"{host_of(url)} sent an answer that is {error}.") from error
         finally:
             await response.aclose()
         answered = {name.lower(): value for name, value in response.headers.items()}
         cached = bool(response.extensions.get("caching", {}).get("from_cache"))
-        return Answer(full_url, response.status_code, answered, bytes(chunks), cached)
+        return Answer(full_url, response.status_code, answered, came, cached)
 
     async def _public_address(self, url: str) -> str:
         """The address that was looked at, to connect to that and no other: a name may stand for another in a moment.
@@ -320,7 +322,7 @@ class HttpService:
             raise FetchError("offline", f"The proxy {host_of(proxy)} cannot be used: {error}.") from error
         return httpx.AsyncClient(
             transport=self._with_cache(wire) if cached else wire,
-            headers={"User-Agent": f"ml-intern/{__version__}"},
+            headers={"User-Agent": f"ml-intern/{__version__}", "Accept-Encoding": ENCODINGS},
             follow_redirects=False,
         )
 
@@ -396,12 +398,6 @@ def host_of(url: str) -> str:
     with contextlib.suppress(ValueError):
         return urlsplit(url).netloc.rpartition("@")[2] or url
     return url
-
-
-def origin_of(url: str) -> tuple[str, str, int | None]:
-    """Scheme, host and port: what may see the same credentials."""
-    parts = urlsplit(url)
-    return parts.scheme, parts.hostname or "", parts.port
 
 
 def retry_after(headers: Mapping[str, str], now: Callable[[], float] = time.time) -> float:

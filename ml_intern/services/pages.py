@@ -13,6 +13,7 @@ from ml_intern.services.markup import tree_of
 
 if TYPE_CHECKING:
     from lxml.html import HtmlElement
+    from pypdf import PageObject
 
 MAX_PDF_PAGES = 2000
 MAX_PARTED_CHARS = 2_000_000
@@ -96,28 +97,45 @@ def _all_words(tree: HtmlElement) -> str:
 
 def _pdf(body: bytes) -> Page:
     from pypdf import PdfReader
-    from pypdf.errors import PyPdfError
 
+    failures: list[str] = []
     try:
         reader = PdfReader(io.BytesIO(body))
         count = len(reader.pages)
-        parts = []
-        for number, page in enumerate(reader.pages[:MAX_PDF_PAGES], 1):
-            words = page.extract_text().strip()
-            parts.append(f"[page {number} of {count}]\n{words}")
+        words = [_words_of(page, failures) for page in reader.pages[:MAX_PDF_PAGES]]
         title = str((reader.metadata.title if reader.metadata else "") or "").strip()
-    except (PyPdfError, ValueError, KeyError, TypeError, AttributeError, RecursionError, OSError) as error:
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise UnreadableError(f"The PDF cannot be read: {reason}.") from error
-    if not any(part.partition("\n")[2] for part in parts):
+    except MemoryError:  # the worker's limit, which has words of its own
+        raise
+    except Exception as error:  # the border of foreign code: what a broken file does to a parser is anybody's guess
+        raise UnreadableError(f"The PDF cannot be read: {_reason(error)}.") from error
+    if not any(words):
+        if failures:
+            raise UnreadableError(f"The PDF cannot be read: {failures[0]}.")
         raise UnreadableError(f"The PDF has {count} pages but no text: they are most likely scanned images.")
-    return Page(title, "\n\n".join(parts), "pdf", f"{count} pages")
+    parts = (f"[page {number} of {count}]\n{text}" for number, text in enumerate(words, 1))
+    unread = f", {len(failures)} of which cannot be read" if failures else ""
+    return Page(title, "\n\n".join(parts), "pdf", f"{count} pages{unread}")
+
+
+def _words_of(page: PageObject, failures: list[str]) -> str:
+    """The words of a page; one that cannot be read costs no more than its own."""
+    try:
+        return page.extract_text().strip()
+    except MemoryError:
+        raise
+    except Exception as error:  # noqa: BLE001 - as above
+        failures.append(_reason(error))
+        return ""
+
+
+def _reason(error: Exception) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0]
 
 
 def _json(answer: Answer) -> Page:
     try:
         return Page("", json.dumps(json.loads(answer.body), indent=1, ensure_ascii=False), "json")
-    except ValueError:
+    except (ValueError, RecursionError):
         return Page("", answer.text, "text")
 
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sqlite3
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from email.utils import formatdate
 from pathlib import Path
 
@@ -14,19 +14,6 @@ from starlette.responses import RedirectResponse, Response, StreamingResponse
 from ml_intern.services.addresses import Network, is_public
 from ml_intern.services.http import Fetch, FetchError, HttpService, retry_after
 from tests.support.web import WebServer, in_turn, page
-
-
-@pytest.fixture
-def web() -> Iterator[WebServer]:
-    with WebServer() as server:
-        yield server
-
-
-@pytest.fixture
-async def http(tmp_path: Path) -> AsyncIterator[HttpService]:
-    service = HttpService(tmp_path / "cache", backoff_s=0.01)
-    yield service
-    await service.aclose()
 
 
 async def test_an_answer_has_status_text_and_where_it_came_from(web: WebServer, http: HttpService) -> None:
@@ -188,6 +175,19 @@ async def test_a_body_without_end_is_cut_off(web: WebServer, http: HttpService) 
     web.handlers["/a"] = endless
     with pytest.raises(FetchError, match="longer than 1 MB"):
         await http.get(f"{web.url}/a", max_bytes=1_000_000)
+
+
+@pytest.mark.parametrize(
+    "target", ["http://[::1", "http://x:abc/", "http://127.0.0.1:99999/", "http://xn--a/", "?\x7f"]
+)
+async def test_a_redirect_or_an_address_that_is_none_is_a_failure_in_words(
+    target: str, web: WebServer, http: HttpService
+) -> None:
+    web.handlers["/a"] = page("", status=302, location=target)
+    for url in (f"{web.url}/a", target):
+        for public_only in (False, True) if url == target else (False,):
+            with pytest.raises(FetchError):
+                await http.get(url, attempts=1, public_only=public_only)
 
 
 async def test_redirects_are_followed_but_credentials_stay_with_their_host(web: WebServer, http: HttpService) -> None:

@@ -87,7 +87,7 @@ class WebServer:
         return self.handlers[max(wide, key=len)] if wide else None
 
 
-def page(text: str, *, status: int = 200, kind: str = "text/html", **headers: str) -> Handler:
+def page(text: str | bytes, *, status: int = 200, kind: str = "text/html", **headers: str) -> Handler:
     """A handler that always answers this; underscores in names of headers stand for dashes."""
 
     async def answer(request: Request) -> Response:

@@ -157,7 +157,7 @@ class ToolRouter:
                 result = await prepared.spec.handler(prepared.params, context)
             except Exception as error:  # the border of foreign code: whatever a tool raises is a failed result
                 log.exception("tool %s failed", prepared.name)
-                return ToolResult(f"ERROR: {prepared.name} failed: {_describe(error)}", ok=False)
+                result = ToolResult(f"ERROR: {prepared.name} failed: {_describe(error)}", ok=False)
         limit = int(context.settings.context.tool_output_chars * prepared.spec.output_scale)
         result = await cap_output(result, limit, context.spill_dir, f"{prepared.name}-{prepared.call_id}")
         return as_data(result, prepared.name) if prepared.spec.fetches else result

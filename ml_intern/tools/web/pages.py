@@ -51,7 +51,11 @@ class PageReader:
     async def assess(self, params: FetchParams, context: ToolContext) -> Assessment:
         """What a call would do."""
         url = _address(params.url)
-        said = len(urlsplit(url).query) + max(0, len(urlsplit(url).path) - PLAIN_PATH)
+        try:
+            parts = urlsplit(url)
+        except ValueError:  # no address: it is refused without a request
+            return Assessment(frozenset({Effect.READ}), subject=url)
+        said = len(parts.query) + max(0, len(parts.path) - PLAIN_PATH)
         if not said or url in context.state.get(SeenAddresses).urls or self._endpoints.is_stand_in(url):
             return Assessment(frozenset({Effect.READ}), subject=url)
         reason = f"sends {said} characters of its own to {host_of(url)}, inside the address"
@@ -76,7 +80,10 @@ class PageReader:
 
 
 def _address(given: str) -> str:
-    url = urldefrag(given.strip()).url
+    try:
+        url = urldefrag(given.strip()).url
+    except ValueError:
+        return given.strip()
     return url if "://" in url else f"https://{url}"
 
 

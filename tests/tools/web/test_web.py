@@ -127,6 +127,16 @@ async def test_a_pdf_is_its_words_page_by_page(web: WebServer, http: HttpService
     assert "[page 2 of 2]\nTable of results" in result.text
 
 
+async def test_a_page_that_cannot_be_read_does_not_take_the_rest_of_a_pdf_along(
+    web: WebServer, http: HttpService, tmp_path: Path
+) -> None:
+    web.handlers["/x"] = page(pdf("first", "broken) Tj 1 0 R (page", "last"), kind="application/pdf")
+    result = await Browser(tmp_path, http).fetch(f"{web.url}/x")
+    assert "pdf, 3 pages, 1 of which cannot be read" in result.text
+    assert "first" in result.text
+    assert "[page 3 of 3]\nlast" in result.text
+
+
 async def test_a_long_page_is_read_in_parts_without_asking_again(
     web: WebServer, http: HttpService, tmp_path: Path
 ) -> None:
@@ -192,15 +202,32 @@ async def test_words_can_be_jumped_to(web: WebServer, http: HttpService, tmp_pat
         (200, "image/png", "\x89PNG\x00\x00", "is image/png"),
         (200, "text/html", "<html><body><script>app()</script></body></html>", "a page without text"),
         (200, "application/pdf", "%PDF-1.4 broken", "The PDF cannot be read"),
+        (200, "application/pdf", pdf("a) Tj 1 0 R (b"), "The PDF cannot be read"),
     ],
 )
 async def test_what_cannot_be_read_is_a_failure_that_says_why(
-    status: int, kind: str, body: str, said: str, web: WebServer, http: HttpService, tmp_path: Path
+    status: int, kind: str, body: str | bytes, said: str, web: WebServer, http: HttpService, tmp_path: Path
 ) -> None:
     web.handlers["/x"] = page(body, status=status, kind=kind)
     result = await Browser(tmp_path, http).fetch(f"{web.url}/x")
     assert not result.ok
     assert said in result.text
+
+
+async def test_json_that_is_nested_without_end_is_shown_as_it_is(
+    web: WebServer, http: HttpService, tmp_path: Path
+) -> None:
+    web.handlers["/x"] = page("[" * 100_000, kind="application/json")
+    result = await Browser(tmp_path, http).fetch(f"{web.url}/x")
+    assert result.ok
+    assert "text, 100,000 characters" in result.text
+
+
+@pytest.mark.parametrize("url", ["http://[::1", "http://x:port/", "http://xn--a/"])
+async def test_what_is_no_address_is_refused_in_words(url: str, http: HttpService, tmp_path: Path) -> None:
+    browser = Browser(tmp_path, http)
+    assert (await browser.assess(url)).effects == {Effect.READ}
+    assert (await browser.fetch(url)).text == f"ERROR: {url!r} is no address."
 
 
 async def test_addresses_of_this_machine_are_refused_unless_allowed(

@@ -13,7 +13,8 @@ _SECRET_NAMES = frozenset(
     {
         ".env", ".netrc", "_netrc", ".pgpass", ".npmrc", ".pypirc", ".git-credentials", ".htpasswd", ".my.cnf",
         ".vault-token", ".bash_history", ".zsh_history", ".python_history", "id_rsa", "id_dsa", "id_ecdsa",
-        "id_ed25519", "kaggle.json", "credentials.json", "client_secret.json", "stored_tokens",
+        "id_ed25519", "kaggle.json", "credentials.json", "client_secret.json", "stored_tokens", ".envrc",
+        "secrets.toml", "secrets.json", "secrets.yaml", "secrets.yml", ".boto", ".s3cfg", "rclone.conf",
     }
 )  # fmt: skip
 _SECRET_PATTERNS = (
@@ -23,8 +24,13 @@ _SECRET_PATTERNS = (
 _SECRET_ENDS = (
     ("huggingface", "token"), (".huggingface", "token"), (".docker", "config.json"), ("gh", "hosts.yml"),
     ("etc", "shadow"), ("etc", "gshadow"), ("etc", "sudoers"), ("gcloud", "credentials.db"),
-    ("gcloud", "application_default_credentials.json"),
+    ("gcloud", "application_default_credentials.json"), ("git", "credentials"), (".cargo", "credentials.toml"),
 )  # fmt: skip
+_AT_HOME = (
+    ".ssh", ".aws", ".netrc", ".git-credentials", ".cache/huggingface/token", ".cache/huggingface/stored_tokens",
+    ".docker/config.json", ".config/gh/hosts.yml", ".config/gcloud", ".kaggle/kaggle.json", ".local/share/keyrings",
+)  # fmt: skip
+"""Where secrets lie in most homes."""
 _PROCESS_SECRETS = frozenset({"environ", "mem"})
 _TEMPLATES = (".example", ".sample", ".template", ".dist", ".pub")
 _SYSTEM = tuple(
@@ -96,6 +102,19 @@ class Surroundings:
         if not (is_secret_path(str(path)) or is_secret_path(str(resolved(path)))):
             return False
         return not (path.name.endswith("env") and is_directory(path))
+
+    def keeps_secrets(self, path: Path, pattern: str = "") -> bool:
+        """Whether secrets lie in or below a directory, or directly in it under names that a wildcard matches.
+
+        The workspace itself does not count: who works at home looks through it all day.
+        """
+        real = resolved(path)
+        if real == self.workspace:
+            return False
+        known = [self.home / name for name in _AT_HOME]
+        if pattern:
+            return any(place.parent == real and fnmatch.fnmatchcase(place.name, pattern) for place in known)
+        return any(place.is_relative_to(real) for place in known)
 
     def removal_danger(self, path: Path) -> str:
         """Why a directory tree must never be deleted, moved away or opened to all without asking; empty if it may."""

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from ml_intern.core.approvals.effects import Assessment, Effect
+from ml_intern.core.approvals.effects import Assessment, Cost, Effect
 from ml_intern.core.approvals.paths import Surroundings, is_file
 from ml_intern.core.approvals.shell import files, interpreters, programs, services, transfers, wrappers
 from ml_intern.core.approvals.shell.call import Call, Findings, Scope
@@ -33,13 +33,14 @@ _RULES: dict[str, Rule] = {
     **transfers.RULES,
 }
 _DEEPEST = 12
+_UNPRICED = Cost(None, "the command does not tell what it costs")
 _FORK_BOMB = re.compile(r"(?<![\w:.])([\w:.]{1,64})\(\)\{[^}]{0,200}\1\|\1")
 _WRITES_INTO = frozenset({">", ">>", ">|", "&>", "&>>", "<>", ">&"})
 _TRUNCATES = frozenset({">", ">|", "&>"})
 _RUN_BY_OTHERS = frozenset(
     """
     PAGER GIT_PAGER MANPAGER EDITOR VISUAL GIT_EDITOR GIT_SSH_COMMAND GIT_EXTERNAL_DIFF PROMPT_COMMAND LESSOPEN
-    GIT_SEQUENCE_EDITOR BROWSER
+    GIT_SEQUENCE_EDITOR BROWSER PS4
     """.split()  # noqa: SIM905 - words read better than as many quotes
 )
 _CHANGES_PROGRAMS = frozenset(
@@ -81,6 +82,7 @@ def assess_command(
     return Assessment(
         effects=frozenset(effects or {Effect.READ}),
         reasons=tuple(walker.found.reasons),
+        cost=_UNPRICED if walker.found.rents else Cost(),
         subject=command,
         display=(TextBlock(text=command, language="bash"),),
     )
@@ -156,8 +158,14 @@ class _Walker:
         targets = [redirect.target for redirect in command.redirects]
         for word in [*command.words, *targets]:
             for part in word.walk():
-                if isinstance(part, Variable) and is_secret_name(part.name) and not _only_asks_whether_set(part):
-                    self.found.add(Effect.CREDENTIALS, f"uses the secret ${part.name}")
+                for name in self._names_of(part) if isinstance(part, Variable) else ():
+                    self.found.add(Effect.CREDENTIALS, f"uses the secret ${name}")
+
+    def _names_of(self, variable: Variable) -> list[str]:
+        """Names of secrets that are shown: its own, or those that `${!name}` reaches through it."""
+        if variable.name.startswith("!"):
+            return [name for name in self.scope.variables.get(variable.name[1:], ()) if is_secret_name(name)]
+        return [variable.name] if is_secret_name(variable.name) and not _only_asks_whether_set(variable) else []
 
     def _assign(self, command: Command, *, bare: bool) -> None:
         for name, word in command.assignments:

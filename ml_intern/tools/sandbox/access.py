@@ -132,7 +132,7 @@ def rents(found: Assessment, flavor: Flavor, settings: SandboxSettings, *, choos
         found,
         effects=found.effects | {Effect.CHANGE if cheap else Effect.COMPUTE},
         reasons=found.reasons if cheap else (f"rents a sandbox on {flavor.label} for {cost}", *found.reasons),
-        cost=Cost(price, note, kind="sandbox"),
+        cost=Cost(price if found.cost.usd is not None else None, note, kind="sandbox"),
         compute=compute,
     )
 

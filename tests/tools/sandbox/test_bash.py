@@ -121,6 +121,7 @@ async def test_the_first_command_reserves_the_price_of_the_sandbox(tmp_path: Pat
     async with on_stage(tmp_path) as stage:
         first = await stage.assess("bash", command="ls")
         assert (first.cost.usd, first.cost.kind) == (0.01, "sandbox")
+        assert (await stage.assess("bash", command="hf jobs run image x")).cost.usd is None
         assert first.effects == {Effect.READ, Effect.CHANGE}
         await stage.bash("ls")
         assert (await stage.assess("bash", command="ls")).cost.usd == 0.0

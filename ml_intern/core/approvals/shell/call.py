@@ -19,11 +19,16 @@ _HARMLESS_DEVICES = ("/dev/null", "/dev/stdout", "/dev/stderr", "/dev/tty", "/de
 
 
 class Findings:
-    """Effects found so far, and in words those that a person should hear of."""
+    """Effects found so far, and in words those that a person should hear of.
+
+    Attributes:
+        rents: Something is paid for by the hour, at a price that the command does not tell.
+    """
 
     def __init__(self) -> None:
         self.effects: set[Effect] = set()
         self.reasons: dict[str, None] = {}
+        self.rents = False
 
     def add(self, effect: Effect, reason: str = "") -> None:
         """Adds an effect; the reason is a phrase that goes on after "it …"."""
@@ -110,6 +115,10 @@ class Call:
                 return True
         return False
 
+    def only_tells(self) -> bool:
+        """Whether the program is only asked what it is. Behind anything else such a flag belongs to what it runs."""
+        return self.texts[:1] in (["--version"], ["--help"])
+
     def value(self, *flags: str) -> list[Arg]:
         """The values of these options, given as `-o x`, `-ox`, `--opt x` or `--opt=x`."""
         values: list[Arg] = []
@@ -170,6 +179,11 @@ class Call:
         """It sends something to others."""
         self.found.add(Effect.PUBLISH, reason)
 
+    def rents(self, reason: str) -> None:
+        """It starts something that is paid for by the hour."""
+        self.found.add(Effect.COMPUTE, reason)
+        self.found.rents = True
+
     def writes(self, targets: Iterable[Arg], verb: str = "writes") -> None:
         """It makes or changes these files."""
         for target in targets:
@@ -200,6 +214,13 @@ class Call:
                 self.found.add(Effect.OUTSIDE, f"{verb} {place}, outside the workspace")
             if any(part.startswith(("cron", "systemd", "Launch")) for part in place.parts):
                 self.found.add(Effect.SCHEDULE, f"{verb} {place}, which sets up something that runs by itself")
+
+    def goes_through(self, targets: Iterable[Arg]) -> None:
+        """It looks into everything that is in and below these."""
+        for target in targets:
+            folder, _, pattern = target.text.rpartition("/") if target.glob else (target.text, "", "")
+            if target.known and any(self.scope.around.keeps_secrets(at, pattern) for at in self.scope.places(folder)):
+                self.found.add(Effect.CREDENTIALS, f"goes through {target.shown}, where secrets are kept")
 
     def touches_secret(self, arg: Arg) -> bool:
         """Notes an argument that names secrets, also inside `--file=x`, `@x` or `x:y`."""

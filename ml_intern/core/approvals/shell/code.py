@@ -24,21 +24,36 @@ _SHELL = re.compile(
 _IMPORT = re.compile(r"\b(?:import|from)\s[\w, ]*\Z")
 _HIDDEN = re.compile(
     r"(?<![.\w])(?:eval|exec|__import__|compile)\s*\(|\bmarshal\.|\bgetattr\(\s*(?:os|shutil|subprocess)\b"
+    r"|\bimport_module\(\s*(?!['\"])|\bimport_module\(\s*['\"](?:os|shutil|subprocess|pathlib)\b|\brunpy\.|\bctypes\b"
 )
+_BACKTICKS = re.compile(r"`([^`]{0,2000})`")
+_IMPORTED = re.compile(
+    r"^\s*(?:from\s+([\w.]+)\s+)?import\s+\(?([\w.]+(?:\s+as\s+\w+)?(?:\s*,\s*[\w.]+(?:\s+as\s+\w+)?)*)"
+)
+_STATEMENTS = re.compile(r"[;\n]")
+_MOST_NAMES = 64
 _SECRET_NAME = re.compile(
     r"(?:TOKEN|SECRET|PASSWORD|PASSWD|API_?KEY|ACCESS_KEY|PRIVATE_KEY|CREDENTIALS?)$", re.IGNORECASE
 )
 _WHOLE_ENVIRONMENT = re.compile(
-    r"\bos\.environ\b(?!\s*(?:\[|\.(?:get|setdefault|pop|update)\b))|\bprocess\.env\b(?!\s*[.\[])|%ENV\b|\bENV\.(?:to_h|each|inspect)"
+    r"\bos\.environ\b(?!\s*(?:\[|\.(?:get|setdefault|pop|update)\b))|\bprocess\.env\b(?!\s*[.\[])|%ENV\b"
+    r"|(?<![\w$%])ENV\b(?!\s*(?:\[|\.(?:fetch|key\?|has_key\?)))|\bgetenv\(\s*\)|\$_(?:ENV|SERVER)\b(?!\s*\[)"
 )
 _ENVIRONMENT = re.compile(r"\benviron\b|\bgetenv\b|\bprocess\.env\b|\bENV\b")
 _ENVIRONMENT_NAME = re.compile(r"(?:environ\w*|getenv|env|ENV)\W{1,6}(?:get\W{1,4})?['\"]?(\w+)")
 _TOKEN_CALLS = re.compile(r"\b(?:get_token|HfFolder|keyring\.get_password)\b")
 _PUBLISHING = re.compile(
     r"\.?\b(?:push_to_hub|upload_file|upload_folder|upload_large_folder|create_repo|create_commit|create_pull_request"
-    r"|create_discussion|add_space_secret|super_squash_history|update_repo_\w+|move_repo)\s*\("
+    r"|create_discussion|add_space_\w+|set_space_\w+|pause_space|restart_space|duplicate_(?:space|repo)|super_squash_history"
+    r"|update_repo_\w+|move_repo|merge_pull_request|comment_discussion|change_discussion_status"
+    r"|create_collection|add_collection_item|create_bucket|sync_bucket|batch_bucket_files)\s*\("
+    r"|\.to_(?:parquet|csv|json)\(\s*f?['\"]hf://|\bHfFileSystem\b[^\n]*\.(?:rm|put|cp|mv|pipe\w*|touch|write\w*)\w*\("
     r"|\b(?:requests|httpx|session|client)\.(?:post|put|patch|delete)\s*\(|\bmethod\s*[:=]\s*['\"](?:POST|PUT|PATCH|DELETE)"
     r"|\burlopen\([^)]*data\s*=|\bsmtplib\b|\bsocket\.(?:socket|create_connection)|\bftplib\b|\bparamiko\b|\bhttp\.server\b"
+)
+_RENTING = re.compile(
+    r"\brun_(?:uv_)?job\s*\(|\b(?:create|resume|update|scale)\w*_inference_endpoint\s*\(|\brequest_space_hardware\s*\("
+    r"|\bspace_hardware\s*=|\bhuggingface_hub\.Sandbox(?:Pool)?\b|\bSandbox(?:Pool)?\.create\s*\(|\btrigger_scheduled_job\s*\("
 )
 _NETWORK = re.compile(
     r"\b(?:urllib\.request|urllib3|urlopen|urlretrieve|requests|httpx|aiohttp|http\.client|pycurl|websockets?)\b"
@@ -67,6 +82,7 @@ def destroys_data(text: str) -> bool:
 
 def judge_code(call: Call, code: str) -> None:
     """Adds what a program's text would do."""
+    code = _with_full_names(code)
     call.changes()
     if UNKNOWN in code or SOMETHING in code:
         call.found.unreadable("a program with parts that are filled in later")
@@ -84,11 +100,31 @@ def judge_code(call: Call, code: str) -> None:
 
 def judge_program(call: Call, code: str) -> None:
     """Adds what a program in a file would do beyond ordinary work."""
+    code = _with_full_names(code)
     call.changes()
     _judge_secrets(call, code)
     _judge_publishing(call, code)
     if _TREE_REMOVAL.search(code):
         _judge_removals(call, code)
+
+
+def _with_full_names(code: str) -> str:
+    """The code with what it has imported under its full name: `run(` becomes `subprocess.run(`."""
+    names: dict[str, str] = {}
+    for statement in _STATEMENTS.split(code):
+        if (found := _IMPORTED.match(statement)) and len(names) < _MOST_NAMES:
+            module, imported = found[1], found[2]
+            for item in imported.split(","):
+                name, *renamed = item.split()
+                short, full = (renamed or [name])[-1], f"{module}.{name}" if module else name
+                if short != full and short.isidentifier():
+                    names[short] = full
+    if not names:
+        return code
+    imported_names = re.compile(
+        rf"{_STRING.pattern}|\b(?:from|import|as)\s[\w., ]*|(?<![.\w])({'|'.join(names)})\b(?!\s*=[^=])"
+    )
+    return imported_names.sub(lambda found: names.get(found[3] or "", str(found[0])), code)
 
 
 def _strings(text: str) -> list[str]:
@@ -114,13 +150,18 @@ def _judge_shell(call: Call, code: str) -> None:
     for match in _SHELL.finditer(code):
         rest = code[match.end() : match.end() + 2000].partition("\n")[0].lstrip(".abcdefghijklmnopqrstuvwxyz_ (")
         words = _strings(rest)
-        if rest.startswith("["):
+        if re.match(r"os\.(?:exec|spawn)", match[0]) and words:
+            call.run([Arg(word) for word in words[1:] or words])  # the program, and then its arguments from its name on
+        elif rest.startswith("["):
             words = _strings(rest.partition("]")[0])
             call.run([Arg(word) for word in words])
         elif words and rest[:1] in {"'", '"'}:
             call.run_text(words[0])
         elif not _IMPORT.search(code, max(0, match.start() - 100), match.start()):
             call.found.unreadable("a program that runs commands")
+    if call.name in {"perl", "ruby", "php"}:
+        for text in _BACKTICKS.findall(code):
+            call.run_text(text)
 
 
 def _judge_secrets(call: Call, code: str) -> None:
@@ -142,8 +183,8 @@ def _judge_publishing(call: Call, code: str) -> None:
     if re.search(r"\bdelete_(?:file|files|folder|branch|tag)\s*\(|\bpermanently_delete", code):
         call.destroys("deletes from a repository")
         call.publishes("changes a repository")
-    if re.search(r"\brun_(?:uv_)?job\s*\(|\bcreate_inference_endpoint\s*\(|\brequest_space_hardware\s*\(", code):
-        call.found.add(Effect.COMPUTE, "starts compute from within a program")
+    if _RENTING.search(code):
+        call.rents("starts compute from within a program")
     if re.search(r"\bcreate_scheduled_(?:uv_)?job\s*\(", code):
         call.found.add(Effect.SCHEDULE, "sets up a scheduled job from within a program")
 

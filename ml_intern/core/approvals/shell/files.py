@@ -28,7 +28,19 @@ READERS = frozenset(
 )
 """Programs that only look, unless a flag below says otherwise."""
 
-_WRITING_FLAGS = {"sort": ("-o", "--output"), "tree": ("-o",), "shuf": ("-o", "--output"), "iconv": ("-o", "--output")}
+_WRITING_FLAGS = {
+    "sort": ("-o", "--output"),
+    "tree": ("-o",),
+    "shuf": ("-o", "--output"),
+    "iconv": ("-o", "--output"),
+    "less": ("-o", "-O", "--log-file", "--LOG-FILE"),
+}
+_SECOND_IS_WRITTEN = frozenset({"uniq", "xxd"})
+"""Programs whose second operand is a file that they make."""
+_SEARCHERS = frozenset({"rg", "ag", "ack", "ripgrep"})
+_NAMES_ONLY = frozenset(
+    {"ls", "dir", "du", "df", "stat", "file", "tree", "exa", "test", "[", "[[", "realpath", "readlink"}
+)
 _RUNNING_FLAGS = {
     "rg": ("--pre", "--hostname-bin"),
     "fd": ("-x", "-X", "--exec", "--exec-batch"),
@@ -49,16 +61,39 @@ def reader(call: Call) -> None:
     if call.has(*_RUNNING_FLAGS.get(call.name, ())):
         call.changes()
         call.found.unreadable(f"{call.name} runs another program")
-    if call.name == "xxd" and "r" in call.letters:
-        call.writes(call.operands()[1:])
+    if call.name in _SECOND_IS_WRITTEN:
+        call.writes(call.operands("-f", "-s", "-w", "-c", "-l", "-o", "-g", "-n", "-R")[1:2])
+    _look_for_secrets(call)
     if call.name in {"date", "hostname"} and (call.has("-s", "--set") or (call.name == "hostname" and call.operands())):
         call.found.add(Effect.OUTSIDE, "changes settings of this machine")
     if call.name in _SETTERS:
         for name, equals, value in (arg.text.partition("=") for arg in call.args):
             if equals:
                 call.scope.variables[name] = (value,)
-    if call.name in {"set", "declare", "typeset", "export"} and (not call.args or call.texts == ["-p"]):
+    if call.name in {"set", "declare", "typeset", "export"} and (not call.args or call.texts in (["-p"], ["-x"])):
         call.found.add(Effect.CREDENTIALS, "lists the environment, secrets included")
+    if call.name == "ps" and any(re.fullmatch(r"[a-zA-Z]*e[a-zA-Z]*", text) for text in call.texts[:1]):
+        call.found.add(Effect.CREDENTIALS, "lists the environment of processes, secrets included")
+    if call.name == "jq" and any(re.search(r"\$ENV\b|(?<![.\w\"])env\b(?!\s*:)", text) for text in call.texts):
+        call.found.add(Effect.CREDENTIALS, "reads the environment, secrets included")
+    if (call.name == "hash" and "p" in call.letters) or (call.name == "ifconfig" and len(call.operands()) > 1):
+        call.found.unreadable("changes what programs do") if call.name == "hash" else call.found.add(
+            Effect.OUTSIDE, "changes settings of this machine"
+        )
+
+
+def _look_for_secrets(call: Call) -> None:
+    """What shows the content of whole directories, or of all files that a wildcard matches."""
+    searches = call.name in _SEARCHERS or (
+        call.name in {"grep", "egrep", "fgrep", "zgrep"}
+        and (set("rR") & set(call.letters) or call.has("--recursive", "--dereference-recursive"))
+    )
+    if searches:
+        call.goes_through(
+            call.operands("-e", "-f", "-A", "-B", "-C", "-m", "-g", "-t", "-T", "--include", "--glob")[1:]
+        )
+    elif call.name not in _NAMES_ONLY:
+        call.goes_through(arg for arg in call.operands() if arg.glob)
 
 
 def _rm(call: Call) -> None:
@@ -107,7 +142,8 @@ def _target_of_copy(call: Call, *valued: str) -> tuple[list[Arg], list[Arg]]:
 
 
 def _cp(call: Call) -> None:
-    _, targets = _target_of_copy(call, "-m", "-o", "-g")
+    sources, targets = _target_of_copy(call, "-m", "-o", "-g")
+    call.goes_through(sources)
     call.writes(targets)
     call.changes()
 
@@ -154,6 +190,8 @@ def _sed(call: Call) -> None:
     operands = call.operands("-e", "-f", "--expression", "--file", "-l")
     if not scripts and not call.has("-f", "--file"):
         scripts, operands = operands[:1], operands[1:]
+    if call.has("-f", "--file"):
+        call.changes()
     if "i" in call.letters.split("e")[0] or call.has("--in-place"):
         call.writes(operands, "edits")
     call.reads()
@@ -168,8 +206,16 @@ def _sed(call: Call) -> None:
 
 def _awk(call: Call) -> None:
     call.reads()
-    programs = call.operands("-F", "-v", "-f")[:1]
+    programs = call.operands("-F", "-v", "-f", "-i")[:1]
+    if call.has("-f", "--file", "-i", "--include"):  # a program in a file
+        call.changes()
+    if "inplace" in call.texts:
+        call.writes(call.operands("-F", "-v", "-f", "-i")[1:], "edits")
     for program in programs:
+        if re.search(r"\bENVIRON\b(?!\s*\[\s*\"(?!\w*(?:TOKEN|KEY|SECRET|PASS))\w+\"\s*\])", program.text):
+            call.found.add(Effect.CREDENTIALS, "reads the environment, secrets included")
+        if re.search(r"\bprintf?\b[^;}\n]*>\s*[^\s\"=\d]", program.text):
+            call.writes([Arg(SOMETHING)])
         for text in re.findall(r"\bsystem\s*\(\s*\"([^\"]*)\"", program.text):
             call.run_text(text)
         if re.search(r"\bsystem\s*\(|\|\s*&?\s*(getline|\"|')|\"\s*\|\s*getline|@load", program.text):
@@ -189,6 +235,7 @@ def _tar(call: Call) -> None:
         call.changes()
         call.writes(call.value("-C", "--directory"))
     elif set(letters) & set("cru") or call.has("--create", "--append", "--update", "--delete"):
+        call.goes_through(call.operands("-C", "--directory", "-f", "--file"))
         after = call.texts.index(first) + 1 if first and "f" in first else 0
         call.writes(call.args[after : after + 1] if after else call.value("-f", "--file") or call.bundled_value("f"))
     if call.has("--remove-files"):
@@ -197,6 +244,7 @@ def _tar(call: Call) -> None:
 
 def _unpack(call: Call) -> None:
     call.changes()
+    call.goes_through(call.operands("-d") if call.name in {"zip", "7z"} else ())
     call.writes(call.value("-d"))
 
 
@@ -212,6 +260,7 @@ def _rsync(call: Call) -> None:
     )
     sources, targets = operands[:-1], operands[-1:]
     call.changes()
+    call.goes_through(sources)
     for target in targets:
         if re.match(r"^[^/]+:|^rsync://", target.text):
             call.publishes(f"copies files to {target.shown}")
@@ -277,7 +326,8 @@ def _popd(call: Call) -> None:
 
 
 def _wipes_disk(call: Call) -> None:
-    if call.has("-l", "--list", "--help", "--version") or "print" in call.texts:
+    looks = (call.name in {"fdisk", "sfdisk", "parted"} and call.has("-l", "--list")) or call.texts[:1] == ["list"]
+    if looks or call.only_tells() or (call.name == "parted" and call.texts[1:] == ["print"]):
         call.reads()
         return
     call.found.add(Effect.CATASTROPHIC, f"changes disks with {call.name}")

@@ -30,7 +30,7 @@ def judge_git(call: Call) -> None:
     for setting in settings:
         name, _, value = setting.partition("=")
         if _RUNS_VALUE.match(name) and value:
-            call.run_text(value.removeprefix("!"))
+            _run_setting(call, name, value)
             call.changes()
     if directory is not None:
         places = tuple(call.scope.places(directory.text))
@@ -40,6 +40,12 @@ def judge_git(call: Call) -> None:
         return
     inner = replace(call, args=args[1:])
     _subcommand(inner, args[0].text)
+
+
+def _run_setting(call: Call, name: str, value: str) -> None:
+    """A setting whose value git runs: an alias without `!` is a command of git's own."""
+    own = name.lower().startswith("alias.") and not value.startswith("!")
+    call.run_text(f"git {value}" if own else value.removeprefix("!"))
 
 
 def _global_options(args: list[Arg]) -> tuple[list[Arg], list[str], Arg | None]:
@@ -182,7 +188,7 @@ def _config(call: Call) -> None:
     if call.has("--global", "--system"):
         call.found.add(Effect.OUTSIDE, "changes git's settings for the whole account")
     if _RUNS_VALUE.match(names[0]) and len(names) > 1:
-        call.run_text(names[1].removeprefix("!"))
+        _run_setting(call, names[0], names[1])
 
 
 def _reflog(call: Call) -> None:
@@ -249,6 +255,23 @@ def _credential(call: Call) -> None:
     call.found.add(Effect.CREDENTIALS, "shows or changes stored credentials")
 
 
+def _lfs(call: Call) -> None:
+    call.changes()
+    if "push" in call.texts:
+        call.publishes("pushes large files to a remote repository")
+
+
+def _puts_back(call: Call) -> None:
+    """`read-tree` and `checkout-index`: what stands under `checkout` and `reset`."""
+    call.changes()
+    if call.has("--reset", "--force", "-f"):
+        call.destroys("throws away changes that are not committed")
+
+
+def _serves(call: Call) -> None:
+    call.publishes("serves repositories to the network")
+
+
 def _notes_like(call: Call) -> None:
     call.publishes("sends commits to others")
 
@@ -280,6 +303,10 @@ _RULES = {
     "clone": _clone,
     "credential": _credential,
     "credential-store": _credential,
+    "lfs": _lfs,
+    "read-tree": _puts_back,
+    "checkout-index": _puts_back,
+    **dict.fromkeys(("daemon", "instaweb", "http-backend"), _serves),
     "send-email": _notes_like,
     "svn": _notes_like,
     "request-pull": _notes_like,

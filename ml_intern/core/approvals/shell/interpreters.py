@@ -11,22 +11,40 @@ from ml_intern.core.approvals.shell.expand import SOMETHING, Arg
 from ml_intern.core.approvals.shell.files import Rule
 
 _SCRIPT_BYTES = 262_144
+_PROGRAMS_OF = {"huggingface_hub": "hf", "ml_intern": "ml-intern"}
+"""Programs that have another name than their module."""
 
 
 def _shell(call: Call) -> None:
-    if call.has("--version", "--help"):
+    if call.only_tells():
         call.reads()
         return
-    index = next((i for i, text in enumerate(call.texts) if re.fullmatch(r"-[a-zA-Z]*c[a-zA-Z]*", text)), None)
-    if index is not None:
-        for text in call.operands("-o", "-O", "--rcfile", "--init-file")[:1]:
+    letters, rest = _shell_options(call)
+    if "c" in letters:
+        for text in rest[:1]:
             run_arg(call, text)
-        return
-    scripts = call.operands("-o", "-O", "--rcfile", "--init-file")
-    if scripts and "s" not in call.letters:
-        run_script(call, scripts[0])
+    elif rest and "s" not in letters:
+        run_script(call, rest[0])
     else:
         _from_input(call)
+
+
+def _shell_options(call: Call) -> tuple[str, list[Arg]]:
+    """The letters of a shell's own options, and what follows them."""
+    letters, index = "", 0
+    while index < len(call.args):
+        text = call.texts[index]
+        if text in {"-", "--"}:
+            return letters, call.args[index + 1 :]
+        if text[:1] not in {"-", "+"} or text == "+":
+            break
+        if text.startswith("--"):
+            index += text in {"--rcfile", "--init-file"}
+        else:
+            letters += text[1:] if text[0] == "-" else ""
+            index += text.count("o") + text.count("O")  # each takes the name of an option: `-eo pipefail`
+        index += 1
+    return letters, call.args[index:]
 
 
 def run_arg(call: Call, text: Arg) -> None:
@@ -53,6 +71,9 @@ def run_script(call: Call, script: Arg) -> None:
     call.changes()
     if not script.known:
         call.found.unreadable(f"the script {script.shown}")
+        return
+    if script.text in {"/dev/stdin", "/dev/fd/0", "/proc/self/fd/0"}:
+        _from_input(call)
         return
     for place in call.scope.places(script.text):
         if place in call.scope.fetched:
@@ -97,7 +118,7 @@ def _code(*flags: str) -> Rule:
     """An interpreter that takes a program after one of these flags."""
 
     def rule(call: Call) -> None:
-        if call.has("--version", "--help") or call.texts in (["-V"], ["-v"]):
+        if call.only_tells() or call.texts in (["-V"], ["-v"]):
             call.reads()
             return
         if programs := call.value(*flags):
@@ -161,6 +182,8 @@ def _python(call: Call) -> None:
 
 def _module(call: Call, args: list[Arg]) -> None:
     module = args[0].text if args else ""
+    if module.startswith("huggingface_hub."):  # its commands have moved about within it
+        module = "huggingface_hub"
     if module == "http.server":
         call.changes()
         if not any(arg.text in {"127.0.0.1", "localhost"} for arg in args):
@@ -177,9 +200,13 @@ def _module(call: Call, args: list[Arg]) -> None:
         "ray",
         "modal",
         "wandb",
+        "ml_intern",
     }:
-        call.run([Arg({"huggingface_hub": "hf"}.get(module, module)), *args[1:]])
-    elif module in {"json.tool", "this", "platform", "site", "sysconfig"}:
+        call.run([Arg(_PROGRAMS_OF.get(module, module)), *args[1:]])
+    elif module == "json.tool":
+        call.reads()
+        call.writes(call.operands("--indent")[2:])
+    elif module in {"this", "platform", "site", "sysconfig"}:
         call.reads()
     else:
         call.changes()

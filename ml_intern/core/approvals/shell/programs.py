@@ -30,8 +30,12 @@ def _runner(subcommands: tuple[str, ...], *valued: str) -> Rule:
             call.found.add(Effect.CREDENTIALS, f"changes who is signed in to {call.name}")
         elif first == "pip":
             call.run(rest)
-        elif first in {"list", "show", "tree", "--version", "info", "ls", "view", "outdated"} or call.has("--version"):
+        elif first in {"list", "show", "tree", "--version", "info", "ls", "view", "outdated"} or call.only_tells():
             call.reads()
+        elif call.name.endswith(("conda", "mamba")) and (
+            (first == "env" and "remove" in call.texts) or call.has("--all")
+        ):
+            call.destroys("deletes an environment")
         else:
             call.changes()
             if (first == "tool" and "install" in call.texts) or "-g" in call.texts or "--global" in call.texts:
@@ -123,9 +127,29 @@ def _database(call: Call) -> None:
         call.destroys("deletes a database")
 
 
+_GPU_SETTINGS = (
+    "--persistence-mode", "--power-limit", "--applications-clocks", "--lock-gpu-clocks", "--multi-instance-gpu",
+    "--ecc-config", "--compute-mode", "--reset-gpu-clocks",
+)  # fmt: skip
+
+
+def _secret_store(call: Call) -> None:
+    if call.only_tells():
+        call.reads()
+    else:
+        call.found.add(Effect.CREDENTIALS, f"opens a store of secrets ({call.name})")
+
+
+def _gpg(call: Call) -> None:
+    call.changes()
+    if any(text.startswith(("--export-secret", "--delete-secret")) for text in call.texts):
+        call.found.add(Effect.CREDENTIALS, "shows or deletes secret keys")
+
+
 def _nvidia_smi(call: Call) -> None:
     call.reads()
-    if call.has("-r", "--gpu-reset", "-pm", "-pl", "-ac", "-lgc", "-mig", "-e", "-c"):
+    call.writes(call.value("-f", "--filename"))
+    if call.has("-r", "--gpu-reset", "-pm", "-pl", "-ac", "-lgc", "-mig", "-e", "-c", *_GPU_SETTINGS):
         call.found.add(Effect.OUTSIDE, "changes settings of the graphics cards")
 
 
@@ -159,6 +183,8 @@ RULES: dict[str, Rule] = {
         ),
         _database,
     ),
+    **dict.fromkeys(("pass", "op", "bw", "vault", "secret-tool", "security", "keyring"), _secret_store),
+    **dict.fromkeys(("gpg", "gpg2"), _gpg),
     "kill": _kill,
     "nvidia-smi": _nvidia_smi,
 }

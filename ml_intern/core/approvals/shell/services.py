@@ -17,7 +17,25 @@ _LISTING = frozenset(
     scan whoami catalog browse top images history port events
     """.split()  # noqa: SIM905 - words read better than as many quotes
 )
+_HF_WORDS = frozenset("jobs sandbox extensions scheduled uv run create exec spawn cancel install".split()) | _LISTING  # noqa: SIM905
 _DELETING = frozenset({"delete", "rm", "remove", "prune", "rb", "destroy", "terminate", "purge", "unpublish"})
+
+_ACTING = frozenset(
+    """
+    cp mv sync put push upload create apply exec run start restart stop attach edit patch replace set scale rollout
+    submit deploy install upgrade invoke send publish copy import export update add modify associate enable disable
+    resize reboot ssh label annotate drain cordon uncordon taint expose autoscale mb presign debug
+    """.split()  # noqa: SIM905 - words read better than as many quotes
+)
+_MACHINES = frozenset({"ec2", "compute", "vm", "vmss", "sagemaker", "batch", "eks", "aks", "emr", "dataproc", "ml"})
+_CLOUD_SECRETS = frozenset(
+    """
+    secretsmanager secrets secret print-access-token print-identity-token get-access-token get-session-token
+    get-login-password keyvault
+    """.split()  # noqa: SIM905 - words read better than as many quotes
+)
+_LOOKING = frozenset({"list", "ls", "show", "status", "logs", "ps", "plan", "validate", "version", "search", "queue"})
+_STARTING = frozenset({"run", "launch", "submit", "create", "deploy", "up", "apply", "exec", "shell", "serve", "start"})
 
 # --------------------------------------------------------------------------------------------------------- the Hub
 
@@ -25,7 +43,7 @@ _DELETING = frozenset({"delete", "rm", "remove", "prune", "rb", "destroy", "term
 def _hf(call: Call) -> None:
     words = [arg.text for arg in call.operands("--token", "--repo-type", "--revision", "--namespace")]
     first, second = [*words, "", ""][:2]
-    if call.has("--help", "--version") or first in {"", "version", "env", "papers"}:
+    if call.only_tells() or _asks_hf_for_help(call) or first in {"", "version", "env", "papers"}:
         call.reads()
     elif first in _HF_RULES:
         _HF_RULES[first](call, second, words)
@@ -35,6 +53,12 @@ def _hf(call: Call) -> None:
         _hub_delete(call, first)
     else:
         call.publishes(f"changes something on the Hub (hf {first} {second})".replace(" )", ")"))
+
+
+def _asks_hf_for_help(call: Call) -> bool:
+    """Behind the image of a job, and behind the command for a sandbox, `--help` is meant for the program inside."""
+    before = call.texts[: call.texts.index("--help")] if "--help" in call.texts else []
+    return bool(before) and (before[0] not in {"jobs", "sandbox", "extensions"} or set(before) <= _HF_WORDS)
 
 
 def _hub_delete(call: Call, kind: str) -> None:
@@ -87,7 +111,7 @@ def _hf_jobs(call: Call, second: str, words: list[str]) -> None:
     elif second == "cancel":
         call.destroys("stops a job")
     else:
-        call.found.add(Effect.COMPUTE, "starts a paid job")
+        call.rents("starts a paid job")
 
 
 def _hf_compute(call: Call, second: str, _words: list[str]) -> None:
@@ -96,7 +120,7 @@ def _hf_compute(call: Call, second: str, _words: list[str]) -> None:
     elif second in _DELETING:
         call.destroys(f"deletes compute on the Hub ({second})")
     else:
-        call.found.add(Effect.COMPUTE, f"changes paid compute ({second})")
+        call.rents(f"changes paid compute ({second})")
 
 
 def _hf_cache(call: Call, second: str, _words: list[str]) -> None:
@@ -146,7 +170,7 @@ def _gh(call: Call) -> None:
         _gh_api(call)
     elif first == "repo" and second == "delete":
         call.found.add(Effect.CATASTROPHIC, "deletes a repository on GitHub")
-    elif second in _LISTING or first in {"search", "status", "browse", "help", "version", ""} or call.has("--version"):
+    elif second in _LISTING or first in {"search", "status", "browse", "help", "version", ""}:
         call.reads()
     elif second in {"clone", "checkout", "download", "sync"}:
         call.changes()
@@ -184,7 +208,7 @@ def _docker(call: Call) -> None:
         "buildx",
     }
     action = (words[1:2] if group else words[:1]) or [""]
-    if action[0] in _LISTING or action[0] in {"df", "config", ""} or call.has("--version"):
+    if action[0] in _LISTING or action[0] in {"df", "config", ""}:
         call.reads()
     elif action[0] == "push" or call.has("--push"):
         call.publishes("pushes an image")
@@ -214,30 +238,56 @@ def _docker(call: Call) -> None:
 def _cloud(call: Call) -> None:
     words = [arg.text for arg in call.operands("--profile", "--region", "--project", "--output", "-n", "--namespace")]
     verbs = {part for word in words[:4] for part in (word, word.partition("-")[0])}
-    if words[:1] in (["configure"], ["auth"], ["login"], ["token"]) or verbs & {
-        "secretsmanager",
-        "secrets",
-        "print-access-token",
-    }:
+    if words[:1] in (["configure"], ["auth"], ["login"], ["token"]) or (verbs | set(words[:4])) & _CLOUD_SECRETS:
         call.found.add(Effect.CREDENTIALS, f"shows or changes credentials of {call.name}")
     elif verbs & _DELETING:
         call.publishes(f"changes something in an account ({call.name})")
         call.destroys(f"deletes in an account ({call.name} {' '.join(words[:3])})")
-    elif not words or verbs & _LISTING or call.has("--version", "--help"):
+    elif not words or call.only_tells() or _verb(words) in _LISTING:
         call.reads()
     else:
         call.publishes(f"changes something in an account ({call.name} {' '.join(words[:2])})")
+        if set(words[:3]) & _MACHINES and _verb(words) in {"create", "run", "start", "resize", "scale"}:
+            call.rents(f"starts machines ({call.name} {' '.join(words[:2])})")
+
+
+def _verb(words: list[str]) -> str:
+    """What a command of a cloud does: the first word that does something. What follows may be anybody's names."""
+    parts = (part for word in words[:4] for part in (word, word.partition("-")[0]))
+    return next((part for part in parts if part in _LISTING or part in _ACTING), "")
 
 
 def _compute(call: Call) -> None:
     words = [arg.text for arg in call.operands()]
     first = words[0] if words else ""
-    if set(words[:3]) & {"list", "ls", "show", "status", "logs", "ps", "plan", "validate", "version", "search"}:
+    action = next((word for word in words[:3] if word in _STARTING or word in _LOOKING), "")
+    if action in _LOOKING or call.only_tells():
         call.reads()
     elif first in {"down", "destroy", "stop", "delete", "remove"} or set(words[:3]) & _DELETING:
         call.destroys(f"stops or deletes compute ({call.name} {first})")
+    elif call.name == "ray" and first != "up":  # a cluster that is there already
+        call.found.add(Effect.COMPUTE, f"starts compute ({call.name})")
+    else:
+        call.rents(f"starts compute ({call.name})")
+
+
+def _queue(call: Call) -> None:
+    if call.only_tells():
+        call.reads()
     else:
         call.found.add(Effect.COMPUTE, f"starts compute ({call.name})")
+
+
+def _agent(call: Call) -> None:
+    """Another agent: it asks by rules of its own or not at all, and what it spends is under no cap of this session."""
+    first = (call.texts or [""])[0]
+    if call.only_tells() or first in {"doctor", "-h", "-v", "-V"}:
+        call.reads()
+    elif first in {"sessions", "spend", "config", "settings"}:
+        call.changes()
+    else:
+        call.found.add(Effect.EXTERNAL, f"starts another agent ({call.name}), which acts by rules of its own")
+        call.rents("what that agent spends is not known beforehand")
 
 
 def _cancels(call: Call) -> None:
@@ -278,14 +328,16 @@ def _queries(call: Call) -> None:
 RULES: dict[str, Rule] = {
     "git": judge_git,
     **dict.fromkeys(("hf", "huggingface-cli"), _hf),
-    "gh": _gh,
+    **dict.fromkeys(("gh", "glab"), _gh),
     **dict.fromkeys(("docker", "podman", "nerdctl", "docker-compose"), _docker),
     **dict.fromkeys(
         ("aws", "gcloud", "gsutil", "az", "kubectl", "oc", "helm", "s3cmd", "doctl", "flyctl", "fly"), _cloud
     ),
     **dict.fromkeys(("heroku", "vercel", "netlify", "oci", "ibmcloud", "mc", "azcopy"), _cloud),
     **dict.fromkeys(("modal", "sky", "vastai", "runpodctl", "terraform", "tofu", "pulumi", "ray", "dstack"), _compute),
-    **dict.fromkeys(("sbatch", "srun", "salloc", "qsub", "bsub"), _compute),
+    **dict.fromkeys(("lambda-cloud", "beam", "fal", "replicate", "together", "runpod"), _compute),
+    **dict.fromkeys(("sbatch", "srun", "salloc", "qsub", "bsub", "condor_submit"), _queue),
+    **dict.fromkeys(("ml-intern", "claude", "codex", "gemini", "aider", "opencode", "goose", "cursor-agent"), _agent),
     **dict.fromkeys(("scancel", "qdel", "bkill"), _cancels),
     **dict.fromkeys(("bq", "snowsql"), _queries),
     "twine": _twine,

@@ -64,6 +64,12 @@ _CURL_VALUED = (
 )
 
 
+_CURL_WRITES = (
+    "--output-dir", "-D", "--dump-header", "-c", "--cookie-jar", "--trace", "--trace-ascii", "--stderr", "--hsts",
+    "--alt-svc", "--etag-save", "--libcurl",
+)  # fmt: skip
+
+
 def _curl(call: Call) -> None:
     methods = [arg.text.upper() for arg in call.value("-X", "--request")] + re.findall(r"X([A-Z]+)", call.letters)
     letters = _bundled(call)
@@ -85,7 +91,9 @@ def _curl(call: Call) -> None:
     if "O" in letters or call.has("--remote-name", "--remote-name-all", "-J"):
         call.changes()
         targets += [Arg(_last_part(text)) for text in call.texts if "/" in text and not text.startswith("-")]
-    call.writes([*targets, *call.value("--output-dir", "-D", "--dump-header", "--cookie-jar")], "downloads to")
+    call.writes([*targets, *call.value(*_CURL_WRITES)], "downloads to")
+    if {"n"} & letters or call.has("--netrc", "--netrc-optional", "--netrc-file"):
+        call.found.add(Effect.CREDENTIALS, "sends what .netrc holds for the server")
     _remember_fetched(call, targets)
 
 
@@ -118,6 +126,7 @@ def _wget(call: Call) -> None:
     targets = [*call.value("-O", "--output-document"), *call.bundled_value("O")]
     if any(target.text == "-" for target in targets) or call.has("--spider"):
         call.reads()
+        call.writes(call.value("-o", "--output-file", "-a", "--append-output", "--save-cookies"))
         return
     call.changes()
     urls = call.operands("-O", "-P", "-o", "-a", "-U", "--header", "-t", "-T", "-Q", "-w")

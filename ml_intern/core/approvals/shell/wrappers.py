@@ -57,6 +57,16 @@ _WRAPPERS = {
     "firejail": _Wrapper(),
     "proot": _Wrapper(),
     "catchsegv": _Wrapper(),
+    "chronic": _Wrapper(),
+    "pkexec": _Wrapper(("--user",), elevated=True),
+    "unshare": _Wrapper(("-S", "-G", "-R", "-w"), elevated=True),
+    "prlimit": _Wrapper(),
+    "entr": _Wrapper(),
+    "faketime": _Wrapper(("-f",), skipped=1),
+    "setarch": _Wrapper(skipped=1),
+    "valgrind": _Wrapper(),
+    "systemd-inhibit": _Wrapper(),
+    "dbus-run-session": _Wrapper(),
     "npx": _Wrapper(("-p", "--package")),
     "bunx": _Wrapper(),
     "uvx": _Wrapper(("--from", "--with", "-p", "--python", "--index-url")),
@@ -137,7 +147,7 @@ def _runs_string(*valued: str, skipped: int = 0) -> Rule:
     """A program whose `-c` is shell text, and which otherwise runs the command after its operands."""
 
     def rule(call: Call) -> None:
-        if texts := call.value("-c", "--command"):
+        if texts := [*call.bundled_value("c"), *call.value("-c", "--command", "--run")]:
             run_arg(call, texts[0])
         elif rest := after_flags(call.args, valued)[skipped:]:
             call.run(rest)
@@ -145,6 +155,42 @@ def _runs_string(*valued: str, skipped: int = 0) -> Rule:
             call.changes()
 
     return rule
+
+
+_TERMINAL_FLAGS = (
+    "-s", "-n", "-c", "-t", "-x", "-y", "-e", "-F", "-l", "-L", "-S", "-f", "-dmS", "-DmS", "-dS", "-mS", "-p",
+)  # fmt: skip
+
+
+def _terminal(call: Call) -> None:
+    """A terminal multiplexer: what it is told to start, or to type."""
+    rest, action = after_flags(call.args, _TERMINAL_FLAGS), ""
+    if call.name == "tmux" and rest:
+        action, rest = rest[0].text, after_flags(rest[1:], _TERMINAL_FLAGS)
+    if action in {"ls", "list-sessions", "list-windows", "list-panes", "capture-pane", "has-session", "has", "info"}:
+        call.reads()
+    elif action.startswith("kill-"):
+        call.destroys(f"ends what runs in {call.name} ({action})")
+    else:
+        call.changes()
+        if action.startswith("send") or "-X" in call.texts:  # what it types: `screen -X stuff 'make\n'`
+            typed = [arg.text for arg in rest if arg.text not in {"Enter", "C-m", "C-c", "stuff", "exec"}]
+            call.run_text(" ".join(typed).replace("\\n", "\n"))
+        elif rest:
+            call.run(rest) if len(rest) > 1 else run_arg(call, rest[0])
+
+
+def _each_runs(call: Call) -> None:
+    for text in call.operands("-w", "-r", "-m", "-M", "-L", "-P", "-n", "--export-json", "--export-csv"):
+        run_arg(call, text)
+    for text in call.value("--prepare", "-p", "--setup", "-s", "--cleanup", "-c"):
+        run_arg(call, text)
+
+
+def _dialogue(call: Call) -> None:
+    call.changes()
+    if call.name == "expect" or call.stdin is not None or call.piped or call.has("-c", "-S", "-s", "-es", "--eval"):
+        call.found.unreadable(f"{call.name} runs commands of its own")
 
 
 def _trap(call: Call) -> None:
@@ -164,7 +210,10 @@ RULES: dict[str, Rule] = {
     **dict.fromkeys(_WRAPPERS, _wrapper),
     **dict.fromkeys(("xargs", "parallel"), _xargs),
     "flock": _runs_string("-w", "-E", "--timeout", skipped=1),
-    "script": _runs_string("-t", "-T"),
+    **dict.fromkeys(("script", "nix-shell"), _runs_string("-t", "-T", "-p")),
+    **dict.fromkeys(("tmux", "screen"), _terminal),
+    "hyperfine": _each_runs,
+    **dict.fromkeys(("expect", "vim", "vi", "nvim", "ex", "ed", "emacs"), _dialogue),
     "command": _command,
     "env": _env,
     "printenv": _printenv,

@@ -16,6 +16,7 @@ from urllib.parse import quote, unquote, urlsplit
 
 from ml_intern.services.endpoints import Endpoints
 from ml_intern.services.http import Answer, Fetch, FetchError, HttpService, Progress, retry_after
+from ml_intern.services.shapes import count, record, records
 
 FRESH_S: None = None
 """GitHub says itself how long an answer is fresh, and gives an ETag to ask with after that."""
@@ -83,7 +84,7 @@ class GitHub:
 
     async def default_branch(self, repo: str, progress: Progress) -> str:
         """Name of the branch that a visitor sees."""
-        found = await self.json(f"repos/{repo}", progress=progress)
+        found = record(await self.json(f"repos/{repo}", progress=progress))
         return str(found.get("default_branch") or "main")
 
     async def tree(self, repo: str, ref: str, progress: Progress) -> bytes:
@@ -105,11 +106,13 @@ class GitHub:
         answer = await self._ask(place, params, progress)
         found = answer.json()
         if isinstance(found, list):
-            names = (str(entry["name"]) + ("/" if entry.get("type") == "dir" else "") for entry in found)
+            names = (f"{entry.get('name')}{'/' if entry.get('type') == 'dir' else ''}" for entry in records(found))
             return Blob(None, tuple(sorted(names, key=lambda name: (not name.endswith("/"), name.lower()))))
+        if not isinstance(found, dict):
+            raise GitHubError("server", "GitHub answered with something that is neither a file nor a directory.")
         if found.get("type") not in (None, "file"):
             raise GitHubError("refused", f"{path} in {repo} is a {found.get('type')}, which has no text.")
-        size = int(found.get("size") or 0)
+        size = count(found.get("size"))
         if size > MAX_FILE_BYTES:
             raise GitHubError("refused", f"{path} in {repo} has {size / 1e6:.0f} MB: too long to be read here.")
         if found.get("encoding") == "base64" and found.get("content"):
@@ -123,15 +126,14 @@ class GitHub:
             raise GitHubError("refused", f"{path} in {repo} is a binary file of {len(body):,} bytes.")
         return Blob(body.decode("utf-8", errors="replace"), size=len(body))
 
-    async def similar(self, owner: str, name: str, progress: Progress) -> list[Mapping[str, Any]]:
+    async def similar(self, owner: str, name: str, progress: Progress) -> list[dict[str, Any]]:
         """Repositories of an owner whose names resemble one, the most starred first; none when that fails too."""
         params = {"q": f"org:{owner} {name}", "sort": "stars", "order": "desc", "per_page": "10"}
         try:
             found = await self.json("search/repositories", params, progress=progress)
         except (GitHubError, FetchError):
             return []
-        items = found.get("items") if isinstance(found, dict) else None
-        return [item for item in items or [] if isinstance(item, dict)]
+        return records(record(found).get("items"))
 
     async def json(self, path: str, params: Mapping[str, str] | None = None, *, progress: Progress) -> Any:
         """The answer to a question to the API."""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
+
+from ml_intern.services.shapes import items, record, records
 
 METHODS = ("get", "post", "put", "patch", "delete", "head")
 MOST_REFS = 12
@@ -64,18 +67,20 @@ def described_api(body: bytes) -> tuple[list[Operation], str]:
     document = json.loads(body)
     if not isinstance(document, dict) or not isinstance(document.get("paths"), dict):
         raise ValueError("it names no paths")
-    servers = document.get("servers") or [{}]
+    servers = records(document.get("servers")) or [{}]
     said = str(servers[0].get("url") or "")
     return operations(document), said.rstrip("/") if "://" in said else ""
 
 
 def operations(document: Mapping[str, Any]) -> list[Operation]:
-    """All operations of an OpenAPI document, with `$ref`s resolved."""
+    """All operations of an OpenAPI document, with `$ref`s resolved; what is described against the rules is left out."""
     found: list[Operation] = []
-    for path, methods in (document.get("paths") or {}).items():
-        shared = methods.get("parameters") or []
-        named = ((method, methods[method]) for method in METHODS if isinstance(methods.get(method), dict))
-        found += [_operation(document, path, method, operation, shared) for method, operation in named]
+    for path, methods in record(document.get("paths")).items():
+        shared = items(record(methods).get("parameters"))
+        for method in METHODS:
+            if operation := record(record(methods).get(method)):
+                with contextlib.suppress(AttributeError, TypeError, ValueError, KeyError):
+                    found.append(_operation(document, path, method, operation, shared))
     return found
 
 
@@ -106,19 +111,19 @@ def curl(operation: Operation, base: str) -> str:
 
 def example_of(schema: Mapping[str, Any], depth: int = 0) -> Any:
     """A value that fits a schema: its own example, or one made of its required parts."""
+    schema = record(schema)
     for key in ("example", "default", "const"):
         if key in schema:
             return schema[key]
-    if schema.get("enum"):
+    if items(schema.get("enum")):
         return schema["enum"][0]
     for key in ("oneOf", "anyOf", "allOf"):
-        if schema.get(key) and depth < MOST_REFS:
+        if items(schema.get(key)) and depth < MOST_REFS:
             return example_of(schema[key][0], depth + 1)
     kind = schema.get("type")
     kind = kind[0] if isinstance(kind, list) and kind else kind
     if kind == "object" or "properties" in schema:
-        properties = schema.get("properties") or {}
-        names = schema.get("required") or []
+        properties, names = record(schema.get("properties")), map(str, items(schema.get("required")))
         return {
             name: example_of(properties[name], depth + 1) for name in names if name in properties and depth < MOST_REFS
         }
@@ -201,22 +206,24 @@ def _resolved(document: Mapping[str, Any], node: Any, depth: int = 0) -> Any:
     return {key: _resolved(document, value, depth + 1 if depth else depth) for key, value in node.items()}
 
 
-def _kind(schema: Mapping[str, Any]) -> str:
+def _kind(schema: Any) -> str:
+    schema = record(schema)
     kind = schema.get("type")
     if isinstance(kind, list):
         kind = " or ".join(str(item) for item in kind if item != "null")
-    if schema.get("enum"):
+    if items(schema.get("enum")):
         return "one of " + ", ".join(str(value) for value in schema["enum"][:12])
     if kind == "array":
-        return f"array of {_kind(schema.get('items') or {}) or 'any'}"
+        return f"array of {_kind(schema.get('items')) or 'any'}"
     return str(kind or "")
 
 
 def _outline(schema: Mapping[str, Any], depth: int = 0) -> Any:
     """A schema by its names and types alone."""
-    properties = schema.get("properties")
+    schema = record(schema)
+    properties = record(schema.get("properties"))
     if properties and depth < 3:
-        required = set(schema.get("required") or ())
+        required = set(map(str, items(schema.get("required"))))
         return {
             (name if name in required else f"{name}?"): _outline(value, depth + 1) for name, value in properties.items()
         }

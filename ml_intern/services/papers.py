@@ -14,6 +14,7 @@ from urllib.parse import quote
 from ml_intern.services.endpoints import Endpoints
 from ml_intern.services.http import Fetch, FetchError, HttpService, Progress
 from ml_intern.services.paper_html import PaperText, parse_paper
+from ml_intern.services.shapes import records
 from ml_intern.services.worker_program import WorkError
 from ml_intern.services.workers import Runner, Threads
 
@@ -91,14 +92,22 @@ class Papers:
 
     # ------------------------------------------------------------------------------------------------- the Hub
 
-    async def hub(self, path: str, params: Mapping[str, str | int] | None, progress: Progress) -> Any:
-        """An answer of the Hub's API.
+    async def hub(self, path: str, progress: Progress) -> dict[str, Any]:
+        """What the Hub's API says about one thing.
 
         Raises:
             PaperError: It refused, or cannot be reached.
         """
+        found: dict[str, Any] = await self._hub(dict, path, None, progress)
+        return found
+
+    async def hub_list(self, path: str, params: Mapping[str, str | int], progress: Progress) -> list[dict[str, Any]]:
+        """A list of the Hub's API. Raises as `hub`."""
+        return records(await self._hub(list, path, params, progress))
+
+    async def _hub(self, shape: type, path: str, params: Mapping[str, str | int] | None, progress: Progress) -> Any:
         url = self._endpoints.url("hub", f"api/{path}")
-        return await self._json(Fetch(url, params=params, ttl_s=HUB_S, timeout_s=15.0, progress=progress))
+        return await self._json(Fetch(url, params=params, ttl_s=HUB_S, timeout_s=15.0, progress=progress), shape)
 
     # ------------------------------------------------------------------------------------------------ its text
 
@@ -138,7 +147,7 @@ class Papers:
 
     # ---------------------------------------------------------------------------------------- Semantic Scholar
 
-    async def scholar(self, path: str, params: Mapping[str, str | int], progress: Progress) -> Any:
+    async def scholar(self, path: str, params: Mapping[str, str | int], progress: Progress) -> dict[str, Any]:
         """An answer of Semantic Scholar.
 
         Raises:
@@ -148,17 +157,19 @@ class Papers:
 
     async def scholar_post(
         self, path: str, params: Mapping[str, str | int], body: Mapping[str, Any], progress: Progress
-    ) -> Any:
+    ) -> dict[str, Any]:
         """An answer of Semantic Scholar to a question with a body. Raises as `scholar`."""
         return await self._scholar(path, progress, method="POST", params=params, json=dict(body))
 
-    async def _scholar(self, path: str, progress: Progress, **options: Any) -> Any:
+    async def _scholar(self, path: str, progress: Progress, **options: Any) -> dict[str, Any]:
         key = self._endpoints.env.get("S2_API_KEY", "").strip()
         url = self._endpoints.url("semantic_scholar", path)
         headers = {"x-api-key": key} if key else {}
         if key:
             await self._pace("search" in path)
-        return await self._json(Fetch(url, headers=headers, timeout_s=20.0, progress=progress, **options))
+        request = Fetch(url, headers=headers, timeout_s=20.0, progress=progress, **options)
+        found: dict[str, Any] = await self._json(request, dict)
+        return found
 
     async def _pace(self, searches: bool) -> None:
         """Keeps the distance between requests that a key promises."""
@@ -169,14 +180,17 @@ class Papers:
                 await asyncio.sleep(wait)
             self._asked_at[searches] = self._clock()
 
-    async def _json(self, request: Fetch) -> Any:
+    async def _json(self, request: Fetch, shape: type) -> Any:
+        host = "Semantic Scholar" if "/graph/" in request.url or "/recommendations/" in request.url else "The Hub"
         try:
             answer = await self._http.fetch(request)
-            if answer.ok:
-                return answer.json()
+            found = answer.json() if answer.ok else None
         except FetchError as error:
             raise PaperError(str(error)) from error
-        host = "Semantic Scholar" if "/graph/" in request.url or "/recommendations/" in request.url else "The Hub"
+        if isinstance(found, shape):
+            return found
+        if answer.ok:
+            raise PaperError(f"{host} answered with something else than it should.")
         reason = answer.reason()
         said = f"{host} answered {answer.status}{f': {reason}' if reason else ''}."
         raise PaperError(said, missing=answer.status == 404)

@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ml_intern.services.shapes import items, records
+
 CHAT_KEYS = (("role", "content"), ("from", "value"))
 _FEW_LABELS = 5
 _FEW_ELEMENTS = 40
@@ -63,7 +65,7 @@ def columns(features: Any) -> list[Column]:
     if isinstance(features, Mapping):
         pairs = list(features.items())
     else:
-        pairs = [(item.get("name"), item.get("type")) for item in features or () if isinstance(item, Mapping)]
+        pairs = [(item.get("name"), item.get("type")) for item in records(features)]
     return [Column(str(name), kind_of(feature), feature) for name, feature in pairs if name is not None]
 
 
@@ -77,7 +79,7 @@ def kind_of(feature: Any) -> str:
     if named == "Value" or ("dtype" in feature and named is None and isinstance(feature["dtype"], str)):
         return str(feature.get("dtype", "?"))
     if named == "ClassLabel":
-        names = [str(name) for name in feature.get("names") or ()]
+        names = [str(name) for name in items(feature.get("names"))]
         few = 0 < len(names) <= _FEW_LABELS
         return (
             f"label ({', '.join(names)})" if few else f"label ({len(names) or feature.get('num_classes', '?')} classes)"
@@ -87,7 +89,7 @@ def kind_of(feature: Any) -> str:
     if named in _MEDIA:
         return str(named).lower()
     if isinstance(named, str) and named.startswith("Array"):
-        shape = "×".join("?" if size is None else str(size) for size in feature.get("shape") or ())
+        shape = "×".join("?" if size is None else str(size) for size in items(feature.get("shape")))
         return f"array {shape} of {feature.get('dtype', '?')}"
     if isinstance(named, str):
         return named

@@ -9,6 +9,7 @@ from typing import Any
 from ml_intern.services.datasets_server import DatasetError, DatasetsServer
 from ml_intern.services.endpoints import Endpoints
 from ml_intern.services.http import Progress
+from ml_intern.services.shapes import count, items, record, records
 from ml_intern.tools.datasets import sample
 from ml_intern.tools.datasets.features import columns
 from ml_intern.tools.datasets.found import Found, Split, size_words
@@ -41,10 +42,11 @@ async def look_into_hub(
         raise splits
     if isinstance(valid, dict) and not any(value is True for value in valid.values()):
         raise DatasetError(str(valid.get("error") or "the viewer cannot read it: it is empty or broken"))
-    parts = list(splits.get("splits") or ())
+    parts = records(splits.get("splits"))
     if not parts:
-        failed = [str(item.get("error") or "") for item in splits.get("failed") or ()]
-        raise DatasetError("; ".join(filter(None, failed)) or "it has no splits")
+        failed = [_said(item.get("error")) for item in records(splits.get("failed"))]
+        waiting = "the viewer has not worked it out yet; ask again in a minute" if splits.get("pending") else ""
+        raise DatasetError("; ".join(dict.fromkeys(filter(None, failed))) or waiting or "it has no splits")
     config, split = _choose(parts, config, split)
     found = Found(name, f"{server.endpoints.url('hub')}/datasets/{name}", f"{config}/{split}")
     found.facts = _facts(_part(found, "its card", card), _part(found, "the viewer's state", valid))
@@ -63,21 +65,26 @@ async def _take_split(server: DatasetsServer, found: Found, one: Mapping[str, st
         _tried(server.ask("parquet", {"dataset": one["dataset"]}, progress)),
     )
     rows = _part(found, "its rows", first)
-    items = [item for item in rows.get("rows") or () if isinstance(item.get("row"), dict)]
-    found.rows = [item["row"] for item in items]
+    shown = [item for item in records(rows.get("rows")) if isinstance(item.get("row"), dict)]
+    found.rows = [item["row"] for item in shown]
     found.repeated = sample.repeated(found.rows), len(found.rows)
-    if cut := sum(1 for item in items if item.get("truncated_cells")):
+    if cut := sum(1 for item in shown if item.get("truncated_cells")):
         found.remarks.append(f"{cut} of these rows have cells that the viewer cut short.")
-    features = rows.get("features") or (_part(found, "its features", info).get("dataset_info") or {}).get("features")
+    features = rows.get("features") or record(_part(found, "its features", info).get("dataset_info")).get("features")
     found.columns = columns(features)
     numbers = _part(found, "its statistics", statistics)
-    found.statistics = {str(item.get("column_name")): item for item in numbers.get("statistics") or ()}
-    files = list(_part(found, "its Parquet files", parquet).get("parquet_files") or ())
+    found.statistics = {str(item.get("column_name")): item for item in records(numbers.get("statistics"))}
+    files = records(_part(found, "its Parquet files", parquet).get("parquet_files"))
     if files:
-        found.files = f"Parquet: {len(files)} files, {size_words(sum(int(item.get('size') or 0) for item in files))}"
+        found.files = f"Parquet: {len(files)} files, {size_words(sum(count(item.get('size')) for item in files))}"
     for name, answer in (("statistics", numbers), ("rows", rows)):
         if answer.get("partial") or answer.get("truncated"):
             found.problems.append(f"The {name} cover only a part of the split.")
+
+
+def _said(error: Any) -> str:
+    """Why the viewer has no splits of a config: in words, or in an answer of its own that holds them."""
+    return str(record(error).get("error") or "") if isinstance(error, dict) else str(error or "")
 
 
 async def _tried(asking: Awaitable[dict[str, Any]]) -> dict[str, Any] | DatasetError:
@@ -99,7 +106,7 @@ def _part(found: Found, name: str, answer: dict[str, Any] | DatasetError) -> dic
 
 
 def _take_sizes(found: Found, parts: Sequence[Answer], answer: Answer) -> None:
-    listed = (answer.get("size") or {}).get("splits") or ()
+    listed = records(record(answer.get("size")).get("splits"))
     sizes = {(str(item.get("config")), str(item.get("split"))): item for item in listed}
     found.partial = bool(answer.get("partial"))
     for item in parts:
@@ -135,9 +142,9 @@ def _choose(parts: Sequence[Answer], config: str, split: str) -> tuple[str, str]
 def _facts(card: Answer, valid: Answer) -> list[str]:
     if not card:
         return ["licence and gating could not be found out"]
-    data = card.get("cardData") or {}
-    licence = data.get("license") or next(
-        (tag.partition(":")[2] for tag in card.get("tags") or () if str(tag).startswith("license:")), "not stated"
+    tags = [str(tag) for tag in items(card.get("tags"))]
+    licence = record(card.get("cardData")).get("license") or next(
+        (tag.partition(":")[2] for tag in tags if tag.startswith("license:")), "not stated"
     )
     facts = [f"licence {', '.join(map(str, licence)) if isinstance(licence, list) else licence}"]
     facts.append(f"gated ({card['gated']})" if card.get("gated") else "not gated")

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ml_intern.services.shapes import count, items, record
 from ml_intern.tools.datasets.features import Column, cell
 
 Row = Mapping[str, Any]
@@ -51,13 +52,14 @@ def chat_lines(column: Column, rows: Sequence[Row]) -> list[str]:
 
 def statistics_line(found: Mapping[str, Any]) -> str:
     """What the statistics say of a column; empty where there are none."""
-    numbers = found.get("column_statistics") or {}
+    numbers = record(found.get("column_statistics"))
     kind = str(found.get("column_type") or "")
     parts = []
-    if (nulls := numbers.get("nan_count")) is not None:
-        share = 100 * float(numbers.get("nan_proportion") or 0)
+    if isinstance(nulls := numbers.get("nan_count"), int):
+        given = numbers.get("nan_proportion")
+        share = 100 * float(given if isinstance(given, int | float) else 0)
         parts.append(f"{nulls:,} missing ({share:.1f} %)" if nulls else "none missing")
-    if empty := numbers.get("empty_count"):
+    if empty := count(numbers.get("empty_count")):
         parts.append(f"{empty:,} empty")
     if counts := frequencies(found):
         total = sum(count for _, count in counts) or 1
@@ -72,17 +74,17 @@ def statistics_line(found: Mapping[str, Any]) -> str:
 
 def frequencies(found: Mapping[str, Any]) -> list[tuple[str, int]]:
     """The values of a column that holds classes with how often they occur, the most frequent first."""
-    counts = (found.get("column_statistics") or {}).get("frequencies") or {}
+    counts = record(record(found.get("column_statistics")).get("frequencies"))
     if str(found.get("column_type") or "") not in ("class_label", "string_label", "bool"):
         return []
-    return sorted(((str(name), int(count)) for name, count in counts.items()), key=lambda item: -item[1])
+    return sorted(((str(name), count(often)) for name, often in counts.items()), key=lambda item: -item[1])
 
 
 def histogram(found: Mapping[str, Any]) -> tuple[list[int], list[float], str]:
     """How many values lie in each bin, where the bins begin and end, and what is counted; empty where not known."""
-    shape = (found.get("column_statistics") or {}).get("histogram") or {}
-    counts = [int(count) for count in shape.get("hist") or ()]
-    edges = [float(edge) for edge in shape.get("bin_edges") or ()]
+    shape = record(record(found.get("column_statistics")).get("histogram"))
+    counts = [count(number) for number in items(shape.get("hist"))]
+    edges = [float(edge) for edge in items(shape.get("bin_edges")) if isinstance(edge, int | float)]
     return counts, edges, _UNITS.get(str(found.get("column_type") or ""), "")
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from ml_intern.core.tools.spec import ToolContext, ToolResult
 from ml_intern.services.github import Blob, GitHub, GitHubError, split_repo
 from ml_intern.services.http import FetchError
+from ml_intern.services.shapes import count, items, records
 from ml_intern.services.worker_program import WorkError
 from ml_intern.services.workers import Runner
 from ml_intern.tools.github.notebook import notebook_markdown
@@ -91,7 +92,7 @@ async def _similar(github: GitHub, repo: str, error: GitHubError, context: ToolC
     if found:
         lines.append(f"Repositories of {owner} with a similar name:")
         lines += [
-            f"- {item.get('full_name')}  ★ {int(item.get('stargazers_count') or 0):,}  "
+            f"- {item.get('full_name')}  ★ {count(item.get('stargazers_count')):,}  "
             f"{str(item.get('description') or '')[:100]}"
             for item in found
         ]
@@ -105,12 +106,12 @@ async def _list_repos(github: GitHub, params: ReposParams, context: ToolContext)
     found, whole = await _all_repos(github, params, context)
     if params.sort in ("stars", "forks"):
         key = {"stars": "stargazers_count", "forks": "forks_count"}[params.sort]
-        found.sort(key=lambda item: int(item.get(key) or 0), reverse=params.order == "desc")
+        found.sort(key=lambda item: count(item.get(key)), reverse=params.order == "desc")
     shown = found[: params.limit]
     if not shown:
         return ToolResult(f"{params.owner} has no public repositories.")
-    count = f"{len(found):,}" if whole else f"{len(found):,} or more"
-    lines = [f"{params.owner}: {len(shown)} of {count} repositories by {params.sort}, {params.order}ending."]
+    many = f"{len(found):,}" if whole else f"{len(found):,} or more"
+    lines = [f"{params.owner}: {len(shown)} of {many} repositories by {params.sort}, {params.order}ending."]
     for item in shown:
         lines += ["", *_repo(item)]
     return ToolResult("\n".join(lines))
@@ -131,7 +132,9 @@ async def _all_repos(github: GitHub, params: ReposParams, context: ToolContext) 
                 raise
             kind = "users"  # an owner that is no organisation may be a person
             part = await github.json(f"{kind}/{params.owner}/repos", {**query, "page": str(page)}, progress=context.log)
-        found += [item for item in part if isinstance(item, dict)]
+        if not isinstance(part, list):
+            raise GitHubError("server", "GitHub answered with something that is no list of repositories.")
+        found += records(part)
         if len(part) < PER_PAGE:
             return found, True
         if params.sort in ("updated", "created") and len(found) >= params.limit:
@@ -143,8 +146,8 @@ async def _all_repos(github: GitHub, params: ReposParams, context: ToolContext) 
 def _repo(item: Mapping[str, Any]) -> list[str]:
     marks = [word for word in ("archived", "fork") if item.get(word)]
     facts = [
-        f"★ {int(item.get('stargazers_count') or 0):,}",
-        f"forks {int(item.get('forks_count') or 0):,}",
+        f"★ {count(item.get('stargazers_count')):,}",
+        f"forks {count(item.get('forks_count')):,}",
         str(item.get("language") or "no language"),
         f"updated {str(item.get('pushed_at') or item.get('updated_at') or '?')[:10]}",
         *marks,
@@ -152,7 +155,7 @@ def _repo(item: Mapping[str, Any]) -> list[str]:
     lines = [f"{item.get('full_name')}  {' · '.join(facts)}"]
     if item.get("description"):
         lines.append(f"   {str(item['description'])[:200]}")
-    topics = [str(topic) for topic in item.get("topics") or ()][:5]
+    topics = [str(topic) for topic in items(item.get("topics"))][:5]
     return [*lines, f"   topics: {', '.join(topics)}"] if topics else lines
 
 

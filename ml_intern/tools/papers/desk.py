@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,6 +11,7 @@ from ml_intern.core.tools.spec import ToolContext, ToolResult
 from ml_intern.services.endpoints import Endpoints
 from ml_intern.services.http import Progress
 from ml_intern.services.papers import CITED, LISTED, PaperError, Papers, ReadPaper, paper_id
+from ml_intern.services.shapes import items, record, records
 from ml_intern.tools.paging import PageParams, part
 from ml_intern.tools.papers import wording
 from ml_intern.tools.papers.params import PapersParams
@@ -60,7 +61,7 @@ class PapersDesk:
         wanted = params.limit + params.offset
         asked: dict[str, str | int] = {"limit": max(3 * wanted, 30) if query else wanted}
         asked |= {"date": params.date} if params.date else {"sort": "trending"}
-        found = await self.papers.hub("daily_papers", asked, progress)
+        found = await self.papers.hub_list("daily_papers", asked, progress)
         kept = [entry for entry in found if not query or query in _words_of(entry)]
         day = f" of {params.date}" if params.date else ""
         about = f" that say {params.query!r}, among the first {len(found)}" if query else ""
@@ -80,7 +81,7 @@ class PapersDesk:
         else:
             note = ""
         asked: dict[str, str | int] = {"q": params.query, "limit": params.limit + params.offset}
-        found = await self.papers.hub("papers/search", asked, progress)
+        found = await self.papers.hub_list("papers/search", asked, progress)
         result = _listing(f"Papers for {params.query!r}", found[params.offset :][: params.limit], wording.hub_paper)
         return ToolResult(f"{note}\n\n{result.text}") if note else result
 
@@ -90,11 +91,11 @@ class PapersDesk:
         if params.sort_by == "relevance":
             asked |= {"limit": params.limit, "offset": params.offset}
             found = await self.papers.scholar("graph/v1/paper/search", asked, progress)
-            papers = list(found.get("data") or ())
+            papers = records(found.get("data"))
         else:
             asked |= {"limit": params.limit + params.offset, "sort": f"{params.sort_by}:desc"}
             found = await self.papers.scholar("graph/v1/paper/search/bulk", asked, progress)
-            papers = list(found.get("data") or ())[params.offset :][: params.limit]
+            papers = records(found.get("data"))[params.offset :][: params.limit]
         head = f"Papers for {params.query!r} ({', '.join(_said(params))}; {wording.number(found.get('total'))} in all)"
         return _listing(head, papers, wording.scholar_paper)
 
@@ -105,7 +106,7 @@ class PapersDesk:
         asked: dict[str, str | int] = {"query": params.query, "limit": wanted, **params.filters}
         found = await self.papers.scholar("graph/v1/snippet/search", asked, progress)
         said = f" ({', '.join(_said(params))})" if params.filters else ""
-        passages = list(found.get("data") or ())[params.offset : wanted]
+        passages = records(found.get("data"))[params.offset : wanted]
         return _listing(f"Passages about {params.query!r}{said}", passages, _snippet)
 
     async def _recommend(self, params: PapersParams, progress: Progress) -> ToolResult:
@@ -126,13 +127,13 @@ class PapersDesk:
             found = await self.papers.scholar_post("recommendations/v1/papers/", asked, body, progress)
         unlike = f", unlike {', '.join(disliked)}" if disliked else ""
         head = f"Papers like {', '.join(liked)}{unlike}"
-        papers = list(found.get("recommendedPapers") or ())[params.offset : wanted]
+        papers = records(found.get("recommendedPapers"))[params.offset : wanted]
         return _listing(head, papers, wording.scholar_paper)
 
     # ------------------------------------------------------------------------------------------------- reading
 
     async def _details(self, params: PapersParams, progress: Progress) -> ToolResult:
-        paper = await self.papers.hub(f"papers/{_needed(params)}", None, progress)
+        paper = await self.papers.hub(f"papers/{_needed(params)}", progress)
         lines = wording.details(paper, self.endpoints.url("hub"), self.endpoints.url("arxiv"))
         return ToolResult(
             "\n".join([*lines, "", "read_paper shows its sections, find_all_resources what belongs to it."])
@@ -154,7 +155,7 @@ class PapersDesk:
         return part(section.whole(), page, where=f"section {section.name}", head=head)
 
     async def _abstract(self, arxiv_id: str, progress: Progress) -> ToolResult:
-        paper = await self.papers.hub(f"papers/{arxiv_id}", None, progress)
+        paper = await self.papers.hub(f"papers/{arxiv_id}", progress)
         pdf = self.endpoints.url("arxiv", f"pdf/{arxiv_id}")
         text = [
             wording.short(paper.get("title"), 300),
@@ -219,10 +220,7 @@ class PapersDesk:
             asked: dict[str, str | int] = {"item": f"papers/{arxiv_id}", "limit": limit}
         else:
             asked = {"filter": f"arxiv:{arxiv_id}", "limit": limit, "sort": sort, "direction": -1}
-        found = await self.papers.hub(kind, asked, progress)
-        if not isinstance(found, list):
-            raise PaperError(f"The Hub's answer about {kind} is not a list.")
-        return [item for item in found if isinstance(item, dict)][:limit]
+        return (await self.papers.hub_list(kind, asked, progress))[:limit]
 
 
 def _needed(params: PapersParams) -> str:
@@ -241,25 +239,25 @@ def _said(params: PapersParams) -> list[str]:
 
 
 def _words_of(entry: Mapping[str, Any]) -> str:
-    paper = entry.get("paper") or entry
-    keywords = " ".join(map(str, paper.get("ai_keywords") or ()))
+    paper = record(entry.get("paper")) or entry
+    keywords = " ".join(map(str, items(paper.get("ai_keywords"))))
     return f"{paper.get('title')} {paper.get('summary')} {keywords}".lower()
 
 
 def _listing(
-    head: str, items: list[Mapping[str, Any]], line: Callable[[int, Mapping[str, Any]], list[str]]
+    head: str, found: Sequence[Mapping[str, Any]], line: Callable[[int, Mapping[str, Any]], list[str]]
 ) -> ToolResult:
-    if not items:
+    if not found:
         return ToolResult(f"{head}: none. Try other words or fewer filters.")
-    lines = [f"{head}: {len(items)}"]
-    for index, item in enumerate(items, 1):
+    lines = [f"{head}: {len(found)}"]
+    for index, item in enumerate(found, 1):
         lines += line(index, item)
     return ToolResult("\n".join(lines))
 
 
 def _snippet(index: int, item: Mapping[str, Any]) -> list[str]:
-    paper, snippet = item.get("paper") or {}, item.get("snippet") or {}
-    ids = paper.get("externalIds") or {"ArXiv": (paper.get("openAccessInfo") or {}).get("arxivId")}
+    paper, snippet = record(item.get("paper")), record(item.get("snippet"))
+    ids = record(paper.get("externalIds")) or {"ArXiv": record(paper.get("openAccessInfo")).get("arxivId")}
     place = str(snippet.get("section") or snippet.get("snippetKind") or "")
     facts = " · ".join(filter(None, (str(paper.get("year") or ""), wording.named({"externalIds": ids}), place)))
     text = wording.short(snippet.get("text"), 400)
@@ -284,7 +282,7 @@ def _edges(kind: str, answer: Any, params: PapersParams) -> list[str]:
     if isinstance(answer, BaseException):
         raise answer
     other = "citedPaper" if kind == "references" else "citingPaper"
-    edges = wording.ranked(answer.get("data") or (), other)
+    edges = wording.ranked(records(answer.get("data")), other)
     shown = edges[params.offset :][: params.limit]
     of = f"the first {len(edges):,}" if answer.get("next") else f"{len(edges):,}"
     lines = [f"{kind.capitalize()}: {len(shown)} of {of}, the influential and much cited first"]

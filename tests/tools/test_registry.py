@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from ml_intern.core.once import Once
 from ml_intern.core.tools.spec import ToolSpec
@@ -55,3 +56,13 @@ def test_every_schema_is_closed_and_names_what_is_required(tools: list[ToolSpec]
     for spec in tools:
         assert schemas[spec.name]["additionalProperties"] is False
         assert "$ref" not in json.dumps(spec.wire())
+
+
+def test_null_is_a_parameter_left_out_and_never_a_required_one(tools: list[ToolSpec]) -> None:
+    for spec in tools:
+        assert isinstance(spec.parameters, type)
+        fields = spec.parameters.model_fields
+        with pytest.raises(ValidationError) as caught:
+            spec.parameters.model_validate({"no such": 1} | dict.fromkeys(fields))
+        required = {name for name, field in fields.items() if field.is_required()}
+        assert {problem["loc"][0] for problem in caught.value.errors()} == {"no such", *required}

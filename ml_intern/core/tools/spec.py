@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 
 from ml_intern.core.display import DisplayBlock
 from ml_intern.core.images import ImageError, ImageRef
@@ -34,6 +34,15 @@ class Params(BaseModel):
     """Base of every tool's parameters: unknown keys are errors, so that a misspelt option is never silently dropped."""
 
     model_config = ConfigDict(extra="forbid", str_strip_whitespace=False, defer_build=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _null_says_nothing(cls, given: Any) -> Any:
+        """Many models, and all that have to name every parameter, send `null` for what they do not want to say."""
+        if not isinstance(given, dict):
+            return given
+        optional = {name for name, field in cls.model_fields.items() if not field.is_required()}
+        return {name: value for name, value in given.items() if value is not None or name not in optional}
 
 
 @dataclass(frozen=True, slots=True)

@@ -143,6 +143,9 @@ def assess_path(path: str, context: ToolContext, effects: set[Effect], verb: str
         elif ".git" in resolved(place).parts:
             effects = effects | {Effect.OUTSIDE}
             reasons.append(f"{verb} git's own files, which can make it run programs")
+        if around.starts_by_itself(place):
+            effects = effects | {Effect.SCHEDULE}
+            reasons.append(f"{verb} {resolved(place)}, which sets up something that runs by itself")
     subject = str(place.relative_to(context.workspace)) if place.is_relative_to(context.workspace) else str(place)
     return Assessment(frozenset(effects), tuple(reasons), subject=subject)
 

@@ -333,6 +333,12 @@ async def test_where_a_file_goes_decides_whether_it_is_asked_about(bench: Bench)
         assert Effect.CREDENTIALS in (await bench.assess(WRITE, path=path, content="")).effects
 
 
+async def test_a_file_that_the_system_runs_by_itself_is_a_schedule(bench: Bench) -> None:
+    for path in ("/etc/cron.d/x", "~/.config/systemd/user/x.timer", "~/.config/autostart/x.desktop"):
+        assert Effect.SCHEDULE in (await bench.assess(WRITE, path=path, content="x")).effects
+    assert Effect.SCHEDULE not in (await bench.assess(WRITE, path="cron_parser/systemd.py", content="x")).effects
+
+
 async def test_writes_to_one_file_by_two_names_do_not_mix(bench: Bench) -> None:
     path = bench.workspace / "a.txt"
     (bench.workspace / "link.txt").symlink_to("a.txt")

@@ -40,6 +40,7 @@ _SYSTEM = tuple(
         "/Library",
     )
 )  # fmt: skip
+_STARTERS = frozenset({"autostart", "init.d", "rc.local"})
 _GLOB = frozenset("*?[")
 
 
@@ -132,6 +133,13 @@ class Surroundings:
         if real.is_relative_to(self.home / ".cache") and real != self.home / ".cache":
             return ""
         return f"{real}, which is outside the workspace"
+
+    def starts_by_itself(self, path: Path) -> bool:
+        """Whether what is written there is run by the system again and again, or at every login."""
+        parts = resolved(path).parts
+        if self.inside(path):
+            return False
+        return bool(_STARTERS & set(parts)) or any(part.startswith(("cron", "systemd", "Launch")) for part in parts)
 
     @staticmethod
     def is_system(path: Path) -> bool:

@@ -17,7 +17,7 @@ from ml_intern.core.approvals.effects import Assessment, Cost, Effect
 from ml_intern.core.approvals.paths import Surroundings, is_file
 from ml_intern.core.approvals.shell import files, interpreters, programs, services, transfers, wrappers
 from ml_intern.core.approvals.shell.call import Call, Findings, Scope
-from ml_intern.core.approvals.shell.code import is_secret_name
+from ml_intern.core.approvals.shell.code import is_secret_name, judge_program
 from ml_intern.core.approvals.shell.expand import SOMETHING, UNKNOWN, Arg, expand, joined_text
 from ml_intern.core.approvals.shell.files import READERS, Rule
 from ml_intern.core.approvals.shell.syntax import Command, parse
@@ -65,26 +65,39 @@ def assess_command(
         home: The person's home directory.
         env: The environment it would run in; from it only the values that are paths are used.
     """
+    walker = _walker(workspace, cwd, home, env or {})
+    walker.text(command)
+    return _assessment(walker.found, command, "bash")
+
+
+def assess_program(code: str, *, workspace: Path, cwd: Path, home: Path) -> Assessment:
+    """Judges the text of a Python program as it is judged when a command runs it from a file."""
+    walker = _walker(workspace, cwd, home, {})
+    walker.program(code)
+    return _assessment(walker.found, code, "python")
+
+
+def _walker(workspace: Path, cwd: Path, home: Path, env: Mapping[str, str]) -> _Walker:
     around = Surroundings.of(workspace, home)
     variables: dict[str, tuple[str, ...]] = {
-        **{name: (value,) for name, value in (env or {}).items() if _is_plain_path(name, value)},
+        **{name: (value,) for name, value in env.items() if _is_plain_path(name, value)},
         "HOME": (str(home),),
         "PWD": (str(cwd),),
         "IFS": (" ",),
         "TMPDIR": (tempfile.gettempdir(),),
         "WORKSPACE\0": (str(workspace),),
     }
-    walker = _Walker(Scope(around, (cwd,), variables), Findings())
-    walker.text(command)
-    effects = walker.found.effects
-    if len(effects) > 1:
-        effects = effects - {Effect.READ}
+    return _Walker(Scope(around, (cwd,), variables), Findings())
+
+
+def _assessment(found: Findings, text: str, language: str) -> Assessment:
+    effects = found.effects - {Effect.READ} if len(found.effects) > 1 else found.effects
     return Assessment(
         effects=frozenset(effects or {Effect.READ}),
-        reasons=tuple(walker.found.reasons),
-        cost=_UNPRICED if walker.found.rents else Cost(),
-        subject=command,
-        display=(TextBlock(text=command, language="bash"),),
+        reasons=tuple(found.reasons),
+        cost=_UNPRICED if found.rents else Cost(),
+        subject=text,
+        display=(TextBlock(text=text, language=language),),
     )
 
 
@@ -117,6 +130,10 @@ class _Walker:
                 self.scope = replace(self.scope, variables=dict(self.scope.variables))
             elif outer:
                 self.scope = outer.pop()
+
+    def program(self, code: str) -> None:
+        """Judges a Python program that runs here."""
+        judge_program(self._describe([Arg("python")]), code)
 
     def _inner(self, text: str) -> None:
         """Judges text that runs in a shell of its own."""

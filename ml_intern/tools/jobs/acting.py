@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 
 from ml_intern.core.approvals.effects import READS_ONLY, Assessment, Effect
@@ -10,6 +11,7 @@ from ml_intern.core.labels import SESSION
 from ml_intern.core.tools.spec import ToolContext, ToolResult
 from ml_intern.tools.jobs import operations, report, run, scheduled
 from ml_intern.tools.jobs.checks import preflight
+from ml_intern.tools.jobs.deeds import deeds_of
 from ml_intern.tools.jobs.desk import JobDesk
 from ml_intern.tools.jobs.hardware import is_cpu_flavor
 from ml_intern.tools.jobs.params import JobsParams
@@ -63,10 +65,11 @@ class Acting:
             return READS_ONLY
         assessed[context.call_id] = job
         effects, reasons = _effects(job, asks_for_cpu=context.settings.confirm_cpu_jobs)
+        deeds = await asyncio.to_thread(deeds_of, job, context)
         return Assessment(
-            effects=effects,
-            reasons=reasons,
-            cost=job.cost,
+            effects=effects | deeds.effects,
+            reasons=(*reasons, *deeds.reasons),
+            cost=deeds.cost if deeds.cost.usd is None else job.cost,
             subject=f"run {job.spec.flavor} {job.spec.name}".strip(),
             editable=report.editable(job),
             display=report.dialog(job),

@@ -20,6 +20,7 @@ from ml_intern.tools.jobs.params import JobsParams, VolumeParams
 MAX_SCRIPT_BYTES = 1_000_000
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_REFERENCE = re.compile(r"\$(?:[A-Za-z_]\w*|\{\w+\})")
 TOKEN_NAMES = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
 
 Check = tuple[bool, str]
@@ -177,12 +178,18 @@ def _volume(volume: VolumeParams) -> Volume:
 def _keep_token_out(params: JobsParams, script: str, source: Mapping[str, str]) -> None:
     """A job's source, arguments and labels can be read by many; secrets go another way."""
     token = find_hf_token(source)
-    texts = (script, params.script or "", *(params.command or ()), *params.script_args, *params.labels.values())
-    if token and any(token in text for text in (*texts, *params.env.values())):
+    # All of the call: whoever may see the job sees its image, its title and its dependencies too.
+    if token and (token in script or token in repr(params)):
         raise JobsError("The job holds the Hugging Face token in plain text: name HF_TOKEN in `secrets` instead.")
 
 
 def _within_limit(text: str) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise JobsError("The script holds half a character that cannot be sent. Write it whole.") from None
+    if "\0" in text:
+        raise JobsError("The script holds a NUL character. Remove it.")
     if len(text) > MAX_SCRIPT_BYTES:
         raise JobsError(f"The script has {len(text):,} characters; put its data into a file beside it.")
     return text
@@ -193,6 +200,10 @@ def _env(params: JobsParams) -> dict[str, str]:
     for name, value in env.items():
         if not _NAME.fullmatch(name):
             raise JobsError(f"{name!r} is no name of an environment variable.")
+        if name in TOKEN_NAMES or name in params.secrets:
+            raise JobsError(f"{name} is a secret: list its name in `secrets`, and leave it out of `env`.")
+        if _REFERENCE.fullmatch(value):
+            raise JobsError(f"Nothing is filled in for {value}: {name} needs its value, or its name in `secrets`.")
         if is_secret(name, value, quoted=True):
             raise JobsError(f"{name} looks like a secret: list its name in `secrets` instead of its value in `env`.")
     if params.trackio_space_id:

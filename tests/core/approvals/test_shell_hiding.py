@@ -132,7 +132,13 @@ HIDING: dict[Effect, str] = {
         aws ecr get-login-password
         curl -n https://example.com
     """,
+    Effect.SCHEDULE: """
+        echo x > ~/.config/autostart/x.desktop
+        cp x.plist ~/Library/LaunchAgents/
+    """,
     Effect.OUTSIDE: """
+        echo x > .git/hooks/pre-commit
+        chmod +x .git/hooks/pre-commit
         less -o /etc/x a
         nvidia-smi --power-limit=100
         ifconfig eth0 down
@@ -159,6 +165,8 @@ WRITING = """
     """
 
 HARMLESS = """
+    echo x > cron_parser.py
+    mkdir -p systemd && touch systemd/x.service
     du -sh ~/.cache/huggingface/*
     ls -la ~ ~/.cache/huggingface
     grep -rn hf_ src .

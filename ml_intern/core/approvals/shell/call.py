@@ -212,7 +212,9 @@ class Call:
         for place in places:
             if not self.scope.around.inside(place):
                 self.found.add(Effect.OUTSIDE, f"{verb} {place}, outside the workspace")
-            if any(part.startswith(("cron", "systemd", "Launch")) for part in place.parts):
+            elif ".git" in place.parts:
+                self.found.add(Effect.OUTSIDE, f"{verb} git's own files, which can make it run programs")
+            if self.scope.around.starts_by_itself(place):
                 self.found.add(Effect.SCHEDULE, f"{verb} {place}, which sets up something that runs by itself")
 
     def goes_through(self, targets: Iterable[Arg]) -> None:

@@ -104,6 +104,7 @@ def judge_program(call: Call, code: str) -> None:
     call.changes()
     _judge_secrets(call, code)
     _judge_publishing(call, code)
+    _judge_shell(call, code, read_only=True)
     if _TREE_REMOVAL.search(code):
         _judge_removals(call, code)
 
@@ -146,7 +147,8 @@ def _judge_removals(call: Call, code: str) -> None:
                 call.found.add(Effect.CATASTROPHIC, "deletes the home directory from within a program")
 
 
-def _judge_shell(call: Call, code: str) -> None:
+def _judge_shell(call: Call, code: str, *, read_only: bool = False) -> None:
+    """Judges the commands that a program runs. `read_only`: only those whose text can be read."""
     for match in _SHELL.finditer(code):
         rest = code[match.end() : match.end() + 2000].partition("\n")[0].lstrip(".abcdefghijklmnopqrstuvwxyz_ (")
         words = _strings(rest)
@@ -157,7 +159,7 @@ def _judge_shell(call: Call, code: str) -> None:
             call.run([Arg(word) for word in words])
         elif words and rest[:1] in {"'", '"'}:
             call.run_text(words[0])
-        elif not _IMPORT.search(code, max(0, match.start() - 100), match.start()):
+        elif not read_only and not _IMPORT.search(code, max(0, match.start() - 100), match.start()):
             call.found.unreadable("a program that runs commands")
     if call.name in {"perl", "ruby", "php"}:
         for text in _BACKTICKS.findall(code):

@@ -94,6 +94,14 @@ def parse_paper(markup: str) -> PaperText | None:
         return None
 
 
+def parse_abstract(markup: str) -> tuple[str, str] | None:
+    """Title and abstract that arXiv's own page about a paper names, or None when it names none."""
+    tree = tree_of(markup)
+    named = {} if tree is None else {node.get("name"): node.get("content") for node in tree.xpath("//meta[@name]")}
+    abstract = " ".join((named.get("citation_abstract") or "").split())
+    return (" ".join((named.get("citation_title") or "").split()), abstract) if abstract else None
+
+
 def _paper(tree: HtmlElement) -> PaperText | None:
     title = _first(tree, "//h1[contains(@class, 'ltx_title_document')]", "//h1[contains(@class, 'ltx_title')]")
     abstract = tree.xpath("//div[contains(@class, 'ltx_abstract')]")

@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from ml_intern.services.endpoints import Endpoints
 from ml_intern.services.http import Fetch, FetchError, HttpService, Progress
-from ml_intern.services.paper_html import PaperText, parse_paper
+from ml_intern.services.paper_html import PaperText, parse_abstract, parse_paper
 from ml_intern.services.shapes import records
 from ml_intern.services.worker_program import WorkError
 from ml_intern.services.workers import Runner, Threads
@@ -29,8 +29,14 @@ OTHER_SPACING_S = 0.1
 LISTED = "title,externalIds,year,citationCount,tldr,venue,publicationDate"
 CITED = "title,externalIds,year,citationCount,influentialCitationCount,contexts,intents,isInfluential"
 
-_NEW_ID = re.compile(r"(?<!\d)(\d{4}\.\d{4,5})(?:v\d+)?(?!\d)")
-_OLD_ID = re.compile(r"\b([a-z-]+(?:\.[A-Z]{2})?/\d{7})(?:v\d+)?\b")
+_NEW_ID = re.compile(r"(?<!\d)(\d{2}(?:0[1-9]|1[0-2])\.\d{4,5})(?:v\d+)?(?!\d)")
+_OLD_ID = re.compile(
+    r"(?<![\w-])((?:acc-phys|adap-org|alg-geom|ao-sci|astro-ph|atom-ph|bayes-an|chao-dyn|chem-ph|cmp-lg|comp-gas|cond-mat"
+    r"|cs|dg-ga|funct-an|gr-qc|hep-(?:ex|lat|ph|th)|math|math-ph|mtrl-th|nlin|nucl-(?:ex|th)|patt-sol|physics|plasm-ph"
+    r"|q-(?:alg|bio|fin)|quant-ph|solv-int|stat|supr-con)(?:\.[A-Za-z-]{2,})?/\d{7})(?:v\d+)?\b"
+)
+_DOI = re.compile(r"\b10\.(?!48550/)\d{4,9}/\S+")
+"""Of another publisher than arXiv: numbers in it may look like an id."""
 
 
 class PaperError(Exception):
@@ -59,6 +65,8 @@ def paper_id(text: str) -> str:
     Raises:
         PaperError: There is none in it.
     """
+    if _DOI.search(text):
+        raise PaperError(f"{text!r} is a DOI and no arXiv id. Find the paper by its title with `search`.")
     found = _NEW_ID.search(text) or _OLD_ID.search(text)
     if found is None:
         raise PaperError(f"{text!r} holds no arXiv id; one looks like 2305.18290.")
@@ -144,6 +152,15 @@ class Papers:
         if len(failures) == 2:
             raise PaperError(" ".join(failures))
         return None
+
+    async def abstract(self, arxiv_id: str, progress: Progress) -> tuple[str, str] | None:
+        """Title and abstract from arXiv, or None when they cannot be had there."""
+        url = self._endpoints.url("arxiv", f"abs/{quote(arxiv_id)}")
+        try:
+            answer = await self._http.fetch(Fetch(url, ttl_s=TEXT_S, attempts=2, progress=progress))
+            return await self._aside.run(parse_abstract, answer.text) if answer.ok else None
+        except (FetchError, WorkError):
+            return None
 
     # ---------------------------------------------------------------------------------------- Semantic Scholar
 

@@ -155,15 +155,17 @@ class PapersDesk:
         return part(section.whole(), page, where=f"section {section.name}", head=head)
 
     async def _abstract(self, arxiv_id: str, progress: Progress) -> ToolResult:
-        paper = await self.papers.hub(f"papers/{arxiv_id}", progress)
-        pdf = self.endpoints.url("arxiv", f"pdf/{arxiv_id}")
-        text = [
-            wording.short(paper.get("title"), 300),
-            f"There is no HTML version of {arxiv_id}; this is its abstract. The PDF: {pdf} (web_fetch reads it).",
-            "",
-            str(paper.get("summary") or "(no abstract)"),
-        ]
-        return ToolResult("\n".join(text))
+        """What there is where nobody has the text as a page. The Hub knows few of the older papers; arXiv all."""
+        pdf = f"The PDF: {self.endpoints.url('arxiv', f'pdf/{arxiv_id}')} (web_fetch reads it)."
+        try:
+            paper = await self.papers.hub(f"papers/{arxiv_id}", progress)
+            title, abstract = paper.get("title"), str(paper.get("summary") or "(no abstract)")
+        except PaperError as error:
+            if (found := await self.papers.abstract(arxiv_id, progress)) is None:
+                raise PaperError(f"There is no HTML version of {arxiv_id}, and no abstract: {error} {pdf}") from error
+            title, abstract = found
+        about = f"There is no HTML version of {arxiv_id}; this is its abstract. {pdf}"
+        return ToolResult("\n".join([wording.short(title, 300), about, "", abstract]))
 
     async def _graph(self, params: PapersParams, progress: Progress) -> ToolResult:
         arxiv_id = _needed(params)

@@ -12,7 +12,6 @@ from ml_intern.core.tools.spec import ToolResult
 from ml_intern.services.endpoints import Endpoints
 from ml_intern.services.http import HttpService
 from ml_intern.services.paper_html import parse_paper
-from ml_intern.services.papers import PaperError, paper_id
 from ml_intern.tools.papers.tool import create_papers_tool
 from tests.support.tools import Bench, validated
 from tests.support.web import Handler, WebServer, in_turn, page
@@ -270,6 +269,17 @@ async def test_ar5iv_stands_in_for_arxiv_and_the_abstract_for_both(ask: Desk, we
     assert "The abstract." in result.text
 
 
+async def test_a_paper_that_the_hub_does_not_know_is_looked_up_at_arxiv(ask: Desk, web: WebServer) -> None:
+    known = '<meta name="citation_title" content="Old"><meta name="citation_abstract" content="  Long\n ago.">'
+    web.handlers["/arxiv/abs/math.GT/0309136"] = page(f"<html><head>{known}</head></html>")
+    text = (await ask("read_paper", arxiv_id="arXiv:math.GT/0309136v2")).text
+    assert text.startswith("Old\nThere is no HTML version of math.GT/0309136; this is its abstract. The PDF: ")
+    assert text.endswith("Long ago.")
+    result = await ask("read_paper", arxiv_id="2401.00008")
+    assert not result.ok
+    assert "/arxiv/pdf/2401.00008 (web_fetch reads it)" in result.text
+
+
 async def test_details_tell_authors_links_and_what_the_hub_has(ask: Desk, web: WebServer) -> None:
     paper = {
         "id": DPO, "title": "DPO", "summary": "Abstract text.", "authors": [{"name": f"A{n}"} for n in range(12)],
@@ -380,26 +390,6 @@ async def test_services_that_are_down_are_named(ask: Desk, web: WebServer) -> No
     result = await ask("read_paper", arxiv_id=DPO)
     assert not result.ok
     assert "The Hub answered 500" in result.text
-
-
-@pytest.mark.parametrize(
-    ("text", "found"),
-    [
-        ("2305.18290", "2305.18290"),
-        ("arXiv:2305.18290v2", "2305.18290"),
-        ("https://arxiv.org/pdf/2305.18290v1.pdf", "2305.18290"),
-        ("https://huggingface.co/papers/2305.18290", "2305.18290"),
-        ("cs/0112017", "cs/0112017"),
-        ("math.GT/0309136v1", "math.GT/0309136"),
-    ],
-)
-def test_ids_are_found_in_whatever_they_are_said_in(text: str, found: str) -> None:
-    assert paper_id(text) == found
-
-
-def test_what_holds_no_id_is_refused() -> None:
-    with pytest.raises(PaperError, match="holds no arXiv id"):
-        paper_id("attention is all you need")
 
 
 @pytest.mark.parametrize(

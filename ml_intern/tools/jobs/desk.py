@@ -7,7 +7,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 
-from ml_intern.core.jobs import Flavor, JobInfo, JobRef, JobsBackend, JobsError, PaidJobs
+from ml_intern.core.jobs import Flavor, JobInfo, JobRef, JobsBackend, JobsError, PaidJobs, ScheduledJob
 from ml_intern.core.tools.spec import ToolContext
 from ml_intern.services.hub import HubClient
 from ml_intern.tools.jobs import report
@@ -87,8 +87,8 @@ class JobDesk:
                 findings.append((False, "trackio needs HF_TOKEN among the secrets to reach its Space"))
         return findings
 
-    def flavor_of(self, info: JobInfo) -> Flavor:
-        """The hardware of a job, with its price if it is still on offer."""
+    def flavor_of(self, info: JobInfo | ScheduledJob) -> Flavor:
+        """The hardware of a job or a schedule, with its price if it is still on offer."""
         try:
             return self.backend.find_flavor(info.flavor)
         except JobsError:  # no longer on offer

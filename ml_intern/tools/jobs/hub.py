@@ -6,7 +6,7 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, TypeVar
 
 from ml_intern.core import labels
@@ -122,34 +122,57 @@ class HubBackend:
             )
             return job_info(created)
 
+        async def look() -> JobInfo | None:
+            return next(iter(await self._list(namespace, {labels.CALL: key})), None)
+
+        return await self.start("job", work, namespace, look)
+
+    async def start(
+        self, what: str, work: Callable[[HfApi], T], namespace: str, look: Callable[[], Awaitable[T | None]]
+    ) -> T:
+        """Sends what must not be sent twice, since something goes on and is paid for from then on.
+
+        Args:
+            what: What is started, for people.
+            work: The request.
+            namespace: Who pays.
+            look: Finds what came of it, should its answer be lost.
+
+        Raises:
+            UnsureError: Nobody knows whether anything came of it.
+            JobsError: Nothing did.
+        """
         try:
             return await self.ask(work, namespace)
         except UnreachableError as error:
             if _never_sent(error):
-                raise JobsError(f"The job was not submitted: {error}") from error
-            return await self._lost(key, namespace, error)
+                raise JobsError(f"The {what} was not submitted: {error}") from error
+            return await self._lost(what, look, error)
 
-    async def _lost(self, key: str, namespace: str, error: UnreachableError) -> JobInfo:
-        """The job that came of a submission without an answer, if there is one. It is never submitted twice."""
+    async def _lost(self, what: str, look: Callable[[], Awaitable[T | None]], error: UnreachableError) -> T:
+        """What came of a submission without an answer, if anything did."""
         deadline = time.monotonic() + self._look_for_s
         pause, last, unanswered = self._look_for_s / 150, self._look_for_s / 15, True
         while unanswered or pause < last:  # once more after the first answers, since a list may lag behind
             try:
-                found = await self._list(namespace, {labels.CALL: key})
+                found = await look()
                 unanswered = False
             except UnreachableError:
-                found = ()
-            if found:
-                log.info("job %s was submitted, but its answer was lost", found[0].ref.id)
-                return found[0]
+                found = None
+            if found is not None:
+                log.info("a %s was submitted, but its answer was lost", what)
+                return found
             if time.monotonic() + pause > deadline:
                 break
             await asyncio.sleep(pause)
             pause *= 2
         if not unanswered:
-            raise JobsError(f"The job was not submitted: {error} No job came of it, so it can be submitted again.")
-        text = f"It is not known whether the job was created: {error} Look for it with `ps` before you submit it again."
-        raise UnsureError(text)
+            raise JobsError(
+                f"The {what} was not submitted: {error} No {what} came of it, so it can be submitted again."
+            )
+        way = "`scheduled ps`" if what == "schedule" else "`ps`"
+        text = f"It is not known whether the {what} was created: {error}"
+        raise UnsureError(f"{text} Look for it with {way} before you submit it again.")
 
     # --------------------------------------------------------------------------------------------------- looking
 

@@ -24,10 +24,11 @@ class HubSchedules:
         self._backend = backend
 
     async def create(self, spec: JobSpec, schedule: str, *, suspend: bool = False) -> ScheduledJob:
-        """Sets up a schedule."""
+        """Sets up a schedule. One whose answer is lost is found again by its label."""
         namespace = await self._backend.payer(None, spec.namespace)
-        request = request_for(spec, secrets.token_hex(8))
-        all_labels = labels_for(spec, {labels.TIMEOUT: f"{spec.timeout_s:.0f}"})
+        key, timeout_s = secrets.token_hex(8), max(1, round(spec.timeout_s))
+        request = request_for(spec, key)
+        all_labels = labels_for(spec, {labels.CALL: key, labels.TIMEOUT: str(timeout_s)})
 
         def work(api: HfApi) -> ScheduledJob:
             created = api.create_scheduled_job(
@@ -38,14 +39,20 @@ class HubSchedules:
                 env=request.env,
                 secrets=dict(spec.secrets) or None,
                 flavor=spec.flavor,
-                timeout=spec.timeout_s,
+                timeout=timeout_s,
                 labels=all_labels,
                 volumes=volumes_for(spec),
                 namespace=namespace,
             )
             return scheduled_job(created)
 
-        return await self._backend.ask(work, namespace)
+        def find(api: HfApi) -> ScheduledJob | None:
+            every = api.list_scheduled_jobs(namespace=namespace)
+            return next(
+                (scheduled_job(one) for one in every if (one.job_spec.labels or {}).get(labels.CALL) == key), None
+            )
+
+        return await self._backend.start("schedule", work, namespace, lambda: self._backend.ask(find, namespace))
 
     async def list(self, namespace: str = "") -> tuple[ScheduledJob, ...]:
         """All schedules of a namespace, the newest first."""
@@ -79,13 +86,18 @@ class HubSchedules:
         await self._do("resume_scheduled_job", job)
 
     async def trigger(self, job: JobRef) -> JobInfo:
-        """Starts a run now."""
+        """Starts a run now. One whose answer is lost is found again as the newest run of its schedule."""
         job = await self._placed(job)
+        before = (await self.inspect(job)).last_job_id
 
         def work(api: HfApi) -> JobInfo:
             return job_info(api.trigger_scheduled_job(scheduled_job_id=job.id, namespace=job.namespace))
 
-        return await self._backend.ask(work, job.namespace, f"schedule {job.id}")
+        async def look() -> JobInfo | None:
+            newest = (await self.inspect(job)).last_job_id
+            return await self._backend.inspect(JobRef(newest, job.namespace)) if newest != before else None
+
+        return await self._backend.start("run", work, job.namespace, look)
 
     async def _do(self, method: str, job: JobRef) -> None:
         job = await self._placed(job)

@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
+import secrets
 
 from ml_intern.core.approvals.effects import READS_ONLY, Assessment, Cost, Effect
-from ml_intern.core.jobs import JobRef, JobSchedules, JobsError, NoCreditError, ScheduledJob
+from ml_intern.core.jobs import (
+    JobRef,
+    JobSchedules,
+    JobsError,
+    NoCreditError,
+    ScheduledJob,
+    UnreachableError,
+    UnsureError,
+)
+from ml_intern.core.protocol import Notice
 from ml_intern.core.tools.spec import ToolContext, ToolResult
 from ml_intern.tools.jobs import report
 from ml_intern.tools.jobs.checks import preflight
@@ -15,7 +24,7 @@ from ml_intern.tools.jobs.desk import JobDesk
 from ml_intern.tools.jobs.params import JobsParams
 from ml_intern.tools.jobs.prepare import AssessedRuns, PreparedJob
 from ml_intern.tools.jobs.run import dashboard, prepared
-from ml_intern.tools.jobs.watcher import JobWatcher
+from ml_intern.tools.jobs.watcher import CANCEL_PAUSES_S, JobWatcher
 
 READING = frozenset({"scheduled ps", "scheduled inspect"})
 
@@ -108,7 +117,7 @@ async def _create(desk: JobDesk, schedules: JobSchedules, params: JobsParams, co
         CreditStops.of(context.state).add(error.namespace, str(error))
         raise
     except asyncio.CancelledError:
-        context.state.get(JobWatcher).go_on(_undo(schedules, creating))
+        context.state.get(JobWatcher).go_on(_undo(schedules, creating, context))
         raise
     lines = await dashboard(desk, job)
     lines += [f"Schedule {made.ref.id} was set up in {made.ref.namespace}: {made.schedule}, {_each(job)}.", _next(made)]
@@ -116,10 +125,26 @@ async def _create(desk: JobDesk, schedules: JobSchedules, params: JobsParams, co
     return ToolResult("\n".join([*lines, *report.notes(job), ways]))
 
 
-async def _undo(schedules: JobSchedules, creating: asyncio.Future[ScheduledJob]) -> None:
-    """Deletes what comes of a call that was interrupted."""
-    with contextlib.suppress(JobsError):
-        await schedules.delete((await creating).ref)
+async def _undo(schedules: JobSchedules, creating: asyncio.Future[ScheduledJob], context: ToolContext) -> None:
+    """Deletes what comes of a call that was interrupted. What cannot be deleted is told: it would go on for ever."""
+    try:
+        ref = (await creating).ref
+    except UnsureError as error:
+        context.emit(Notice(text=str(error), level="warning"))
+        return
+    except JobsError:  # nothing came of it
+        return
+    for pause in (*CANCEL_PAUSES_S, None):
+        try:
+            await schedules.delete(ref)
+        except JobsError as error:
+            if pause is None or not isinstance(error, UnreachableError):
+                text = f"Schedule {ref.id} of {ref.namespace} was set up, could not be deleted and goes on: {error}"
+                context.emit(Notice(text=text, level="warning"))
+                return
+            await asyncio.sleep(pause)
+        else:
+            return
 
 
 async def _list(schedules: JobSchedules, params: JobsParams) -> ToolResult:
@@ -133,10 +158,9 @@ async def _list(schedules: JobSchedules, params: JobsParams) -> ToolResult:
 
 
 async def _trigger(desk: JobDesk, schedules: JobSchedules, params: JobsParams, context: ToolContext) -> ToolResult:
-    info = await schedules.trigger(_ref(params))
-    watcher, flavor = context.state.get(JobWatcher), desk.flavor_of(info)
-    watcher.refs[info.ref.id] = info.ref
-    context.pay_as(info.ref.id)
+    found = await schedules.inspect(_ref(params))
+    watcher, flavor = context.state.get(JobWatcher), desk.flavor_of(found)
+    info = await watcher.start(desk.backend, schedules.trigger(found.ref), secrets.token_hex(8), flavor, context)
     watcher.watch(desk.backend, info, flavor, context)
     return ToolResult(report.submitted(info, flavor, []), display=(report.card(info, flavor),))
 

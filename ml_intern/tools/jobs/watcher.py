@@ -36,7 +36,7 @@ END_PATIENCE_S = 4.0
 """How long the end of a session waits for jobs that are being cancelled."""
 
 _ENDS_OF_CALLS = {"ERROR": "failed", "CANCELED": "cancelled", "DELETED": "cancelled"}
-_CANCEL_PAUSES_S = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
+CANCEL_PAUSES_S = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,13 +126,24 @@ class JobWatcher:
     # ------------------------------------------------------------------------------------------------ interrupted
 
     async def submit(self, backend: JobsBackend, spec: JobSpec, flavor: Flavor, context: ToolContext) -> JobInfo:
-        """Submits a job, with a label that no other one has.
+        """Submits a job, with a label that no other one has."""
+        key = secrets.token_hex(8)
+        spec = replace(spec, labels={**spec.labels, labels.CALL: key})
+        return await self.start(backend, backend.submit(spec), key, flavor, context)
+
+    async def start(
+        self,
+        backend: JobsBackend,
+        starting: Coroutine[Any, Any, JobInfo],
+        key: str,
+        flavor: Flavor,
+        context: ToolContext,
+    ) -> JobInfo:
+        """Waits for a job that is being started; it is paid for under `key` while nobody knows its id.
 
         When this is cancelled half-way, the job that may come of it is cancelled too.
         """
-        key = secrets.token_hex(8)
-        spec = replace(spec, labels={**spec.labels, labels.CALL: key})
-        submission = asyncio.ensure_future(backend.submit(spec))
+        submission = asyncio.ensure_future(starting)
         try:
             info = await asyncio.shield(submission)
         except asyncio.CancelledError:
@@ -166,7 +177,7 @@ class JobWatcher:
             await self._cancel(backend, info.ref, account)
 
     async def _cancel(self, backend: JobsBackend, ref: JobRef, account: _Account) -> None:
-        for pause in (*_CANCEL_PAUSES_S, None):
+        for pause in (*CANCEL_PAUSES_S, None):
             try:
                 info = await backend.cancel(ref)
             except UnreachableError as error:

@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
+from tests.support.hub import cuts
 from tests.support.hub.jobs import Jobs
 from tests.support.hub.jobs_checks import body_of, check_job, check_labels, has_labels, owner
 from tests.support.hub.jobs_log import timestamp
@@ -71,11 +72,16 @@ class Schedule:
 
 
 class Schedules:
-    """All schedules; each is a file, so that another server over the same directory has them too."""
+    """All schedules; each is a file, so that another server over the same directory has them too.
+
+    Attributes:
+        drop_answers: How many of the next schedules and runs are made without an answer: the connection is cut.
+    """
 
     def __init__(self, hub: StandInHub, jobs: Jobs) -> None:
         self._hub = hub
         self._jobs = jobs
+        self.drop_answers = 0
         self._directory = hub.root / "scheduled-jobs"
         self._directory.mkdir(parents=True, exist_ok=True)
         kept = [Schedule(**json.loads(path.read_text())) for path in sorted(self._directory.glob("*.json"))]
@@ -140,7 +146,7 @@ class Schedules:
         )  # fmt: skip
         self._items[item.id] = item
         self._save(item)
-        return JSONResponse(item.answer())
+        return self._answer(item.answer())
 
     async def _list(self, request: Request) -> Response:
         namespace = request.path_params["namespace"]
@@ -178,7 +184,13 @@ class Schedules:
         job = self._jobs.submit(person, item.namespace, item.spec, {"type": "scheduled-job", "id": item.id})
         item.last_job = {"id": job.id, "at": job.created_at}
         self._save(item)
-        return JSONResponse(job.submitted)
+        return self._answer(job.submitted)
+
+    def _answer(self, made: dict[str, Any]) -> Response:
+        if self.drop_answers:
+            self.drop_answers -= 1
+            return cuts.CutAnswer()
+        return JSONResponse(made)
 
     async def _set_labels(self, request: Request) -> Response:
         item = self._asked(request)

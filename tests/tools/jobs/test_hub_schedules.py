@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ml_intern.core.approvals.effects import Effect
-from ml_intern.core.jobs import JobSpec, ScheduledJob
+from ml_intern.core.jobs import JobInfo, JobRef, JobSpec, ScheduledJob
 from ml_intern.tools.jobs.hub import HubBackend
 from ml_intern.tools.jobs.hub_schedules import HubSchedules
 from ml_intern.tools.jobs.tool import create_jobs_tool
@@ -134,6 +134,56 @@ async def test_a_schedule_without_a_time_or_with_a_broken_job_is_refused(bench: 
     assert (await bench.call(operation="scheduled ps")).text == "There are no schedules."
 
 
+async def test_a_schedule_whose_answer_was_lost_is_found_and_not_set_up_twice(bench: HubBench) -> None:
+    bench.hub.schedules.drop_answers = 1
+    name = await set_up(bench)
+    (made,) = bench.hub.schedules.all()
+    assert made.id == name
+
+
+async def test_a_schedule_nobody_can_tell_of_is_named_to_be_looked_for(bench: HubBench) -> None:
+    bench.hub.fail("/api/scheduled-jobs/mia", 500, times=1000)
+    result = await bench.call(operation="scheduled run", script="print('tick')", schedule="@daily")
+    assert "not known whether the schedule was created" in result.text
+    assert "`scheduled ps`" in result.text
+    assert len(bench.hub.requests("/api/scheduled-jobs/mia", "POST")) == 1
+
+
+async def test_a_triggered_run_whose_answer_was_lost_is_found_and_paid_for(bench: HubBench) -> None:
+    name = await set_up(bench)
+    bench.hub.schedules.drop_answers = 1
+    result = await bench.call(operation="scheduled trigger", scheduled_job_id=name)
+    assert result.ok, result.text
+    assert bench.job.id in result.text
+    await until(lambda: bench.measured)
+    assert bench.measured[bench.job.id] is not None
+
+
+async def test_a_run_that_could_not_be_triggered_costs_nothing(bench: HubBench) -> None:
+    name = await set_up(bench)
+    bench.hub.fail(f"/api/scheduled-jobs/mia/{name}/run", 500, method="POST")
+    result = await bench.call(operation="scheduled trigger", scheduled_job_id=name)
+    assert "No run came of it" in result.text
+    assert bench.named == []
+
+
+async def test_an_interrupt_while_a_run_is_triggered_stops_the_run(bench: HubBench) -> None:
+    name = job_id((await bench.call(operation="scheduled run", script="input()", schedule="@daily")).text)
+    backend = make_backend(bench.hub)
+    slow = backend.schedules = SlowSchedules(backend)
+    context, _ = bench.context()
+    tool = create_jobs_tool(backend)
+    running = asyncio.create_task(call(tool, context, operation="scheduled trigger", scheduled_job_id=name))
+    await asyncio.wait_for(slow.made.wait(), 10)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    slow.may_answer.set()
+    await until(lambda: not bench.job.active)
+    await bench.state.release()
+    assert bench.job.stage == "CANCELED"
+
+
 class SlowSchedules(HubSchedules):
     """Answers late, as a service far away does."""
 
@@ -147,6 +197,12 @@ class SlowSchedules(HubSchedules):
         self.made.set()
         await self.may_answer.wait()
         return made
+
+    async def trigger(self, job: JobRef) -> JobInfo:
+        started = await super().trigger(job)
+        self.made.set()
+        await self.may_answer.wait()
+        return started
 
 
 async def test_an_interrupt_while_a_schedule_is_set_up_leaves_none(bench: HubBench) -> None:

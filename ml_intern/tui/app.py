@@ -124,9 +124,7 @@ class MLInternApp(OpeningApp):
 
     def get_default_screen(self) -> Screen[None]:
         """The main screen."""
-        # With the class of its width from the beginning: a class that comes later means new styles for all of it.
-        widths = [name for least, name in self.HORIZONTAL_BREAKPOINTS if self.size.width >= least]
-        screen = MainScreen(practice=self._options.demo, clock=self._clock, classes=" ".join(widths[-1:]))
+        screen = MainScreen(practice=self._options.demo, clock=self._clock)
         screen.paints = False
         return screen
 
@@ -463,8 +461,8 @@ class MLInternApp(OpeningApp):
     # ---------------------------------------------------------------------------------------------------- intents
 
     def action_pick(self, subject: str) -> None:
-        """Opens a picker over the main screen."""
-        if self.screen is self.main_screen:
+        """Opens a picker, except over a dialog: that is answered first."""
+        if not self.screen.is_modal:
             self.main_screen.post_message(messages.OpenPicker(subject))
 
     def action_sessions(self) -> None:

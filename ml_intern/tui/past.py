@@ -103,7 +103,7 @@ class Past:
         except SessionError as error:
             self._warn(str(error))
             return
-        await self._push(ReviewScreen(recording, store, seq=seq, current=current))
+        await self._app.push_screen(ReviewScreen(recording, store, seq=seq, current=current))
 
     async def _open_sessions(self) -> None:
         from ml_intern.sessions.store import SessionError
@@ -119,13 +119,7 @@ class Past:
 
         await archive.load(main.state.workdir, FIRST_SESSIONS)
         self._sessions = SessionsScreen(store, archive, main.state, main.grace_s, self._clock)
-        await self._push(self._sessions)
-
-    async def _push(self, screen: Screen[None]) -> None:
-        """Opens a screen that knows from the beginning how wide it is, so that it is not laid out twice."""
-        for _, name in self._app.HORIZONTAL_BREAKPOINTS or ():
-            screen.set_class(self._app.screen.has_class(name), name, update=False)
-        await self._app.push_screen(screen)
+        await self._app.push_screen(self._sessions)
 
     # ---------------------------------------------------------------------------------------------------- beforehand
 

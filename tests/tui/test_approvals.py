@@ -412,9 +412,10 @@ async def test_a_withdrawn_request_closes_the_dialog_and_says_so(tmp_path: Path,
         assert not agent.operations
 
 
-async def test_escape_ends_the_turn_but_first_leaves_what_is_typed_into(tmp_path: Path) -> None:
+@pytest.mark.parametrize("field", ["n", "e"])
+async def test_escape_ends_the_turn_but_first_leaves_what_is_typed_into(tmp_path: Path, field: str) -> None:
     async with asked(tmp_path, job()) as (stage, agent):
-        await stage.press("n", "x", "escape")
+        await stage.press(field, "x", "escape")
         await stage.sees("a/1 approve")
         assert not agent.operations
         await stage.press("escape")

@@ -6,6 +6,7 @@ import pytest
 
 from tests.support.llm_script import Gate, call, error, reasoning, text, tools
 from tests.support.llm_server import ScriptedLLM
+from tests.tui.playback import played_app
 from tests.tui.stage import on_stage, real_app
 
 GREETING = "Ask for machine-learning work"
@@ -143,6 +144,22 @@ async def test_the_palette_runs_commands_and_says_why_one_cannot_be_run(tmp_path
             await stage.press("ctrl+p")
             await stage.type("/new")
             await stage.sees("A turn is running")
+
+
+async def test_the_palette_opens_over_other_screens_and_what_it_runs_is_seen(tmp_path: Path) -> None:
+    app, _ = played_app(tmp_path)
+    async with on_stage(app) as stage:
+        await stage.sees("claude-opus")
+        await stage.press("f4")
+        await stage.sees("2 days", "3 sessions")
+        await stage.press("ctrl+p")
+        await stage.sees("commands", "/compact")
+        await stage.press("escape")
+        await stage.sees("2 days", "3 sessions")
+        await stage.press("ctrl+p")
+        await stage.enter("/status")
+        await stage.sees("directory", "mode")
+        assert app.screen is app.main_screen
 
 
 async def test_help_explains_what_has_the_focus(tmp_path: Path) -> None:

@@ -56,6 +56,25 @@ async def test_a_number_takes_a_row_as_long_as_nothing_is_typed(tmp_path: Path) 
         assert [operation.type for operation in agents[0].operations] == ["set_mode"]
 
 
+@pytest.mark.parametrize("size", [(60, 20), (80, 24)])
+async def test_a_long_list_leaves_room_for_its_keys_and_stays_where_it_is_while_it_is_filtered(
+    tmp_path: Path, size: tuple[int, int]
+) -> None:
+    app, _ = played_app(tmp_path)
+    async with on_stage(app, size) as stage:
+        await stage.sees("claude-opus")
+        await stage.press("ctrl+p")
+        await stage.sees("/compact [what to keep]", "keys and command", "↵ choose", "esc leave")
+        edges = [stage.screen.split("\n").index(stage.row(text)) for text in ("─ commands", "↵ choose")]
+        await stage.type("qzqzqz")
+        await stage.sees("Nothing fits.")
+        assert [stage.screen.split("\n").index(stage.row(text)) for text in ("─ commands", "↵ choose")] == edges
+        await stage.press("enter")
+        assert "Nothing fits." in stage.screen
+        await stage.resize(60, 14)
+        await stage.sees("↵ choose")
+
+
 async def test_only_what_can_be_chosen_has_a_number(tmp_path: Path) -> None:
     app, _ = played_app(tmp_path)
     chosen: list[str | None] = []

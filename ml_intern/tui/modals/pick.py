@@ -12,7 +12,9 @@ from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.content import Content
 from textual.fuzzy import FuzzySearch
+from textual.geometry import Size
 from textual.message import Message
+from textual.widget import Widget
 from textual.widgets._input import Input
 from textual.widgets._option_list import Option, OptionList
 from textual.widgets._static import Static
@@ -23,7 +25,13 @@ from ml_intern.tui.widgets.key_bar import Hint, KeyBar
 from ml_intern.tui.widgets.text import cells, one_line, pad
 
 LABEL_CELLS = 36
+LABEL_SHARE = 0.4
+"""Of a narrow list at most so much goes to the names, so that the explanations say something too."""
 NUMBERS = 9
+LIST_ROWS = 16
+LEAST_ROWS = 3
+FRAME_ROWS = 2
+NOTHING_FITS = "  Nothing fits."
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +73,26 @@ class _Entry(Option):
     def __init__(self, choice: Choice, width: int, key_width: int, number: int) -> None:
         super().__init__(_row(choice, width, key_width, number), disabled=choice.disabled)
         self.choice = choice
+
+
+class _Entries(OptionList):
+    """The list. It keeps its height while it is narrowed down, and leaves room for what stands around it."""
+
+    _rows = 0
+
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
+        """As many rows as there have been entries, as far as they fit."""
+        self._rows = max(self._rows, super().get_content_height(container, viewport, width))
+        around = sum(_height(each, container, viewport, width) for each in self.siblings if each.display)
+        edges = self.styles.margin.height + FRAME_ROWS
+        return min(self._rows, LIST_ROWS, max(LEAST_ROWS, viewport.height - around - edges))
+
+
+def _height(widget: Widget, container: Size, viewport: Size, width: int) -> int:
+    height = widget.styles.height
+    given = height is not None and not height.is_auto
+    rows = int(height.value) if given and height else widget.get_content_height(container, viewport, width)
+    return rows + widget.styles.margin.height
 
 
 class Filter(Input):
@@ -146,7 +174,7 @@ class Pick(Dialog[str]):
         with Vertical(id="pick", classes="dialog") as frame:
             frame.border_title = self._title
             yield Filter(numbers=self._names)
-            yield OptionList(id="pick-list", compact=True, markup=False)
+            yield _Entries(id="pick-list", compact=True, markup=False)
             yield Static(id="pick-detail", markup=False)
             yield Static(self._note, id="pick-note", markup=False)
             move = ("{picker.up}{picker.down}", "move")
@@ -219,12 +247,19 @@ class Pick(Dialog[str]):
             self._shown.append(Choice(typed, help=self._free))
         options = self.query_one(OptionList)
         options.clear_options()
-        width = min(LABEL_CELLS, max((cells(one_line(choice.title)) for choice in self._shown), default=0))
         rows = zip(self._shown, self._row_numbers(bool(typed)), strict=True)
-        keys = max((len(choice.key) for choice in self._shown), default=0)
-        options.add_options([_Entry(choice, width, keys, number) for choice, number in rows])
+        keys = max((len(choice.key) for choice in self._choices), default=0)
+        options.add_options([_Entry(choice, self._label_cells(), keys, number) for choice, number in rows])
+        if not self._shown:
+            options.add_option(Option(Content.styled(NOTHING_FITS, "$foreground-muted"), disabled=True))
         options.highlighted = self._start(keep)
-        self.query_one("#pick-detail").display = any(choice.detail for choice in self._shown)
+        self.query_one("#pick-detail").display = any(choice.detail for choice in self._choices)
+
+    def _label_cells(self) -> int:
+        """How wide the names are, so that the explanations begin below each other."""
+        longest = max((cells(one_line(choice.title)) for choice in self._shown), default=0)
+        explained = any(choice.help for choice in self._shown)
+        return min(LABEL_CELLS, longest, int(self.app.size.width * LABEL_SHARE) if explained else longest)
 
     def _row_numbers(self, typing: bool) -> list[int]:
         """The number of each row that can be chosen by one; 0 for the others, and -1 where there are none at all."""

@@ -87,7 +87,13 @@ class Chooser:
     def _run_picked(self, name: str | None) -> None:
         for command in COMMANDS:
             if command.name == name:
+                self._to_the_front()
                 self._run_command(command)
+
+    def _to_the_front(self) -> None:
+        """Leaves the screens from which the commands were asked for: what a command does is to be seen."""
+        while self._screen.app.screen is not self._screen:
+            self._screen.app.pop_screen()
 
     def _operate_with(self, kind: str, field: str) -> Callable[[str | None], None]:
         def operate(value: str | None) -> None:

@@ -66,7 +66,6 @@ class MainScreen(Backdrop[None]):
     Args:
         practice: The practice session was asked for.
         clock: Seconds since the epoch.
-        classes: Style classes to begin with.
 
     Attributes:
         paints: Whether changes are painted.
@@ -88,8 +87,8 @@ class MainScreen(Backdrop[None]):
     ]
     HELP = "The chat, the tool calls and the plan of one conversation. {fields} moves between them and the prompt."
 
-    def __init__(self, *, practice: bool = False, clock: Callable[[], float] = time.time, classes: str = "") -> None:
-        super().__init__(classes=f"show-chat {classes}")
+    def __init__(self, *, practice: bool = False, clock: Callable[[], float] = time.time) -> None:
+        super().__init__(classes="show-chat")
         self.paints = True
         self.state = SessionState()
         self._practice = practice

@@ -12,7 +12,7 @@ from ml_intern.tui.setup import EffortMeaning, FindModels, ModelOffer
 from ml_intern.tui.state import SessionState
 from ml_intern.tui.themes import NOTES, theme_names
 
-KEYS_HINT = "Other models need a key: export ANTHROPIC_API_KEY, OPENAI_API_KEY or HF_TOKEN and start again."
+KEYS_HINT = "The others need a key: /sign-in takes it."
 
 
 def command_picker(state: SessionState, keymap: Keymap) -> Pick:

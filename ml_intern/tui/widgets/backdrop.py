@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TypeVar
 
 from textual import events
+from textual.app import App
 from textual.screen import ModalScreen, Screen
 
 Result = TypeVar("Result")
@@ -22,6 +23,12 @@ class Backdrop(Screen[Result]):
     """
 
     _key_pressed = False
+
+    def _post_register(self, app: App[object]) -> None:
+        """Knows from the beginning how wide it is: a class that comes later means new styles and a second frame."""
+        super()._post_register(app)
+        for name in self._get_breakpoint_classes(app.size.width, app.HORIZONTAL_BREAKPOINTS or []):
+            self.set_class(True, name, update=False)
 
     def expect_change(self) -> None:
         """A key was pressed: what it changes is painted as soon as it has changed."""

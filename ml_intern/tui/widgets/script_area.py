@@ -3,6 +3,7 @@ it was."""
 
 from __future__ import annotations
 
+from textual import events
 from textual.widgets._text_area import TextArea
 
 from ml_intern.tui.widgets.text import unseen
@@ -23,6 +24,11 @@ class ScriptArea(TextArea):
         """Begins with a text."""
         self._signs = signs_for(text)
         self.load_text(text.translate(self._signs))
+
+    async def _on_key(self, event: events.Key) -> None:
+        """Leaves Esc to the dialog around it: an editor in which Tab indents would keep it."""
+        if event.key == "escape":
+            event.prevent_default()
 
     @property
     def script(self) -> str:

@@ -46,3 +46,16 @@ async def test_what_changes_below_a_dialog_does_not_repaint_the_terminal() -> No
             await pilot.pause()
         assert app.paintings >= 5
         assert app.whole_screens == 0
+
+
+async def test_a_screen_knows_how_wide_it_is_before_its_first_frame() -> None:
+    app = Bench()
+    app.HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-medium"), (140, "-wide")]
+    async with app.run_test(size=(60, 20)) as pilot:
+        dialog = Confirm("leave", "Really?", "leave")
+        opened = app.push_screen(dialog)
+        assert dialog.has_class("-narrow")
+        await opened
+        await pilot.resize_terminal(160, 45)
+        assert dialog.has_class("-wide")
+        assert not dialog.has_class("-narrow")

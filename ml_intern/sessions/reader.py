@@ -20,12 +20,13 @@ _PROOF_BYTES = 64
 _TYPE = re.compile(rb'"type"\s{0,4}:\s{0,4}"([a-z_]+)"')
 _SAYS_NOTHING = frozenset(
     {
-        *(b"history", b"tool_log", b"tool_state_change", b"approval_required", b"approval_resolved"),
-        *(kinds.PIECE.encode(), kinds.STREAM_END.encode()),
+        *(b"history", b"tool_log", b"approval_required", b"approval_resolved"),
+        *(kinds.PIECE.encode(), kinds.STREAM_END.encode(), kinds.STATE.encode()),
     }
 )
-"""Their texts are found in other events, and their lines need not be parsed for a summary."""
+"""Their texts are found in other events, and their lines need not be parsed for a summary; but see `kinds.STOPS`."""
 _PIECE = kinds.PIECE.encode()
+_STATE = kinds.STATE.encode()
 _REPLY_ENDED = frozenset(kind.encode() for kind in kinds.ENDED)
 
 
@@ -95,7 +96,8 @@ def _take(portion: Portion, line: bytes, path: Path, modified: int) -> bool:
             portion.open_at = portion.open_at or portion.read_to
         elif kind[1] in _REPLY_ENDED:
             portion.open_at = 0
-        if kind[1] in _SAYS_NOTHING:
+        stops = kind[1] == _STATE and kinds.STOPS.search(line) is not None
+        if kind[1] in _SAYS_NOTHING and not stops:
             return True
     event = parse_line(line, path)
     if event is None:

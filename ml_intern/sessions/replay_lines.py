@@ -8,6 +8,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ml_intern.sessions import kinds
 from ml_intern.sessions.log import parse_line
 from ml_intern.sessions.pieces import PIECE, is_piece, replaces_pieces
 from ml_intern.sessions.summary import milliseconds, number, string, whole
@@ -130,6 +131,8 @@ class LineReader:
                     piece = b""
                 line = self.line(raw, offset)
                 offset = line.end
+                if line.kind == kinds.STATE and found and found[-1].mark is Mark.ERROR and kinds.STOPS.search(raw):
+                    found[-1] = found[-1]._replace(mark=None)  # somebody did not want it: nothing went wrong
                 if not line.damaged or (raw.endswith(b"\n") and raw.strip(b"\0 \t\r\n")):
                     found.append(line)
         return [*found, self._pieces(piece, begin, offset)] if piece else found

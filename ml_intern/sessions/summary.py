@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any, Literal, get_args
 
 from ml_intern.core.plain_text import plain
+from ml_intern.sessions import kinds
 from ml_intern.sessions.text import one_line
 
 Status = Literal["completed", "error", "interrupted", "limit", "running"]
@@ -43,7 +44,7 @@ class Summary:
         status: How the last turn ended; `running` while it has not.
         tags: Tags, as a person gave them.
         origin: Where it comes from if not from a run.
-        errors: Tool calls that failed.
+        errors: Tool calls that failed; not those that somebody refused or stopped.
         last_seq: Number of the last event.
         answer: The last reply, cut. This and what follows is not in lists.
         tools: How often each tool was called.
@@ -117,6 +118,8 @@ class Summary:
                 self.answer = plain(string(event.get("content"))[:_ANSWER_LENGTH]).strip() or self.answer
             case "tool_call":
                 self._take_call(string(event.get("tool")))
+            case "tool_state_change":  # told after the result, which says that the call failed
+                self.errors = max(0, self.errors - (event.get("state") in kinds.STOPPED))
             case "tool_output":
                 self.errors += event.get("success") is False
                 self._take_jobs(event.get("display"))

@@ -8,7 +8,9 @@ import pytest
 
 from ml_intern.core.context.manager import ContextManager
 from ml_intern.core.context.tokens import TokenCounter
+from ml_intern.core.protocol import EventBase, ToolOutput, ToolState, ToolStateChange
 from ml_intern.core.redact import Redactor
+from ml_intern.sessions.index import SessionIndex
 from ml_intern.sessions.log import read_session
 from ml_intern.sessions.replay import IDLE_S, STEP_S, Recording
 from ml_intern.sessions.replay_lines import Mark
@@ -41,6 +43,20 @@ def test_steps_are_what_a_person_can_see(tmp_path: Path) -> None:
     assert [recording.line(step).kind for step in recording.marks[Mark.ERROR]] == ["tool_output"]
     assert recording.turns == [1]
     assert recording.damage.text == ""
+
+
+def stopped(state: ToolState) -> list[EventBase]:
+    what = ToolOutput(tool="bash", tool_call_id="c9", output="NOT executed", success=False)
+    return [*call("c9", "bash", "{}", {}), what, ToolStateChange(tool="bash", tool_call_id="c9", state=state)]
+
+
+@pytest.mark.parametrize(("state", "errors"), [("rejected", 0), ("cancelled", 0), ("abandoned", 0), ("failed", 1)])
+def test_what_somebody_did_not_want_is_no_error(tmp_path: Path, state: ToolState, errors: int) -> None:
+    path = record(tmp_path, "abc", *prompt("Delete it"), *stopped(state))
+    assert len(Recording.open(path).marks[Mark.ERROR]) == errors
+    index = SessionIndex(tmp_path)
+    index.refresh()
+    assert [session.errors for session in index.list()] == [errors]
 
 
 def test_results_of_the_history_belong_to_the_step_before_and_all_else_of_it_to_the_step_after(tmp_path: Path) -> None:

@@ -7,14 +7,13 @@ import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
-from pathlib import Path
 from typing import Any, TextIO
 
 from ml_intern.core.plain_text import plain
 from ml_intern.core.redact import Redactor
 from ml_intern.sessions.index import Found
 from ml_intern.sessions.summary import Summary, milliseconds
-from ml_intern.sessions.text import fit, one_line
+from ml_intern.sessions.text import directory_name, fit, one_line
 
 _ID_LENGTH = 8
 _NARROWEST_TITLE = 20
@@ -65,7 +64,7 @@ def list_lines(sessions: Sequence[Summary], columns: int, *, everywhere: bool) -
         return
     length = _id_length(sessions)
     for session in sessions:
-        where = f"{one_line(Path(session.directory).name, 16):<16}  " if everywhere else ""
+        where = f"{one_line(directory_name(session.directory), 16):<16}  " if everywhere else ""
         facts = f"{session.id[:length]}  {local_time(session.ended)}  {session.status:<11}  "
         figures = f"{session.turns:>3} {'turn ' if session.turns == 1 else 'turns'}  ${session.cost_usd:>7.2f}  "
         tags = "".join(f" #{tag}" for tag in session.tags)

@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
+from pathlib import PurePath
 
 from ml_intern.core.plain_text import plain
+
+_PRACTICE = re.compile(r"practice[/\\]\d{8}-\d{6}-[0-9a-f]{4}")
+
+
+def directory_name(directory: str) -> str:
+    """The last part of a path; `practice` for a directory of the practice session, whose own name says nothing."""
+    path = PurePath(directory)
+    return "practice" if _PRACTICE.fullmatch(str(PurePath(*path.parts[-2:]))) else path.name
 
 
 def one_line(text: str, limit: int = 0) -> str:

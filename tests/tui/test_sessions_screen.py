@@ -140,7 +140,7 @@ async def test_the_chosen_session_is_previewed(past: Past, tmp_path: Path) -> No
     past.add("aaaa", "train it", *calls, *answer("Accuracy is 0.93."), SessionMeta(tags=("good", "lr sweep")))
     async with looking(tmp_path) as (stage, _):
         await stage.sees("you", "train it", "Accuracy is 0.93.", "#good  #lr sweep", "vllm/qwen3", HERE)
-        await stage.sees("bash 2", "jobs 1 · artifacts 1 · errors 1 ·", "model ada/smollm", "aaaa")
+        await stage.sees("bash\N{NO-BREAK SPACE}2", "jobs 1 · artifacts 1 · errors 1 ·", "model ada/smollm", "aaaa")
 
 
 async def test_typing_filters_at_once_and_finds_what_was_said(three: Past, tmp_path: Path) -> None:
@@ -239,6 +239,14 @@ def test_rows_stay_on_one_line_whatever_the_width() -> None:
     for width in range(10, 200):
         line = session_line(session, width, date(2026, 1, 1), everywhere=width % 2 == 0, current=True)
         assert line.width <= max(width, 14), width
+
+
+def test_practice_directories_are_named_for_what_they_are() -> None:
+    made, own = "/home/ada/.cache/ml-intern/practice/20260102-154909-b258", "/home/ada/practice/20260102-notes"
+    for directory, named in ((made, "practice"), (own, "20260102-notes")):
+        session = Summary("x", prompt="a", directory=directory)
+        row = session_line(session, 100, date(2026, 1, 1), everywhere=True, current=False)
+        assert any(run.text.strip() == named for run in row.runs)
 
 
 def test_times_are_named_as_people_do() -> None:

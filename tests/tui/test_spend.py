@@ -86,17 +86,27 @@ async def test_this_session_shows_what_is_measured_estimated_and_promised_apart(
         assert "2 calls: main" in stage.row("anthropic/claude")
 
 
-async def test_pace_and_running_jobs_tell_when_the_cap_is_reached(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("cap", "told"),
+    [
+        (3.0, "the cap is reached"),
+        (10.0, "the cap is reached in about 1 h 10 m"),
+        (1_000.0, "the cap is reached in about 7 days"),
+        (9_000.0, "the cap lasts for more than a month"),
+    ],
+)
+async def test_pace_and_running_jobs_tell_when_the_cap_is_reached(tmp_path: Path, cap: float, told: str) -> None:
     happened = (
         call(1.0),
         job("66f1", 2.0),
         running("66f1", 2.0, 2.0),
-        ContextUsage(tokens=1, window=10, cost_usd=1.0, cap_usd=10.0, promised_usd=2.0),
+        ContextUsage(tokens=1, window=10, cost_usd=1.0, cap_usd=cap, promised_usd=2.0),
     )
     async with shown(tmp_path, *happened) as (stage, agent):
         await stage.sees("running now $1.00/h")
         assert "sft smollm" in stage.row("job 66f1")
-        await stage.sees("last 10 min $1.00, $6.00/h", "the cap is reached in about 1 h 10 m")
+        await stage.sees("last 10 min $1.00, $6.00/h")
+        assert stage.row("last 10 min").rstrip().endswith(told)
         agent.events.play(running("66f1", 2.0, 2.0, "COMPLETED"), job("66f1", 0.4, "measured"))
         await stage.sees_no_more("running now")
         await stage.sees("spent $1.40")

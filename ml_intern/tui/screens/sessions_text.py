@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import date, datetime
 from itertools import chain
-from pathlib import Path
 
 from textual.content import Content
 
 from ml_intern.sessions.index import Details, Found
 from ml_intern.sessions.summary import Summary, milliseconds
+from ml_intern.sessions.text import directory_name
 from ml_intern.tui.screens.artifacts import size_text
 from ml_intern.tui.screens.sessions_shelf import STATUS_WORDS
 from ml_intern.tui.widgets.display import BLANK_PIECE, LinesPiece
@@ -77,9 +77,10 @@ def session_line(session: Summary, width: int, today: date, *, everywhere: bool,
         if room >= LEAST_TITLE:
             break
     mark, ink = STATUS_MARKS[session.status]
+    place = one_line(directory_name(session.directory))
     texts = {
         "when": (pad(when(session.ended, today), WHEN_CELLS), "muted"),
-        "directory": (pad(fit_path(one_line(Path(session.directory).name), DIRECTORY_CELLS), DIRECTORY_CELLS), "faint"),
+        "directory": (pad(fit_path(place, DIRECTORY_CELLS), DIRECTORY_CELLS), "faint"),
         "turns": (fit(count(session.turns, "turn"), TURNS_CELLS).rjust(TURNS_CELLS), ""),
         "cost": (fit(money(session.cost_usd), COST_CELLS).rjust(COST_CELLS), ""),
         "status": (pad(f"{mark} {STATUS_WORDS[session.status]}", STATUS_CELLS), ink),
@@ -165,7 +166,7 @@ def _numbers(details: Details) -> list[Piece]:
     whole = details.session
     pieces: list[Piece] = []
     often = sorted(whole.tools.items(), key=lambda item: -item[1])
-    tools = [f"{one_line(name)} {times:,}" for name, times in often[:NAMES_SHOWN]]
+    tools = [f"{one_line(name)}\N{NO-BREAK SPACE}{times:,}" for name, times in often[:NAMES_SHOWN]]
     if tools:
         more = [f"{len(often) - NAMES_SHOWN} more"] if len(often) > NAMES_SHOWN else []
         pieces.append(_wrapped([Run("tools  ", "muted"), Run(" · ".join([*tools, *more]))]))

@@ -114,10 +114,18 @@ def _pace(books: Books, committed: float, cap: float | None, now: float, width: 
     per_hour = recent * 6
     runs = [Run(f"last 10 min {money(recent)}, {money(per_hour)}/h")]
     if cap is not None:
-        left = cap - committed
-        reach = f"the cap is reached in about {duration(left / per_hour * 3600)}" if left > 0 else "the cap is reached"
-        runs.append(Run(f"  going on like this, {reach}", "muted"))
+        runs.append(Run(f"  going on like this, {_reach((cap - committed) / per_hour * 3600)}", "muted"))
     return wrap(runs, width)
+
+
+def _reach(seconds: float) -> str:
+    """When the cap is reached: no more precise than a guess over days can be."""
+    if seconds <= 0:
+        return "the cap is reached"
+    days = round(seconds / 86_400)
+    if days > 30:
+        return "the cap lasts for more than a month"
+    return f"the cap is reached in about {count(days, 'day') if days else duration(seconds)}"
 
 
 # -------------------------------------------------------------------------------------------------- all sessions

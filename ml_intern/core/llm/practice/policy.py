@@ -9,7 +9,7 @@ from typing import Any
 
 from ml_intern.core.llm.practice.material import Material
 from ml_intern.core.llm.practice.story import SCRIPT, Block, Run, Story
-from ml_intern.core.llm.practice.wishes import WORK
+from ml_intern.core.llm.practice.wishes import WORK, read_wish
 
 _SHOWN_LINES = 6
 _UNFINISHED_LOSS = 0.2
@@ -36,6 +36,11 @@ def summarize(conversation: str, material: Material) -> str:
         "no job has printed a figure" if not figures else f"jobs printed these test accuracies: {', '.join(figures)}"
     )
     return material.say("summary", so_far=so_far)
+
+
+def answer_aside(story: Story, question: str, material: Material) -> Step:
+    """The answer to a question beside the work, which goes on."""
+    return _Policy(replace(story, wish=read_wish(question)), material).aside()
 
 
 class _Policy:
@@ -70,7 +75,7 @@ class _Policy:
         story = self.story
         if story.wish.kind in {"epochs", "fewer", "more"}:
             # A script that is there already is changed next, with words of its own.
-            return "" if story.written else self.say("noted_epochs", wanted=story.wanted)
+            return "" if story.written else self.say("noted_epochs", wanted=_epochs(story.wanted))
         return "" if story.wish.kind in {"go on", "thanks"} else self.say("noted_other")
 
     def talk(self) -> Step:
@@ -80,6 +85,13 @@ class _Policy:
             return self.final(self.report_text())
         names = {"thanks": "thanks", "why": "why", "stop": "stopped", "go on": "nothing_left"}
         return self.final(self.say(names.get(kind, "options"), so_far=self.so_far()))
+
+    def aside(self) -> Step:
+        """An answer in words alone."""
+        kind = self.story.wish.kind
+        if kind == "results" and self.has_report():
+            return Step(self.report_text())
+        return Step(self.say(kind if kind in {"thanks", "why"} else "aside", so_far=self.so_far()))
 
     # --------------------------------------------------------------------------------------------- the task itself
 
@@ -135,7 +147,7 @@ class _Policy:
     def set_epochs(self) -> Step:
         story = self.story
         change = {"path": SCRIPT, "old_str": f"EPOCHS = {story.epochs}", "new_str": f"EPOCHS = {story.wanted}"}
-        wish = {"fewer": "Fewer epochs", "more": "More epochs"}.get(story.wish.kind, f"{story.wanted} epochs")
+        wish = {"fewer": "Fewer epochs", "more": "More epochs"}.get(story.wish.kind, _epochs(story.wanted))
         return self.step("epochs", (("edit", change),), wish=wish, epochs=story.epochs, wanted=story.wanted)
 
     def submit(self, kind: str) -> Step:
@@ -220,7 +232,7 @@ class _Policy:
         if base.epochs != best.epochs:
             remarks.append(self.say("other_epochs"))
         if (best.last_loss or 0) > _UNFINISHED_LOSS:
-            remarks.append(self.say("unfinished", loss=best.last_loss, epochs=best.epochs))
+            remarks.append(self.say("unfinished", loss=best.last_loss, epochs=_epochs(best.epochs)))
         if base.was_edited or best.was_edited:
             remarks.append(self.say("was_edited"))
         return "".join(f"- {remark}\n" for remark in remarks)
@@ -277,6 +289,10 @@ def _rows(shown: str) -> dict[str, int]:
 
 def _percent(share: float | None) -> str:
     return "an unknown share" if share is None else f"{share:.1%}".replace(".0%", "%")
+
+
+def _epochs(number: int | str) -> str:
+    return "1 epoch" if str(number) == "1" else f"{number} epochs"
 
 
 def _standard_error(run: Run) -> str:

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import Any
 
 from ml_intern.core.llm.practice.material import material
-from ml_intern.core.llm.practice.policy import Step, decide, summarize
+from ml_intern.core.llm.practice.policy import Step, answer_aside, decide, summarize
 from ml_intern.core.llm.practice.story import read_story
 from ml_intern.core.llm.types import Chunk, Request
 
@@ -60,6 +60,10 @@ def _pace(env: Mapping[str, str]) -> float:
 
 
 def _next_step(request: Request) -> Step:
+    if request.kind == "aside":
+        *said, asked = request.messages
+        question = asked.content.partition("\n\n")[2] or asked.content
+        return answer_aside(read_story(said, material()), question, material())
     if request.kind != "main":
         return Step(summarize("\n".join(message.content for message in request.messages), material()))
     step = decide(read_story(request.messages, material()), material())

@@ -254,6 +254,41 @@ async def test_questions_after_the_end_are_answered_from_the_results() -> None:
     assert "nothing left" in await talk.say("continue")
 
 
+@pytest.mark.parametrize(
+    ("question", "told"),
+    [
+        ("What accuracy is it?", "gets 90% of the test messages right"),
+        ("why is that?", "typo"),
+        ("which licence?\n\nand why not?", "typo"),
+        ("sing a song", "scripted practice model"),
+        ("continue", "90% of the test messages right"),
+    ],
+)
+async def test_a_question_beside_the_work_is_answered_in_words_alone(question: str, told: str) -> None:
+    talk = Conversation()
+    await talk.run(job(0.8), job(0.9))
+    asked = Message("user", f"[Aside] The user asks something beside the work.\n\n{question}")
+    reply = await ask([*talk.messages, asked], kind="aside")
+    assert told in reply.content
+    assert not reply.tool_calls
+
+
+async def test_a_question_beside_the_work_is_answered_before_there_is_a_figure() -> None:
+    talk = Conversation()
+    await talk.step()
+    reply = await ask([*talk.messages, Message("user", "[Aside]\n\nhow good is it?")], kind="aside")
+    assert "No model has been trained yet." in reply.content
+
+
+async def test_one_epoch_is_one() -> None:
+    talk = Conversation()
+    await talk.step()
+    talk.messages.append(Message("user", "1 epoch is enough"))
+    assert "Noted: 1 epoch from" in (await talk.step()).content
+    await talk.run(job(0.8, epochs=1), job(0.9, epochs=1))
+    assert any("1 epoch: I set" in reply.content for reply in talk.replies)
+
+
 async def test_another_number_of_epochs_after_the_end_is_one_more_run() -> None:
     talk = Conversation()
     await talk.run(job(0.8), job(0.9))

@@ -582,7 +582,7 @@ async def test_rules_are_listed_explained_and_taken_back(tmp_path: Path) -> None
             ("deny", "bash(git push *)"),
             ("allow", "bash(pytest *)"),
             ("allow", "ghost"),
-            ("session", "train ≤ $0.00"),
+            ("session", "train ≤ $0"),
         ]
         assert [rule.removable for rule in known] == [True, True, False, True]
 

@@ -21,6 +21,9 @@ NAMED = frozenset({Effect.DESTROY, Effect.OUTSIDE, Effect.CREDENTIALS, Effect.PU
 """What a wildcard does not stand for."""
 PATH_TOOLS = frozenset({"read", "write", "edit"})
 
+FREE = " ≤ $0"
+"""The price behind a rule for what costs nothing."""
+
 _FORM = re.compile(
     r"\s*(?P<tool>[^\s()<≤]+)\s*(?:\((?P<pattern>.*)\))?\s*(?:(?:<=|≤)\s*\$?\s*(?P<usd>\d{1,9}(?:\.\d{1,9})?))?\s*",
     re.DOTALL,
@@ -125,8 +128,13 @@ class Rule:
 
 def text_of(tool: str, pattern: str | None, max_usd: float | None = None) -> str:
     """A rule as it is written."""
-    price = "" if max_usd is None else f" ≤ ${max_usd:.2f}"
+    price = "" if max_usd is None else f" ≤ ${max_usd:.2f}" if max_usd else FREE
     return f"{tool}{'' if pattern is None else f'({pattern})'}{price}"
+
+
+def spoken(text: str) -> str:
+    """A rule as it is offered in a sentence."""
+    return f"{text.removesuffix(FREE)} at no cost" if text.endswith(FREE) else text
 
 
 def _fits(subject: str, pattern: str) -> bool:

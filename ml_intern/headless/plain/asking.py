@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
+from ml_intern.core.approvals.rules import spoken
 from ml_intern.core.protocol import (
     AnswerQuestion,
     ApprovalDecision,
@@ -106,7 +107,8 @@ class Approval:
         if item.editable:
             choices[EDIT] = f"edit the {item.editable} in your editor"
         if item.rememberable and self._edited is None:
-            what = f": {item.rule or item.allowance}" if item.rule or item.allowance else ""
+            like = spoken(item.rule or item.allowance)
+            what = f": {like}" if like else ""
             choices[REMEMBER] = f"approve, and the like of it in this session without asking{what}"
             if item.standing:
                 choices[ALWAYS] = "the same, in later sessions too"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ml_intern.core.approvals.rules import spoken
 from ml_intern.tui.widgets.text import one_line
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ def hints(view: View) -> list[Hint]:
 
 
 def _answers(view: View) -> list[tuple[int, str, str]]:
-    like = one_line(view.allowance, 60) if view.allowance else "the like"
+    like = one_line(spoken(view.allowance), 60) if view.allowance else "the like"
     words = {
         "approve": "approve",
         "reject": "reject",

@@ -23,7 +23,7 @@ PRACTICE = (
     "training script, asks before it runs it, reads the accuracy and improves it once. No key, no network, no cost."
 )
 QUESTION = "Ask for machine-learning work in plain words:"
-LABEL_CELLS = 12
+LABEL_CELLS = 13
 
 
 class Row(NamedTuple):

@@ -8,7 +8,7 @@ from ml_intern.core.approvals.budget import Budget
 from ml_intern.core.approvals.effects import Assessment, Cost, Effect
 from ml_intern.core.approvals.policy import Policy
 from ml_intern.core.approvals.rule_check import problems
-from ml_intern.core.approvals.rules import Rule
+from ml_intern.core.approvals.rules import Rule, spoken
 from ml_intern.core.approvals.shell_rules import assess_command
 from ml_intern.core.approvals.suggest import objection_to, suggestion
 from ml_intern.core.settings import ApprovalRules
@@ -142,6 +142,9 @@ def test_what_is_offered_for_other_tools() -> None:
     assert shown("write", path("train.py")) == "write(train.py)"
     assert shown("write", path("/etc/motd", Effect.OUTSIDE)) == "write(/etc/motd)"
     assert shown("hf_jobs", job(2.0)) == "hf_jobs ≤ $2.00"
+    assert spoken(shown("hf_jobs", job(2.0))) == "hf_jobs ≤ $2.00"
+    free = shown("hf_jobs", job(0.0))
+    assert (free, spoken(free), Rule.of(free).max_usd) == ("hf_jobs ≤ $0", "hf_jobs at no cost", 0)
     assert shown("hf_jobs", job(None)) == ""
     assert shown("github__create_issue", Assessment(frozenset({Effect.EXTERNAL}), subject='{"a": 1}')) == (
         "github__create_issue"

@@ -221,13 +221,14 @@ class MLInternApp(OpeningApp):
     @on(messages.KeyKept)
     def _use_key(self, message: messages.KeyKept) -> None:
         message.stop()
+        if self.screen_stack:  # else the app ends, and the next one uses it
+            self.run_worker(self._begin_with_key(), name="using a key", exit_on_error=False)
+
+    async def _begin_with_key(self) -> None:
         state = self.main_screen.state
         goes_on = state.session_id if state.title and not self._options.demo else None
-        self.run_worker(self._begin_with_key(goes_on), name="using a key", exit_on_error=False)
-
-    async def _begin_with_key(self, session_id: str | None) -> None:
         model = None if self._options.model == DEMO_MODEL else self._options.model
-        await self._begin_another(practice=False, demo=False, model=model, resume=session_id)
+        await self._begin_another(practice=False, demo=False, model=model, resume=goes_on)
         self.main_screen.model_choice.ask_when_ready()
 
     @on(messages.KeepModel)

@@ -15,6 +15,7 @@ from ml_intern.core.llm.providers import KEY_VARIABLES
 from ml_intern.core.places import find_places
 from ml_intern.options import Options
 from ml_intern.services.sign_in import KEYS, check_key
+from ml_intern.tui.messages import KeyKept
 from ml_intern.wiring import Wired, build
 from tests.support.llm_server import ScriptedLLM, text
 from tests.tui.stage import Stage, WatchedApp, on_stage
@@ -121,6 +122,7 @@ async def test_offline_is_not_invalid_and_esc_leaves_everything_as_it_was(tmp_pa
         await stage.sees("keep it unchecked")
         await stage.press("ctrl+s")
         await stage.until((tmp_path / "home" / "config" / FILE).exists, "the token to be kept")
+    stage.app._use_key(KeyKept())  # as when the app is left at the moment when the key is kept
 
 
 async def test_an_answer_that_says_nothing_of_the_key_is_told_as_that() -> None:

@@ -10,6 +10,8 @@ from ml_intern.services.endpoints import Endpoints
 from ml_intern.services.http import Fetch, FetchError, HttpService, Progress
 
 FRESH_S = 300.0
+_CARD = "&".join(f"expand={name}" for name in ("cardData", "downloads", "gated", "lastModified", "private", "tags"))
+"""Not its list of files too, which may be megabytes long."""
 _NOT_READY = frozenset({"ResponseNotReady", "ResponseAlreadyComputedError", "ResponseNotFound"})
 
 
@@ -58,7 +60,7 @@ class DatasetsServer:
         Raises:
             DatasetError: There is no such data set, or it may not be seen.
         """
-        return await self._json(self.endpoints.url("hub", f"api/datasets/{dataset}"), {}, progress)
+        return await self._json(self.endpoints.url("hub", f"api/datasets/{dataset}?{_CARD}"), {}, progress)
 
     async def _json(self, url: str, params: Mapping[str, str | int], progress: Progress) -> dict[str, Any]:
         request = Fetch(

@@ -154,4 +154,6 @@ def _words(value: Any) -> str:
         return value
     if isinstance(value, Mapping) and isinstance(value.get("src"), str):
         return f"(media {value.get('width', '')}x{value.get('height', '')})".replace("(media x)", "(media)")
+    if isinstance(value, list) and value and all(isinstance(item, Mapping) and "src" in item for item in value):
+        return f"(media {', '.join(str(item.get('type', '')) for item in value)})".replace("(media )", "(media)")
     return json.dumps(value, ensure_ascii=False, default=str)

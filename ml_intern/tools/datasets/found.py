@@ -68,8 +68,8 @@ class Found:
     problems: list[str] = field(default_factory=list)
 
     def verdicts(self) -> list[Verdict]:
-        """A verdict for each way of training."""
-        return verdicts(self.columns, self.rows, self.statistics)
+        """A verdict for each way of training; none where the columns are not known."""
+        return verdicts(self.columns, self.rows, self.statistics) if self.columns else []
 
     def observations(self) -> list[str]:
         """What its rows show: repetitions, how its chats are built, and what else was noticed."""
@@ -88,7 +88,8 @@ def report(found: Found, sample_rows: int) -> str:
     """The account that a model gets."""
     lines = [f"{found.name}  {found.url}".rstrip()]
     lines += [" · ".join(found.facts)] if found.facts else []
-    lines += ["", "Fits:", *(f"- {verdict.line()}" for verdict in found.verdicts())]
+    fits = [f"- {verdict.line()}" for verdict in found.verdicts()]
+    lines += ["", "Fits:", *(fits or ["- cannot be told, since its columns are not known"])]
     lines += ["", *_split_lines(found)] if found.splits else []
     lines += ["", f"Columns of {found.part}:" if found.part else "Columns:", *_column_lines(found)]
     lines += ["", *seen] if (seen := found.observations()) else []
@@ -96,7 +97,7 @@ def report(found: Found, sample_rows: int) -> str:
         lines += [
             "",
             f"Row {index}:",
-            *(f"- {each.name}: {cell(each.shown(row.get(each.name)))}" for each in found.columns),
+            *(f"- {each.name}: {cell(each.shown(row.get(each.name)))}" for each in found.columns[:MOST_COLUMNS]),
         ]
     lines += ["", found.files] if found.files else []
     if found.problems:
@@ -106,10 +107,20 @@ def report(found: Found, sample_rows: int) -> str:
 
 def _split_lines(found: Found) -> list[str]:
     lines = ["Splits:"]
-    for name, rows, size in _split_words(found)[:MOST_SPLITS]:
+    nearest = sorted(
+        _split_words(found), key=lambda split: _distance(split[0], found.part)
+    )  # it may be the last of 600
+    for name, rows, size in nearest[:MOST_SPLITS]:
         lines.append(f"- {name}: {rows}" + (f", {size}" if size else "") + (" (looked into)" * (name == found.part)))
     left = len(found.splits) - MOST_SPLITS
     return [*lines, f"- and {left} more of {len(found.splits)}"] if left > 0 else lines
+
+
+def _distance(split: str, looked_into: str) -> int:
+    """0 for the split that was looked into, 1 for those of its config, 2 for all others."""
+    if split == looked_into:
+        return 0
+    return 1 if split.rpartition("/")[0] == looked_into.rpartition("/")[0] else 2
 
 
 def _split_words(found: Found) -> list[tuple[str, str, str]]:

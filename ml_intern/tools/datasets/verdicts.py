@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ml_intern.tools.datasets.features import CHAT_KEYS, Column
@@ -21,11 +20,13 @@ class Verdict:
         method: `SFT`, `DPO`, `GRPO`, `classification`.
         fits: True as it is; None after a small change; False otherwise.
         reason: Why, and what to change.
+        columns: Those that it rests on, where it fits.
     """
 
     method: str
     fits: bool | None
     reason: str
+    columns: tuple[str, ...] = ()
 
     def line(self) -> str:
         """The verdict in one line."""
@@ -50,13 +51,13 @@ def verdicts(
 
 def _sft(known: Mapping[str, Column]) -> Verdict:
     if (chat := known.get("messages")) is not None and chat.chat_keys == CHAT_KEYS[0]:
-        return Verdict("SFT", True, "messages with role and content")
+        return Verdict("SFT", True, "messages with role and content", ("messages",))
     if _words(known, "prompt", "completion"):
         if known["prompt"].is_text != known["completion"].is_text:
             return Verdict("SFT", None, "prompt and completion must both be text, or both be messages")
-        return Verdict("SFT", True, "prompt and completion")
+        return Verdict("SFT", True, "prompt and completion", ("prompt", "completion"))
     if _words(known, "text"):
-        return Verdict("SFT", True, "text")
+        return Verdict("SFT", True, "text", ("text",))
     for column in known.values():
         if column.chat_keys == CHAT_KEYS[1]:
             return Verdict("SFT", None, f"turn {column.name} (from, value) into messages (role, content)")
@@ -72,14 +73,16 @@ def _dpo(known: Mapping[str, Column]) -> Verdict:
     if _words(known, "chosen", "rejected"):
         asked = known.get("prompt")
         if asked is not None and asked.holds_words:
-            return Verdict("DPO", True, "prompt, chosen and rejected")
-        return Verdict("DPO", True, "chosen and rejected; the prompt is taken from what they share")
+            return Verdict("DPO", True, "prompt, chosen and rejected", ("prompt", "chosen", "rejected"))
+        return Verdict(
+            "DPO", True, "chosen and rejected; the prompt is taken from what they share", ("chosen", "rejected")
+        )
     return Verdict("DPO", False, "needs chosen and rejected (and prompt)")
 
 
 def _grpo(known: Mapping[str, Column]) -> Verdict:
     if _words(known, "prompt"):
-        return Verdict("GRPO", True, "prompt; rewards may use the other columns")
+        return Verdict("GRPO", True, "prompt; rewards may use the other columns", ("prompt",))
     for name in ("question", "problem", "instruction", "messages"):
         if name in known and known[name].holds_words:
             return Verdict("GRPO", None, f"rename {name} to prompt")
@@ -93,7 +96,7 @@ def _classification(known: Mapping[str, Column], statistics: Mapping[str, Mappin
     if labels and texts:
         if len(classes[labels[0]]) == 1:
             return Verdict("classification", False, f"{labels[0]} is {classes[labels[0]][0][0]} in all rows")
-        return Verdict("classification", True, f"{labels[0]} is a class, {texts[0]} is text")
+        return Verdict("classification", True, f"{labels[0]} is a class, {texts[0]} is text", (labels[0], texts[0]))
     named = [name for name in ("label", "labels", "class", "category", "target", "sentiment") if name in known]
     repeating = [name for name in known if len(classes[name]) > 1]
     for name in dict.fromkeys([*named, *repeating]):
@@ -106,12 +109,11 @@ def _with_rows(verdict: Verdict, known: Mapping[str, Column], rows: Sequence[Row
     """A verdict by types is corrected where the rows that were seen say something else."""
     if not verdict.fits or not rows:
         return verdict
-    used = [name for name in known if name in re.findall(r"\w+", verdict.reason)]
-    hollow = [name for name in used if not any(row.get(name) for row in rows)]
     seen = f"{len(rows)} rows that were looked at"
+    hollow = [name for name in verdict.columns if all(_says_nothing(known[name], row.get(name)) for row in rows)]
     if hollow:
         return Verdict(verdict.method, False, f"{', '.join(hollow)} is empty in all {seen}")
-    for name in used:
+    for name in verdict.columns:
         if known[name].chat_keys and any(isinstance(row.get(name), Mapping) for row in rows):
             change = f"{name} holds one list for each key: turn it into a list of messages"
             return Verdict(verdict.method, None, change)
@@ -122,7 +124,12 @@ def _with_rows(verdict: Verdict, known: Mapping[str, Column], rows: Sequence[Row
     what = _DOUBTFUL[verdict.method]
     if bad == len(rows):
         return Verdict(verdict.method, False, f"{what} in all {seen}")
-    return Verdict(verdict.method, True, f"{verdict.reason}; but {what} in {bad} of {seen}")
+    return replace(verdict, reason=f"{verdict.reason}; but {what} in {bad} of {seen}")
+
+
+def _says_nothing(column: Column, value: Any) -> bool:
+    """Whether a cell is empty; the class 0 is one, -1 stands for none."""
+    return value in (None, -1) if column.is_label else not value
 
 
 def _nothing_to_learn(row: Row) -> bool:

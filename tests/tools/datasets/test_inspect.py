@@ -14,11 +14,10 @@ from ml_intern.services.datasets_server import DatasetsServer
 from ml_intern.services.endpoints import Endpoints
 from ml_intern.services.http import HttpService
 from ml_intern.services.workers import Threads
-from ml_intern.tools.datasets.features import Column, kind_of
+from ml_intern.tools.datasets.features import cell, kind_of
 from ml_intern.tools.datasets.inspector import Inspector
 from ml_intern.tools.datasets.sample import bars
 from ml_intern.tools.datasets.tool import create_inspect_dataset
-from ml_intern.tools.datasets.verdicts import Verdict, verdicts
 from ml_intern.tools.known_datasets import KnownDatasets
 from tests.support.tools import Bench, validated
 from tests.support.web import WebServer
@@ -285,9 +284,40 @@ async def test_columns_come_from_the_description_when_no_rows_can_be_had(inspect
     assert "Missing here, its rows: cannot stream" in result.text
 
 
+async def test_where_no_columns_are_known_no_verdict_is_given(inspect: Desk, viewer: Viewer) -> None:
+    viewer.failing |= {"first-rows": (500, "ResponseNotReady", ""), "info": (500, "ResponseNotReady", "")}
+    result = await inspect()
+    assert "Fits:\n- cannot be told, since its columns are not known" in result.text
+    (shown,) = result.display
+    assert isinstance(shown, DatasetBlock)
+    assert shown.fits == ()
+
+
+async def test_the_split_that_was_looked_into_is_told_of_first(inspect: Desk, viewer: Viewer) -> None:
+    viewer.splits = [(f"c{number}", split, number) for number in range(300) for split in ("train", "test")]
+    text = (await inspect(config="c250", split="test")).text
+    assert "- c250/test: 250 rows, 25.0 KB (looked into)\n- c250/train: 250 rows" in text
+    assert "- and 590 more of 600" in text
+
+
+async def test_rows_of_thousands_of_columns_are_cut_like_their_list(inspect: Desk, viewer: Viewer) -> None:
+    viewer.features = {f"c{number}": STRING for number in range(2000)}
+    viewer.rows = [dict.fromkeys(viewer.features, "x")]
+    text = (await inspect()).text
+    assert "- c59: x" in text
+    assert "- c60: x" not in text
+
+
 async def test_the_token_is_shown_to_both_services(inspect: Desk, viewer: Viewer) -> None:
     await inspect()
     assert {item.headers.get("authorization") for item in viewer.web.asked} == {"Bearer hf_secret"}
+
+
+async def test_the_list_of_files_of_a_data_set_is_not_asked_for(inspect: Desk, viewer: Viewer) -> None:
+    await inspect()
+    (card,) = (item.query for item in viewer.web.asked if item.path == "/api/datasets/mia/notes")
+    assert card.split("&")[:3] == ["expand=cardData", "expand=downloads", "expand=gated"]
+    assert "siblings" not in card
 
 
 @pytest.mark.parametrize(
@@ -323,6 +353,12 @@ def test_a_number_of_rows_may_be_left_out_in_every_way(inspect: Desk) -> None:
 # -------------------------------------------------------------------------------------------------------------- types
 
 
+def test_sound_and_pictures_are_named_and_their_signed_addresses_left_out() -> None:
+    assert cell({"src": "https://x/y.jpg?token=a", "height": 10, "width": 20}) == "(media 20x10)"
+    assert cell([{"src": "https://x/y.wav?token=a", "type": "audio/wav"}]) == "(media audio/wav)"
+    assert cell([{"src": "https://x/y"}]) == cell({"src": "https://x/y"}) == "(media)"
+
+
 @pytest.mark.parametrize(
     ("feature", "kind"),
     [
@@ -338,60 +374,6 @@ def test_a_number_of_rows_may_be_left_out_in_every_way(inspect: Desk) -> None:
 )
 def test_types_are_put_into_words(feature: Any, kind: str) -> None:
     assert kind_of(feature) == kind
-
-
-def fit(method: str, rows: list[dict[str, Any]] | None = None, **features: Any) -> bool | None:
-    known = [Column(name, kind_of(feature), feature) for name, feature in features.items()]
-    return next(verdict.fits for verdict in verdicts(known, rows or []) if verdict.method == method)
-
-
-def test_each_way_of_training_has_its_columns() -> None:
-    label = {"_type": "ClassLabel", "names": ["a", "b"]}
-    number = {"_type": "Value", "dtype": "int64"}
-    assert fit("SFT", messages=CHAT) is True
-    assert fit("SFT", conversations=[{"from": STRING, "value": STRING}]) is None
-    assert fit("SFT", prompt=STRING, completion=STRING) is True
-    assert fit("SFT", prompt=STRING, completion=CHAT) is None
-    assert fit("SFT", instruction=STRING, output=STRING) is None
-    assert fit("SFT", tokens=[number]) is False
-    assert fit("DPO", prompt=STRING, chosen=STRING, rejected=STRING) is True
-    assert fit("DPO", chosen=CHAT, rejected=CHAT) is True
-    assert fit("DPO", prompt=STRING, chosen=STRING) is False
-    assert fit("GRPO", prompt=CHAT) is True
-    assert fit("GRPO", question=STRING) is None
-    assert fit("classification", text=STRING, label=label) is True
-    assert fit("classification", text=STRING, label=number) is None
-    assert fit("classification", label=label) is False
-
-
-def test_rows_correct_what_types_promise() -> None:
-    talk = {"messages": [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "hello"}]}
-    alone = {"messages": [{"role": "user", "content": "hi"}, {"role": "assistant", "content": ""}]}
-    assert fit("SFT", [talk, talk], messages=CHAT) is True
-    assert fit("SFT", [alone, alone], messages=CHAT) is False
-    assert fit("SFT", [{"messages": {"role": ["user"], "content": ["hi"]}}], messages=CHAT) is None
-    same, other = {"chosen": "a", "rejected": "a"}, {"chosen": "a", "rejected": "b"}
-    assert fit("DPO", [same, other], chosen=STRING, rejected=STRING) is True
-    assert fit("DPO", [same, same], chosen=STRING, rejected=STRING) is False
-    known = [Column(name, "string", STRING) for name in ("chosen", "rejected")]
-    reason = next(verdict.reason for verdict in verdicts(known, [same, other]) if verdict.method == "DPO")
-    assert reason.endswith("; but chosen equals rejected in 1 of 2 rows that were looked at")
-
-
-def test_statistics_tell_classes_that_have_no_type() -> None:
-    known = [Column(name, "string", STRING) for name in ("review", "mood")]
-
-    def judged(**counts: int) -> Verdict:
-        seen = {"mood": {"column_type": "string_label", "column_statistics": {"frequencies": counts}}}
-        return next(verdict for verdict in verdicts(known, [], seen) if verdict.method == "classification")
-
-    assert (judged(good=5, bad=3).fits, judged(good=5, bad=3).reason) == (None, "mood is string: make it a class label")
-    assert judged(good=5).fits is False
-
-
-def test_columns_that_are_empty_in_all_rows_do_not_fit() -> None:
-    assert fit("SFT", [{"text": ""}, {"text": None}], text=STRING) is False
-    assert fit("SFT", [{"text": ""}, {"text": "x"}], text=STRING) is True
 
 
 def test_bars_keep_small_counts_visible_and_zeros_blank() -> None:

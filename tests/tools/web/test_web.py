@@ -202,7 +202,7 @@ async def test_words_can_be_jumped_to(web: WebServer, http: HttpService, tmp_pat
         (200, "image/png", "\x89PNG\x00\x00", "is image/png"),
         (200, "text/html", "<html><body><script>app()</script></body></html>", "a page without text"),
         (200, "application/pdf", "%PDF-1.4 broken", "The PDF cannot be read"),
-        (200, "application/pdf", pdf("a) Tj 1 0 R (b"), "The PDF cannot be read"),
+        pytest.param(200, "application/pdf", pdf("a) Tj 1 0 R (b"), "The PDF cannot be read", id="pdf"),
     ],
 )
 async def test_what_cannot_be_read_is_a_failure_that_says_why(

@@ -39,11 +39,13 @@ class FileFacts:
         path: In the repository.
         size: Bytes of the file itself, also where the repository holds a pointer to it.
         stored: How it is kept: `git`, `LFS` or `Xet`.
+        blob: Id of its content.
     """
 
     path: str
     size: int
     stored: str = "git"
+    blob: str = ""
 
     @property
     def named_binary(self) -> bool:
@@ -54,7 +56,7 @@ class FileFacts:
 def facts_of(entry: Any) -> FileFacts:
     """Facts of an entry of the official client's listing."""
     stored = "Xet" if entry.xet_hash else "LFS" if entry.lfs else "git"
-    return FileFacts(entry.path, int(entry.lfs.size if entry.lfs else entry.size), stored)
+    return FileFacts(entry.path, int(entry.lfs.size if entry.lfs else entry.size), stored, str(entry.blob_id or ""))
 
 
 def find_file(api: HfApi, repo: Repo, path: str, revision: str) -> FileFacts | None:

@@ -68,6 +68,7 @@ class FileOperations:
         plan = context.state.get(_Planned).calls.pop(context.call_id, None) or await self._plan(params, context)
         if isinstance(plan, HubError):
             raise plan
+        await writing.check_unchanged(params, plan, self._hub)
         if params.operation == "upload":
             return await writing.upload(params, plan, self._hub, context)
         return await writing.delete(params, plan, self._hub, context)

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Literal
 
 from ml_intern.core.approvals.effects import READS_ONLY, Assessment, Effect
-from ml_intern.core.artifacts import record
+from ml_intern.core.artifacts import Artifacts, record
 from ml_intern.core.display import DisplayBlock, TableBlock, TextBlock
 from ml_intern.core.protocol import ArtifactEvent, ArtifactState
 from ml_intern.core.tools.spec import ToolContext, ToolResult
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _CHANGES = frozenset({"create_branch", "create_tag", "create_pr", "comment_pr", "close_pr", "change_pr_status"})
 """What only its owner notices in a repository of one's own; in other people's it is a word to them."""
-_DESTROYS = frozenset({"delete_branch", "delete_tag", "delete_repo"})
+_DESTROYS = frozenset({"delete_branch", "delete_tag"})
 
 
 def _what(params: GitParams, *, private: bool) -> str:
@@ -73,7 +73,7 @@ class GitOperations:
         except RepoError:  # told by the call itself, which does nothing
             return READS_ONLY
         private = self._private(params, context)
-        effect = await self._effect(params)
+        effect = await self._effect(params, context)
         shown, checks = await self._shown(params)
         return Assessment(
             frozenset({effect}),
@@ -88,7 +88,11 @@ class GitOperations:
     def _private(params: GitParams, context: ToolContext) -> bool:
         return context.settings.hub.private if params.private is None else params.private
 
-    async def _effect(self, params: GitParams) -> Effect:
+    async def _effect(self, params: GitParams, context: ToolContext) -> Effect:
+        if params.operation == "delete_repo":
+            # As for `hf repo delete`: nothing brings it back. What the session has made itself it may clear away.
+            known = context.state.get(Artifacts).find(params.repo.type, params.repo.id)
+            return Effect.DESTROY if known is not None and known.state == "created" else Effect.CATASTROPHIC
         if params.operation in _DESTROYS:
             return Effect.DESTROY
         if params.operation in _CHANGES and await owner_is_me(self._hub, params.repo):

@@ -16,7 +16,7 @@ from ml_intern.core.tools.spec import ToolContext, ToolResult
 from ml_intern.services.hub import HubClient
 from ml_intern.tools.files import diff_block
 from ml_intern.tools.repos.artifacts import publish
-from ml_intern.tools.repos.common import Repo, RepoError, count_text, matches, runs_here, size_text
+from ml_intern.tools.repos.common import Repo, RepoError, count_text, head_of, matches, runs_here, size_text
 from ml_intern.tools.repos.contents import FileFacts, facts_of, find_file, looks_binary, read_range
 from ml_intern.tools.repos.transfer import Item, Order, select, send
 from ml_intern.tools.text_files import FileError, locate
@@ -40,6 +40,7 @@ class Planned:
     Attributes:
         order: What it uploads; None for a deletion.
         doomed: Files it deletes.
+        replaced: The one file that an upload of one file replaces, if there is any.
         head: Commit it was planned upon.
         private: Whether only its owner sees the repository.
         left_out: Files of a folder that do not go up, with the reason.
@@ -52,6 +53,7 @@ class Planned:
     private: bool | None
     order: Order | None = None
     doomed: tuple[FileFacts, ...] = ()
+    replaced: FileFacts | None = None
     left_out: tuple[str, ...] = ()
     old: str | None = None
     secrets: str = ""
@@ -68,12 +70,12 @@ async def plan_upload(params: FilesParams, hub: HubClient, context: ToolContext)
     """
     items, left_out, secrets = await _what_to_send(params, hub, context)
     repo = params.repo
-    head, private, old = await hub.call(lambda api: _state_before(api, params, items))
+    head, private, replaced, old = await hub.call(lambda api: _state_before(api, params, items))
     default = f"Upload {items[0].path}" if len(items) == 1 else f"Upload {count_text(len(items), 'file')}"
     order = Order(
         repo, items, params.commit_message or default, params.revision, params.parent_commit, params.create_pr
     )
-    return Planned(repo, head, private, order=order, left_out=left_out, old=old, secrets=secrets)
+    return Planned(repo, head, private, order=order, replaced=replaced, left_out=left_out, old=old, secrets=secrets)
 
 
 async def _what_to_send(
@@ -143,19 +145,21 @@ def _leak_in_file(redactor: Redactor, path: Path) -> str:
     return "" if looks_binary(data[:8192]) else _leak(redactor, data.decode("utf-8", "replace"))
 
 
-def _state_before(api: HfApi, params: FilesParams, items: tuple[Item, ...]) -> tuple[str, bool | None, str | None]:
-    """Head, visibility, and the text of the one file that would be replaced (empty: there is none)."""
+def _state_before(
+    api: HfApi, params: FilesParams, items: tuple[Item, ...]
+) -> tuple[str, bool | None, FileFacts | None, str | None]:
+    """Head, visibility, the one file that would be replaced, and its text (empty: there is none)."""
     repo = params.repo
     info = api.repo_info(repo.id, repo_type=repo.type, revision=params.revision or None)
+    facts = find_file(api, repo, items[0].path, params.revision) if len(items) == 1 else None
     old: str | None = None
     if len(items) == 1 and items[0].size <= _SHOWN_TEXT:
-        facts = find_file(api, repo, items[0].path, params.revision)
         if facts is None:
             old = ""
         elif facts.size <= _SHOWN_TEXT and not facts.named_binary:
             data = read_range(api, repo, facts.path, params.revision, 0, facts.size)
             old = None if looks_binary(data) else data.decode("utf-8", "replace")
-    return str(info.sha or ""), info.private, old
+    return str(info.sha or ""), info.private, facts, old
 
 
 async def plan_deletion(params: FilesParams, hub: HubClient) -> Planned:
@@ -179,6 +183,35 @@ async def plan_deletion(params: FilesParams, hub: HubClient) -> Planned:
     if not doomed:
         raise RepoError(f"No file of {repo} matches {', '.join(patterns)}; nothing was deleted.")
     return Planned(repo, head, private, doomed=doomed)
+
+
+async def check_unchanged(params: FilesParams, planned: Planned, hub: HubClient) -> None:
+    """Looks whether what would be replaced or deleted still is what was shown; days may lie between.
+
+    Raises:
+        RepoError: Somebody has changed it.
+    """
+
+    def changed(api: HfApi) -> list[str]:
+        if params.create_pr or head_of(api, planned.repo, params.revision) == planned.head:
+            return []
+        if planned.order is None:
+            tree = api.list_repo_tree(
+                planned.repo.id, recursive=True, revision=params.revision or None, repo_type=planned.repo.type
+            )
+            now = {facts_of(entry) for entry in tree if hasattr(entry, "size")}
+            return [facts.path for facts in planned.doomed if facts not in now]
+        items = planned.order.items
+        if len(items) > 1 or find_file(api, planned.repo, items[0].path, params.revision) == planned.replaced:
+            return []
+        return [items[0].path]
+
+    if paths := await hub.call(changed):
+        names = f"{', '.join(paths[:5])}{' …' if len(paths) > 5 else ''}"
+        raise RepoError(
+            f"{names} of {planned.repo} has been changed since this call was made, so nothing was written. Read it "
+            "again, then write on top of what is there now."
+        )
 
 
 # --------------------------------------------------------------------------------------------------------- assessing

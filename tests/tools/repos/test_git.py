@@ -120,11 +120,20 @@ async def test_a_repository_can_be_moved_and_deleted(hub: StandInHub, tool: Tool
     deleted = await run(tool, context, operation="delete_repo", repo_id="mia/journal")
 
     assert f"{hub.url}/mia/journal" in moved.text
-    assert question.effects == {Effect.DESTROY}
+    assert question.effects == {Effect.CATASTROPHIC}  # asked about in every mode
     assert any("a.txt" in str(block) for block in question.display)
     assert deleted.text == "Deleted model mia/journal."
     assert not api(hub).repo_exists("mia/journal")
     assert seen.artifacts[-1].state == "deleted"
+
+
+async def test_what_a_session_has_made_it_may_clear_away(tool: ToolSpec, tmp_path: Path) -> None:
+    context, _ = make_context(tmp_path)
+    await run(tool, context, operation="create_repo", repo_id="mia/scratch")
+
+    question = await assess(tool, context, operation="delete_repo", repo_id="mia/scratch")
+
+    assert question.effects == {Effect.DESTROY}
 
 
 # ------------------------------------------------------------------------------------------------- branches and tags

@@ -53,6 +53,11 @@ class Accumulator:
         """Whether the model said that it was done."""
         return bool(self._finish_reason)
 
+    @property
+    def failed(self) -> bool:
+        """Whether the model broke down over it, which some servers report as a finish reason."""
+        return self._finish_reason == "error"
+
     def feed(self, chunk: Chunk) -> list[Delta]:
         """Takes a chunk; returns what it adds to the reply, in order."""
         if not self._model and isinstance(model := chunk.get("model"), str):

@@ -17,7 +17,7 @@ from ml_intern.core.llm.errors import LLMError, stream_cut
 from ml_intern.core.llm.http_pool import HttpPool
 from ml_intern.core.llm.reasoning import ORIGIN, Replay
 from ml_intern.core.llm.retry import RetryPolicy, notice
-from ml_intern.core.llm.routing import Route, resolve
+from ml_intern.core.llm.routing import Route, did_you_mean, resolve
 from ml_intern.core.llm.sight import Sight
 from ml_intern.core.llm.types import Delta, OnDelta, OnNotice, Reply, Request, Transport
 from ml_intern.core.llm.usage import estimate_usage
@@ -93,6 +93,8 @@ class LLMClient:
                 healed = self._heal(request, state, error)
                 attempts = self._attempts(state, error) if retry else 1
                 if healed is None and state.made >= attempts:
+                    if error.kind == "model_not_found" and not state.route.is_local:
+                        error.message += did_you_mean(request.model, self._catalog.known_models)
                     raise
                 self._void(state, on_delta)
                 if healed is not None:
@@ -121,8 +123,9 @@ class LLMClient:
                         if on_delta is not None:
                             state.shown = True
                             on_delta(delta)
-            if not accumulator.finished:
-                raise stream_cut(state.route, "ended without a finish reason")
+            if not accumulator.finished or accumulator.failed:
+                ended = "with an error" if accumulator.failed else "without a finish reason"
+                raise stream_cut(state.route, f"ended {ended}")
         except LLMError as error:
             error.partial = error.partial or accumulator.text
             if not error.unreachable:

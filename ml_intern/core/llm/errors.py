@@ -7,10 +7,11 @@ import ssl
 import time
 from collections.abc import Iterator, Mapping
 from email.utils import parsedate_to_datetime
-from json import JSONDecodeError, dumps, loads
+from json import dumps
 from typing import TYPE_CHECKING, Any, Literal
 
-from ml_intern.core.llm.sentences import quote, sentence
+from ml_intern.core.llm.bodies import words_of
+from ml_intern.core.llm.sentences import address_step, quote, sentence
 
 if TYPE_CHECKING:
     from ml_intern.core.llm.routing import Route
@@ -90,7 +91,9 @@ def from_status(status: int, body: str, headers: Mapping[str, str], route: Route
         headers: The answer's headers.
         route: Where the request went.
     """
-    words, code = _words_of(body)
+    words, code = words_of(body)
+    if status < 400 and (target := headers.get("location")):
+        words = f"it redirects to {target}"
     detail = _clean(words, route)
     kind = _kind_of(status, f"{code} {detail}")
     return LLMError(
@@ -111,7 +114,7 @@ def from_exception(error: BaseException, route: Route) -> LLMError:
     status = getattr(error, "status_code", None)
     text = _text_of(error)
     if kind := _LITELLM_KINDS.get(type(error).__name__):
-        detail = _clean(_words_of(text)[0], route)
+        detail = _clean(words_of(text)[0], route)
         return LLMError(kind, sentence(kind, status, detail, route), status=status, detail=detail)
     if isinstance(status, int) and status >= 300:
         return from_status(status, text, _headers_of(error), route)
@@ -148,8 +151,16 @@ def timed_out(route: Route, seconds: float, *, connecting: bool = False) -> LLME
 
 def unreachable(route: Route, why: str) -> LLMError:
     """Nobody answers at that address."""
-    step = "start the server or correct the address" if route.is_local else "check the network and the address"
+    step = f"start the server or {address_step(route)}" if route.is_local else "check the network and the address"
     return LLMError("connection", f"No connection to {route.address} ({why}); {step}.", detail=why, unreachable=True)
+
+
+def no_api(route: Route, page: str) -> LLMError:
+    """Where a reply was expected came a web page: that address is not the one of an API."""
+    detail = _clean(words_of(page)[0], route)
+    said = f" ({quote(detail)})" if detail else ""
+    text = f"{route.address} answered with a web page{said} and not with a reply; {address_step(route)}."
+    return LLMError("bad_request", text, detail=detail)
 
 
 def retry_after_from(headers: Mapping[str, str], now: float | None = None) -> float | None:
@@ -297,23 +308,6 @@ def _headers_of(error: BaseException) -> Mapping[str, str]:
 
 
 # -------------------------------------------------------------------------------------------------- small parts
-
-
-def _words_of(body: str) -> tuple[str, str]:
-    """The human text in an error body and its code, from the shapes that servers use."""
-    start = body.find("{")
-    try:
-        data = loads(body[start:]) if start >= 0 else None
-    except (JSONDecodeError, RecursionError):
-        return body, ""
-    if not isinstance(data, dict):
-        return body, ""
-    error = data.get("error", data)
-    if not isinstance(error, dict):
-        return str(error), ""
-    words = error.get("message") or error.get("detail") or error.get("error") or body
-    code = " ".join(str(error[key]) for key in ("code", "type") if error.get(key))
-    return words if isinstance(words, str) else str(words), code
 
 
 def _clean(text: str, route: Route) -> str:

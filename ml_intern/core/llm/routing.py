@@ -234,7 +234,7 @@ def _router_route(model: str, name: str, env: Mapping[str, str], known_models: C
         raise _unknown(model, known_models)
     token = find_hf_token(env)
     if not token:
-        hint = _did_you_mean(model, known_models)
+        hint = did_you_mean(model, known_models)
         raise LLMError("no_key", f"{model} is served by Hugging Face and needs a token; {HF_TOKEN_HINT}.{hint}")
     return _to_router(model, name, token, env, "")
 
@@ -272,14 +272,15 @@ def _with_litellm(route: Route) -> Route:
 
 
 def _unknown(model: str, known_models: Callable[[], Iterable[str]]) -> LLMError:
-    hint = _did_you_mean(model, known_models) or " Ids look like anthropic/claude-opus-4-6, vllm/NAME or org/model."
+    hint = did_you_mean(model, known_models) or " Ids look like anthropic/claude-opus-4-6, vllm/NAME or org/model."
     return LLMError("model_not_found", f"{model!r} is no model id that leads anywhere.{hint}")
 
 
-def _did_you_mean(model: str, known_models: Callable[[], Iterable[str]]) -> str:
+def did_you_mean(model: str, known_models: Callable[[], Iterable[str]]) -> str:
+    """A question that names ids like this one, to follow a sentence; empty where there are none, or it is one."""
     prefix, _, name = model.partition("/")
     provider = difflib.get_close_matches(prefix.lower(), (*LOCAL_SERVERS, "demo"), 1, 0.8)
-    close = near_matches(model, known_models()) or [f"{found}/{name}" for found in provider if name]
+    close = [f"{found}/{name}" for found in provider if name] or near_matches(model, known_models())
     return f" Did you mean {' or '.join(close)}?" if close and model not in close else ""
 
 

@@ -20,7 +20,7 @@ def sentence(kind: ErrorKind, status: int | None, detail: str, route: Route) -> 
     said = f": {quote(detail)}" if detail else ""
     match kind:
         case "auth":
-            return _auth_sentence(where, route)
+            return _auth_sentence(where, said if status == 403 else "", route)
         case "billing":
             return _billing_sentence(where, route)
         case "model_not_found":
@@ -48,17 +48,31 @@ def sentence(kind: ErrorKind, status: int | None, detail: str, route: Route) -> 
         case "content_filter":
             return f"A content filter at {where} refused the request{said}; rephrase it or choose another /model."
         case _:
+            if status and status < 400:
+                return f"{where} refused the request{said}; {address_step(route)}."
             return f"{where} refused the request{said}; choose another model with /model if it stays so."
 
 
-def _auth_sentence(where: str, route: Route) -> str:
+def address_step(route: Route) -> str:
+    """What to do about an address that is not the right one."""
+    from ml_intern.core.llm.providers import LOCAL_SERVERS, SHARED_URL_VARIABLE
+
+    server = LOCAL_SERVERS.get(route.provider)
+    return f"correct the address in {server.url_variable} or {SHARED_URL_VARIABLE}" if server else "check the address"
+
+
+def _auth_sentence(where: str, said: str, route: Route) -> str:
+    """About a refused key; `said` where the server may have more to say: a key can be valid and not enough."""
+    names = " or ".join(route.key_names[:2])
+    if said and route.api_key:
+        holder = names or f"the credentials of {route.provider}"
+        return f"{where} refused access{said}; check what {holder} may do, or choose another model with /model."
     if route.is_router:
         return f"{where} refused the Hugging Face token; set a valid HF_TOKEN or run `hf auth login`."
-    names = " or ".join(route.key_names[:2])
     if not names:
         return f"{where} refused the credentials; check those of {route.provider} or choose another model with /model."
     if not route.api_key:
-        return f"{where} wants a key; set {names}."
+        return f"{where} wants a key{said}; set {names}."
     return f"{where} refused the key; set a valid one in {names} or choose another model with /model."
 
 

@@ -12,7 +12,15 @@ from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
 from ml_intern.core.llm.encoding import Encoder
-from ml_intern.core.llm.errors import LLMError, from_exception, from_status, from_stream_error, stream_cut, timed_out
+from ml_intern.core.llm.errors import (
+    LLMError,
+    from_exception,
+    from_status,
+    from_stream_error,
+    no_api,
+    stream_cut,
+    timed_out,
+)
 from ml_intern.core.llm.http_pool import HttpPool
 from ml_intern.core.llm.params import build_headers
 from ml_intern.core.llm.routing import Route
@@ -54,7 +62,10 @@ class WireTransport:
         try:
             if response.status_code >= 300:
                 raise from_status(response.status_code, await _error_body(response), response.headers, self._route)
-            if not request.stream or "json" in response.headers.get("content-type", ""):
+            content_type = response.headers.get("content-type", "")
+            if "html" in content_type:
+                raise no_api(self._route, await _error_body(response))
+            if not request.stream or "json" in content_type:
                 yield await self._whole(response)
                 return
             events = _Events(response, self._route, self._settings)

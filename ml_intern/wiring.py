@@ -319,11 +319,12 @@ def assemble(
 def _with_usable_model(settings: Settings, llm: LLMClient, otherwise: str) -> tuple[Settings, str, tuple[str, ...]]:
     """The settings with a model that can be used, if there is one; what is wrong with it; and what to tell of that."""
     model = settings.model_name
-    problem = _problem_with(llm, model)
+    problem, note = _look_at(llm, model)
     if not problem or otherwise in ("", model):
-        return settings, problem, ()
+        return settings, problem, (note,)
     told = f"Going on with {otherwise}, not with {model}: {problem}"
-    return settings.model_copy(update={"model_name": otherwise}), _problem_with(llm, otherwise), (told,)
+    problem, note = _look_at(llm, otherwise)
+    return settings.model_copy(update={"model_name": otherwise}), problem, (told, note)
 
 
 def _new_session(
@@ -357,9 +358,9 @@ def _for_this_run(config: LoadedConfig, *, headless: bool, demo: bool = False) -
     return settings
 
 
-def _problem_with(llm: LLMClient, model: str) -> str:
+def _look_at(llm: LLMClient, model: str) -> tuple[str, str]:
+    """What keeps a model from being used, and what a person should know about one that can be."""
     try:
-        llm.check(model)
+        return "", llm.check(model)
     except LLMError as error:
-        return error.message
-    return ""
+        return error.message, ""

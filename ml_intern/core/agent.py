@@ -144,6 +144,7 @@ class Agent:
         """Takes an operation. Interrupts, answers, steering and choices act at once; the rest waits its turn."""
         match operation:
             case Interrupt():
+                self._runner.interrupted_because = operation.reason
                 self._interrupt()
             case Aside():
                 self._ask_aside(operation.text)

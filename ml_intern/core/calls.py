@@ -142,12 +142,12 @@ class CallBatch:
         if asked:
             await self._ask(asked)
 
-    async def stop(self, grace_s: float = STOP_GRACE_S, by: str = "the user") -> None:
+    async def stop(self, grace_s: float = STOP_GRACE_S, by: str = "the user", because: str = "") -> None:
         """Ends the batch early: running tools are cancelled, and every call without a result gets one that says so.
 
         Args:
             grace_s: How long to wait for tools to stop what they started.
-            by: Who or what ended it.
+            by, because: Who or what ended it, and why, which those that had not begun are told instead.
         """
         for task in self._running.values():
             if not task.cancelling():  # a second cancellation would break into a tool's own tidying up
@@ -157,12 +157,12 @@ class CallBatch:
         for call in self.calls:
             if call.id not in self.outcomes:
                 seconds = time.monotonic() - self._began[call.id] if call.id in self._began else 0.0
-                self._finish(call.id, self._stub(call.id, by), "cancelled", seconds)
+                self._finish(call.id, self._stub(call.id, by, because), "cancelled", seconds)
 
-    def _stub(self, call_id: str, by: str) -> ToolResult:
+    def _stub(self, call_id: str, by: str, because: str) -> ToolResult:
         """The result of a call that an interrupt kept from finishing, or from starting at all."""
         if call_id not in self._running:
-            return ToolResult(f"Not executed: {by} interrupted the turn first.", ok=False)
+            return ToolResult(f"Not executed: {because or f'{by} interrupted the turn first'}.", ok=False)
         return self._cut_off(call_id, f"Interrupted by {by} before it had finished.")
 
     def _cut_off(self, call_id: str, why: str) -> ToolResult:

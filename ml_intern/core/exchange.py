@@ -319,6 +319,7 @@ class Exchange:
     async def make_room(self) -> None:
         """Compacts before the window is full."""
         context, window = self._session.context, self._facts.window(self._session.model)
+        context.expect_tools(self._router.wire())
         if context.tokens > window * COUNT_WELL_AT and not context.counter.exact:
             await context.count_well()  # half a core-second and 60 MB that most sessions never need
         if context.tokens <= window * self._settings.context.compact_at:

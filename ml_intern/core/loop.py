@@ -119,11 +119,11 @@ class Loop:
         """Takes a reply that ends the work, whatever it is."""
         self._record(reply, calls=())
 
-    async def stop(self, grace_s: float = STOP_GRACE_S, by: str = "the user") -> None:
+    async def stop(self, grace_s: float = STOP_GRACE_S, by: str = "the user", because: str = "") -> None:
         """After an interrupt or a fault: tools stopped, what was said kept and paid for, every call answered."""
         said = self._exchange.give_up()
         if self.batch is not None:
-            await self.batch.stop(grace_s, by)
+            await self.batch.stop(grace_s, by, because)
             self.batch = None
         self.keep_unfinished(said)
 
@@ -147,7 +147,10 @@ class Loop:
             text = "The answer was cut off at the model's output limit. Say `continue` to get the rest."
             self._events.emit(Notice(text=text, level="warning"))
             return True
-        if notice := self._guards.unfinished_plan(self._plan()):
+        if reply.finish_reason == "content_filter":
+            text = "The provider's content filter cut the answer short. Rephrase the prompt or choose another /model."
+            self._events.emit(Notice(text=text, level="warning"))
+        elif notice := self._guards.unfinished_plan(self._plan()):
             self._apply(notice)
             return False
         self.answer.append(reply.content)

@@ -6,6 +6,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 
+from ml_intern.core.dollars import dollars
 from ml_intern.core.settings import MoneySettings
 
 WINDOW_S = 600.0
@@ -74,8 +75,8 @@ class SpendWatch:
         minutes = max(0.0, cap_usd - spent_usd) / self._recent_usd * WINDOW_S / 60
         reach = f"reaches it in about {minutes:.0f} min" if minutes >= 1 else "is about to reach it"
         text = (
-            f"The last 10 minutes cost ${self._recent_usd:.2f}, {self._recent_usd / cap_usd:.0%} of the cap of "
-            f"${cap_usd:.2f}; going on like this {reach}. Interrupt the turn if that is not what you want."
+            f"The last 10 minutes cost {dollars(self._recent_usd)}, {self._recent_usd / cap_usd:.0%} of the cap of "
+            f"{dollars(cap_usd)}; going on like this {reach}. Interrupt the turn if that is not what you want."
         )
         return [text]
 

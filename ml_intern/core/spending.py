@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from ml_intern.core.approvals.effects import Cost
+from ml_intern.core.dollars import dollars
 from ml_intern.core.events import EventStream
 from ml_intern.core.ledger import Charge
 from ml_intern.core.llm.types import CallKind, Usage
@@ -83,7 +84,7 @@ class Spending:
         if not budget.exhausted and (least is None or not budget.objection(Cost(least))):
             return ""
         cost = "" if least is None else f", and the next model call costs ${least:.4f} or more"
-        return f"${budget.totals.committed_usd:.2f} of the cap of ${budget.cap_usd:.2f} are used{cost}"
+        return f"{dollars(budget.totals.committed_usd)} of the cap of {dollars(budget.cap_usd)} are used{cost}"
 
     def book_call(
         self, model: str, usage: Usage, kind: CallKind, latency_ms: int = 0, finish_reason: str = ""
@@ -217,7 +218,7 @@ class Spending:
             return
         self._told_unpriced.add(model)
         text = (
-            f"The price of {model} is unknown, so the spending cap of ${cap:.2f} does not see what it costs. "
+            f"The price of {model} is unknown, so the spending cap of {dollars(cap)} does not see what it costs. "
             "Write its price into models.json to have it counted."
         )
         self._events.emit(Notice(text=text, level="warning"))

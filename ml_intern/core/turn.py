@@ -98,6 +98,7 @@ class TurnRunner:
     ) -> None:
         self.session = session
         self.steering: deque[Spoken] = deque()
+        self.interrupted_because = ""
         self.spending = Spending(session, facts, events, settings.money)
         self.exchange = Exchange(
             session,
@@ -146,8 +147,10 @@ class TurnRunner:
             self._events.emit(Processing())
             reason = await self._go_round()
         except asyncio.CancelledError:
-            await self._loop.stop()
-            self._events.emit(Interrupted())
+            try:
+                await self._loop.stop(because=self.interrupted_because)
+            finally:  # somebody may not want to wait for it to stop, and it has ended all the same
+                self._events.emit(Interrupted())
         except TurnEnd as end:
             self._events.emit(Notice(text=end.notice, level="warning"))
             self._complete(end.reason)

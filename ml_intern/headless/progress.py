@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from ml_intern.core.plain_text import plain
@@ -52,12 +53,26 @@ WORDS = Marks("tool", "done:", "failed:", "warning:", "notice:", "question:")
 
 
 class Progress:
-    """Writes one line for what happens: tool calls, failures, notices, the plan, and how it ended."""
+    """Writes one line for what happens: tool calls, failures, notices, the plan, and how it ended.
 
-    def __init__(self, stream: Stream, redactor: Redactor, marks: Marks = Marks()) -> None:  # noqa: B008 - it is frozen
+    Args:
+        stream: Where to.
+        redactor: Takes secrets out.
+        marks: What lines begin with.
+        word: Words the sentences of the core for whoever reads them here.
+    """
+
+    def __init__(
+        self,
+        stream: Stream,
+        redactor: Redactor,
+        marks: Marks = Marks(),  # noqa: B008 - it is frozen
+        word: Callable[[str], str] = str,
+    ) -> None:
         self._stream = stream
         self._redactor = redactor
         self._marks = marks
+        self._word = word
         self._remark = ""
 
     def line(self, text: str) -> None:
@@ -75,16 +90,16 @@ class Progress:
             case Ready():
                 self.faint(f"model {event.model or 'none'} · mode {event.mode} · {event.workdir}")
                 for note in event.notes:
-                    self.line(f"{marks.warning} {note}")
+                    self.line(f"{marks.warning} {self._word(note)}")
             case AssistantMessage():
                 self._remark = event.content
             case ToolCallEvent() if event.tool in SHOWN_OTHERWISE:
                 self._tell_remark()
             case ToolCallEvent():
                 self._tell_remark()
-                self.line(f"{marks.call} {event.tool} {summary_of(event.arguments)}".rstrip())
+                self.line(f"{marks.call} {one_line(event.tool)} {summary_of(event.arguments)}".rstrip())
             case ToolOutput() if not event.success:
-                self.line(f"  {marks.failed} {event.tool}: {one_line(event.output)}")
+                self.line(f"  {marks.failed} {one_line(event.tool)}: {one_line(event.output)}")
             case SubagentEvent(event=ToolCallEvent() as call):
                 self.faint(f"    {marks.call} {call.tool} {summary_of(call.arguments)}".rstrip())
             case SubagentEvent(event=Notice() as notice) if notice.level != "info":
@@ -101,7 +116,8 @@ class Progress:
                 taken = f"the default was taken: {'; '.join(event.choices)}" if event.choices else "the agent decides"
                 self.faint(f"  nobody is here to answer; {one_line(taken)}")
             case Notice():
-                self.line(f"{marks.notice if event.level == 'info' else marks.warning} {event.text}")
+                mark = marks.notice if event.level == "info" else marks.warning
+                self.line(f"{mark} {self._word(event.text)}")
             case ErrorEvent() if not event.ends_turn:
                 self.line(f"{marks.warning} {event.error}")
             case Compacted():

@@ -34,6 +34,7 @@ from ml_intern.headless.outcome import Outcome
 from ml_intern.headless.output import Output, create_output
 from ml_intern.headless.progress import Progress, one_line
 from ml_intern.headless.streams import standard_error, standard_output
+from ml_intern.headless.wording import for_command_line
 from ml_intern.options import Options
 
 if TYPE_CHECKING:
@@ -48,6 +49,8 @@ LAST_GRACE_S = 0.5
 """How long the rest may take after that."""
 RENTAL_GRACE_S = 12.0
 """How long it may take beyond that to give back what costs money by the hour."""
+NOBODY = "it needs a person's approval, and nobody watches this run"
+"""What the model is told of a call that ended the run."""
 
 
 def run_headless(options: Options) -> int:
@@ -81,7 +84,7 @@ class HeadlessRun:
         self._options = options
         self._started = time.monotonic()
         self._redactor = Redactor.from_env(os.environ)
-        self._progress = Progress(standard_error(), self._redactor)
+        self._progress = Progress(standard_error(), self._redactor, word=for_command_line)
         self._stdout = standard_output(self._output_closed)
         self._output: Output = create_output(options.output, self._stdout, self._redactor)
         self._outcome: Outcome | None = None
@@ -170,7 +173,7 @@ class HeadlessRun:
             f"approval needed, and nobody is here to give it: {asked}. "
             "Run it in the app, allow the tool in the configuration, or use --mode yolo."
         )
-        self._stop(Outcome("needs_approval", NEEDS_APPROVAL, error=text, error_kind="needs_approval"))
+        self._stop(Outcome("needs_approval", NEEDS_APPROVAL, error=text, error_kind="needs_approval"), NOBODY)
 
     # ------------------------------------------------------------------------------------------------- stopping
 
@@ -194,12 +197,12 @@ class HeadlessRun:
         if self._outcome is None:
             self._stop(Outcome("error", FAILURE, error="standard output was closed; the run was stopped."))
 
-    def _stop(self, outcome: Outcome) -> None:
+    def _stop(self, outcome: Outcome, because: str = "") -> None:
         if self._stop_as is not None:
             return
         self._stop_as = outcome
         if self._agent is not None:
-            self._agent.submit(Interrupt())
+            self._agent.submit(Interrupt(reason=because))
         asyncio.get_running_loop().call_later(INTERRUPT_GRACE_S, self._give_up)
 
     def _give_up(self) -> None:
@@ -245,6 +248,7 @@ class HeadlessRun:
         outcome.tokens = outcome.tokens or tally.tokens
         outcome.cost_usd = outcome.cost_usd or round(totals.spent_usd, 6)
         outcome.duration_ms = round((time.monotonic() - self._started) * 1000)
+        outcome.error = for_command_line(outcome.error)
         self._outcome = outcome
         self._output.finish(outcome)
         if self._stdout.closed:  # where it was while the run worked, the turn may have been done before it could stop
@@ -278,11 +282,11 @@ def _run_to_end(work: Coroutine[Any, Any, int]) -> int:
         asyncio.set_event_loop(loop)
         return loop.run_until_complete(work)
     finally:
-        left = asyncio.all_tasks(loop)
-        for task in left:
-            task.cancel()
-        if left:
-            loop.run_until_complete(asyncio.wait(left, timeout=0.5))
+        for patience_s in (0.5, 0.1):  # the second time breaks into tidying up that takes too long
+            if left := asyncio.all_tasks(loop):
+                for task in left:
+                    task.cancel()
+                loop.run_until_complete(asyncio.wait(left, timeout=patience_s))
         asyncio.set_event_loop(None)
         if sys.exc_info()[0] is None:
             loop.run_until_complete(loop.shutdown_asyncgens())

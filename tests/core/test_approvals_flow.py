@@ -365,8 +365,8 @@ async def test_the_spending_cap_ends_the_turn_before_the_next_model_call(tmp_pat
     cluster = Cluster()
     prices = tmp_path / "home" / "config" / "models.json"
     prices.parent.mkdir(parents=True)
-    prices.write_text('{"models": {"vllm/scripted": {"input_usd": 100, "output_usd": 100}}}')
-    script = (tools(train("a", "c1", usd=0.0)).usage(5000, 10), text("never"))
+    prices.write_text('{"models": {"vllm/scripted": {"input_usd": 20, "output_usd": 20}}}')
+    script = (tools(train("a", "c1", usd=0.0)).usage(25_000, 50), text("never"))
     async with ScriptedLLM(*script) as server, Harness(server, tmp_path, cap=cap, tools=[cluster.spec()]) as agent:
         events = await agent.prompt()
         end = events[-1]

@@ -17,6 +17,7 @@ from ml_intern.core.protocol import (
     Interrupt,
     Interrupted,
     LLMCall,
+    Notice,
     ToolCallEvent,
     TurnComplete,
     UserInput,
@@ -163,3 +164,13 @@ async def test_a_fast_reply_makes_few_events_and_each_is_in_the_log_before_it_is
     assert all(seen)
     assert chunks(events) == "word " * 2_000
     assert agent.last(LLMCall).finish_reason == "stop"
+
+
+async def test_an_answer_that_a_content_filter_cut_short_is_told_so(tmp_path: Path) -> None:
+    async with (
+        ScriptedLLM(text("The first half").finish("content_filter")) as server,
+        Harness(server, tmp_path) as agent,
+    ):
+        await agent.prompt()
+        assert agent.last(TurnComplete).final_response == "The first half"
+        assert "content filter" in agent.last(Notice).text

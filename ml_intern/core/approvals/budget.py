@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ml_intern.core.approvals.effects import Cost
+from ml_intern.core.dollars import dollars
 from ml_intern.core.ledger import Entry, Ledger, Totals
 from ml_intern.core.protocol import Expense
 
@@ -39,13 +40,13 @@ class Budget:
 
     def objection(self, cost: Cost) -> str:
         """Why this cost does not fit under the cap, or an empty string. Exactly the remaining sum fits."""
-        left = self.left_usd
-        if left is None or cost.usd == 0.0:
+        left, cap = self.left_usd, self.cap_usd
+        if left is None or cap is None or cost.usd == 0.0:
             return ""
         if cost.usd is None:
-            return f"the price is unknown, so it cannot be held under the cap of ${self.cap_usd:.2f}"
+            return f"the price is unknown, so it cannot be held under the cap of {dollars(cap)}"
         if cost.usd > left:
-            return f"it may cost ${cost.usd:.2f}, and only ${left:.2f} of the cap of ${self.cap_usd:.2f} are left"
+            return f"it may cost {dollars(cost.usd)}, and only {dollars(left)} of the cap of {dollars(cap)} are left"
         return ""
 
     def reserve(self, ref: str, cost: Cost, what: str = "") -> list[Expense]:

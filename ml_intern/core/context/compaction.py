@@ -45,15 +45,18 @@ _MESSAGE_FLOOR = 1_000
 _ASKED_FLOOR = 1_000  # a person's own wish to compact is not worth a model call for less than this
 _RECORD = 0.6  # share of the window that the record to be summarised may take
 _WORDS_PER_TOKEN = 0.6
+_FULL = 0.8
 
 
 class ContextLimitReached(Exception):  # noqa: N818 - a limit, as the end reason `context_limit` calls it
     """The conversation fills the window, and compacting it gained too little twice."""
 
     def __init__(self, tokens: int, window: int) -> None:
+        fills = tokens > window * _FULL  # what a provider refuses may be short by all that is known here
+        how = "fills the model's window of" if fills else "was refused as too long for the model, whose window is"
         super().__init__(
-            f"The conversation ({tokens:,} tokens) fills the model's window of {window:,}, and compacting it gained "
-            "too little. Start afresh with /new, or choose a model with a larger window with /model."
+            f"The conversation ({tokens:,} tokens) {how} {window:,}, and compacting it gained too little. "
+            "Start afresh with /new, or choose a model with a larger window with /model."
         )
 
 

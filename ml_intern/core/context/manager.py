@@ -13,6 +13,7 @@ from ml_intern.core.context.repair import PairTracker
 from ml_intern.core.context.tokens import TokenCounter
 from ml_intern.core.images import ImageRef
 from ml_intern.core.llm.types import Usage
+from ml_intern.core.llm.usage import tokens_of_tools
 from ml_intern.core.protocol import HistoryRecord
 
 log = logging.getLogger(__name__)
@@ -40,6 +41,7 @@ class ContextManager:
         self._messages: list[Message] = []
         self._sizes: list[int] = []
         self._own = 0
+        self._tools: Sequence[Mapping[str, Any]] = ()
         self._pairs = PairTracker()
         self._reply_due: Usage | None = None
         self.clear(system_prompt)
@@ -115,6 +117,12 @@ class ContextManager:
         self._meter.measure(usage.total, self._own)
         self._reply_due = usage
 
+    def expect_tools(self, tools: Sequence[Mapping[str, Any]]) -> None:
+        """Reckons with the definitions of tools that go along, as long as no provider has counted them."""
+        if not self._meter.measured and tools is not self._tools:
+            self._tools = tools
+            self._meter.expect(tokens_of_tools(tools))
+
     def undo(self) -> tuple[int, str]:
         """Takes back the last prompt and all that followed it. See `rewind`."""
         return self.rewind(-1)
@@ -151,6 +159,7 @@ class ContextManager:
         self._system = Message("system", system_prompt)
         self._meter = UsageMeter(self._counter.message(self._system))
         self._messages, self._sizes, self._own = [], [], 0
+        self._tools = ()
         self._pairs.restart()
         self._reply_due = None
         self.misses = 0

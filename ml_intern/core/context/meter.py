@@ -11,9 +11,10 @@ _DENSITY = (0.8, 1.6)
 class UsageMeter:
     """Turns our own count of the history into the figure the provider would report for the next request.
 
-    Our count (`own`) leaves out the system prompt and everything sent beside the messages. With each reply the provider
-    tells the whole: from then on only the difference in `own` is estimated. What shrinks is taken to shrink in
-    proportion, since the provider's tokenizer may see every message larger or smaller than ours does.
+    Our count (`own`) leaves out the system prompt and everything sent beside the messages; how much that is can be told
+    beforehand (`expect`). With each reply the provider tells the whole: from then on only the difference in `own` is
+    estimated. What shrinks is taken to shrink in proportion, since the provider's tokenizer may see every message
+    larger or smaller than ours does.
     """
 
     def __init__(self, system: int) -> None:
@@ -32,6 +33,11 @@ class UsageMeter:
         """Tokens that every request takes whatever the history: the system prompt and what goes with it."""
         fixed = self._system + self._overhead
         return fixed if self._counted is None else min(fixed, self._counted)
+
+    def expect(self, beside: int) -> None:
+        """Until a provider has counted, `beside` tokens are taken to go along with the messages: the tools."""
+        if self._counted is None:
+            self._overhead = min(beside, MAX_OVERHEAD)
 
     def tokens(self, own: int) -> int:
         """Tokens of a request whose history comes to `own` by our count."""

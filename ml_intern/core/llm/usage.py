@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ml_intern.core.llm.types import Reply, Request, Usage
@@ -47,15 +47,22 @@ def estimate_usage(request: Request, reply: Reply) -> Usage:
         len(message.content) + sum(len(call.name) + len(call.arguments) for call in message.tool_calls)
         for message in request.messages
     )
-    characters += sum(len(str(tool)) for tool in request.tools)
     shown = [image.tokens for message in request.messages for image in message.images if image.file in request.images]
     written = len(reply.content) + len(reply.reasoning)
     written += sum(len(call.name) + len(call.arguments) for call in reply.tool_calls)
     return Usage(
-        prompt_tokens=characters // CHARS_PER_TOKEN + _TOKENS_PER_MESSAGE * len(request.messages) + sum(shown),
+        prompt_tokens=characters // CHARS_PER_TOKEN
+        + tokens_of_tools(request.tools)
+        + _TOKENS_PER_MESSAGE * len(request.messages)
+        + sum(shown),
         completion_tokens=max(1, written // CHARS_PER_TOKEN),
         estimated=True,
     )
+
+
+def tokens_of_tools(tools: Iterable[Mapping[str, Any]]) -> int:
+    """What the definitions of tools come to, by text length."""
+    return sum(len(str(tool)) for tool in tools) // CHARS_PER_TOKEN
 
 
 def _count(record: object, key: str) -> int:

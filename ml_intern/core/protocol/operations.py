@@ -92,9 +92,14 @@ class ExecApproval(OperationBase):
 
 
 class Interrupt(OperationBase):
-    """End the running turn now, whatever it waits for. Never queued."""
+    """End the running turn now, whatever it waits for. Never queued.
+
+    Attributes:
+        reason: Why calls that have not begun do not run, told to the model; empty where a person wants it to stop.
+    """
 
     type: Literal["interrupt"] = "interrupt"
+    reason: str = ""
 
 
 class Aside(OperationBase):

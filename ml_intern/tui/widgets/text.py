@@ -9,6 +9,8 @@ from functools import lru_cache
 
 from rich.cells import cell_len, get_character_cell_size
 
+from ml_intern.core.dollars import dollars
+
 ELLIPSIS = "…"
 REPLACEMENT = "\ufffd"
 RETURN = "\u240d"
@@ -248,11 +250,7 @@ def clock_span(seconds: float) -> str:
 
 def money(usd: float | None) -> str:
     """An amount in US dollars; amounts below a cent keep two digits, an unknown one is a question mark."""
-    if usd is None:
-        return "$?"
-    if 0 < usd < 0.01:
-        return f"${usd:.2g}" if usd >= 0.0001 else "<$0.0001"
-    return f"${usd:,.2f}"
+    return "$?" if usd is None else dollars(usd)
 
 
 def count(number: int, noun: str) -> str:

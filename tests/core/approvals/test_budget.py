@@ -131,3 +131,9 @@ def test_a_fresh_session_keeps_the_cap_and_forgets_the_spending() -> None:
     budget.settle("a", 2.0)
     budget.restart()
     assert (budget.cap_usd, budget.left_usd, budget.exhausted) == (2.0, 2.0, False)
+
+
+def test_small_caps_and_costs_are_told_as_what_they_are() -> None:
+    objection = Budget(cap_usd=0.003).objection(Cost(0.0042))
+    assert objection == "it may cost $0.0042, and only $0.003 of the cap of $0.003 are left"
+    assert "$5.00" in Budget(cap_usd=5).objection(Cost(None))

@@ -171,3 +171,25 @@ async def test_asking_to_compact_with_instructions_summarises_by_them(tmp_path: 
         assert "lr was 2e-5" in server.requests[-1].messages[2]["content"]
         assert agent.last(ContextUsage).tokens > 0
         assert server.violations == []
+
+
+async def test_the_first_request_leaves_room_for_the_tools(tmp_path: Path) -> None:
+    sizes: list[int] = []
+
+    def answer(body: dict[str, Any], _number: int) -> Step:
+        sizes.append((len(str(body["messages"])) + len(str(body["tools"]))) // 4)
+        return text("done")
+
+    async with ScriptedLLM(answer) as server, Harness(server, tmp_path, llm=SMALL) as agent:
+        await agent.prompt("word " * 15_000)  # it fits the window, and not together with the tools
+        assert agent.last(TurnComplete).reason == "completed"
+        assert agent.all(Compacted)
+    assert sizes[0] < WINDOW
+
+
+async def test_a_refusal_of_what_should_fit_is_not_told_as_a_full_window(tmp_path: Path) -> None:
+    refused = error(413, "Request Entity Too Large")
+    async with ScriptedLLM(refused, repeat_last=True) as server, Harness(server, tmp_path) as agent:
+        await agent.prompt()
+        assert agent.last(TurnComplete).reason == "context_limit"
+        assert "was refused as too long" in agent.last(Notice).text

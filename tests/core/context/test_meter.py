@@ -50,3 +50,12 @@ def test_an_emptied_history_is_the_fixed_part() -> None:
     meter.shrunk(0)
     assert meter.tokens(0) == 2_000
     assert meter.tokens(100) == 2_100
+
+
+def test_tools_are_reckoned_with_until_a_provider_has_counted() -> None:
+    meter = UsageMeter(system=500)
+    meter.expect(8_000)
+    assert (meter.tokens(1_500), meter.fixed) == (10_000, 8_500)
+    meter.measure(9_000, own=1_500)
+    meter.expect(20_000)
+    assert (meter.tokens(1_500), meter.fixed) == (9_000, 7_500)

@@ -10,7 +10,7 @@ from email.utils import parsedate_to_datetime
 from json import dumps
 from typing import TYPE_CHECKING, Any, Literal
 
-from ml_intern.core.llm.bodies import words_of
+from ml_intern.core.llm.error_bodies import words_of
 from ml_intern.core.llm.sentences import address_step, quote, sentence
 
 if TYPE_CHECKING:

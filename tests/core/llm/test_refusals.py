@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from ml_intern.core.llm.bodies import words_of
+from ml_intern.core.llm.error_bodies import words_of
 from ml_intern.core.llm.errors import LLMError, from_status, unreachable
 from ml_intern.core.llm.routing import Route
 from tests.core.llm.support import client_for, local_env, request, router_env

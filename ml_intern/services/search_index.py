@@ -19,7 +19,7 @@ from pathlib import Path
 
 log = logging.getLogger(__name__)
 
-SCHEMA = 1
+SCHEMA = 2
 PASSAGE_CHARS = 1500
 _SNIPPET_WORDS = 40
 
@@ -40,6 +40,8 @@ _RANK = (
     "ORDER BY score LIMIT ?"
 )
 MOST_RANKED = 5_000
+_SPLIT = "\x1f"
+"""Between a heading and the parts of the names in it."""
 PASSAGES_A_PAGE = 1000
 """The row of a passage is that of its page times this, plus its number: so both find each other without an index."""
 
@@ -153,7 +155,14 @@ class SearchIndex:
             db.executemany(
                 "INSERT INTO passages (rowid, title, heading, names, body, place) VALUES (?, ?, ?, ?, ?, ?)",
                 (
-                    (first + number, named, heading, split_names(f"{heading} {body}"), body, place)
+                    (
+                        first + number,
+                        named,
+                        f"{heading}{_SPLIT}{split_names(heading)}",
+                        split_names(f"{heading} {body}"),
+                        body,
+                        place,
+                    )
                     for number, (heading, body) in enumerate(cut)
                 ),
             )
@@ -210,21 +219,40 @@ class SearchIndex:
             return []
         best: dict[int, tuple[int, float, str]] = {}
         with self._open() as db:
-            for joined in (" AND ".join(words), " OR ".join(words)):
-                for rowid, rank, match in self._ranked(db, place, joined, limit * 4):
+            for match in self._matches(db, f"place : ({place})", words):
+                for rowid, rank in db.execute(_RANK, (match, self._most_ranked, limit * 4)):
                     best.setdefault(rowid // PASSAGES_A_PAGE, (rowid, -rank, match))
-                if len(best) >= limit or len(words) == 1:
+                if len(best) >= limit:
                     break
             return [_found(db, *hit) for hit in itertools.islice(best.values(), limit)]
 
-    def _ranked(self, db: sqlite3.Connection, place: str, words: str, limit: int) -> Iterator[tuple[int, float, str]]:
-        """The best passages with words. Where too many have them, those that are named so come first."""
-        match, most = f"place : ({place}) AND ({words})", self._most_ranked
-        (fitting,) = db.execute(_COUNT, (match, most + 1)).fetchone()
-        named = f"place : ({place}) AND ({{title heading}} : ({words}))"
-        for each in (named, match) if fitting > most else (match,):
-            for rowid, rank in db.execute(_RANK, (each, most, limit)).fetchall():
-                yield rowid, rank, each
+    def _matches(self, db: sqlite3.Connection, place: str, words: list[str]) -> Iterator[str]:
+        """What to look for, one after the other, until enough is found: all words, then any of them.
+
+        Where too many passages have any, those with a rare word come first, since that tells what is meant. Then come
+        those that are named so, and of the others some must do.
+        """
+        for joined in (" AND ".join(words), " OR ".join(words)) if len(words) > 1 else words:
+            match = f"{place} AND ({joined})"
+            if self._count(db, match) > self._most_ranked:
+                if rare := self._rare(db, place, words):
+                    yield f"{place} AND ({' OR '.join(rare)}) AND ({joined})"
+                yield f"{place} AND ({{title heading}} : ({joined}))"
+            yield match
+
+    def _rare(self, db: sqlite3.Connection, place: str, words: list[str]) -> list[str]:
+        """The words that few passages have, the rarest first, as many as can be ranked together."""
+        counts = sorted((self._count(db, f"{place} AND {word}"), word) for word in words)
+        room, rare = self._most_ranked, list[str]()
+        for count, word in counts:
+            room -= count
+            if count and room >= 0:
+                rare.append(word)
+        return rare
+
+    def _count(self, db: sqlite3.Connection, match: str) -> int:
+        """How many passages there are for a match; one more than can be ranked stands for all larger numbers."""
+        return int(db.execute(_COUNT, (match, self._most_ranked + 1)).fetchone()[0])
 
     def close(self) -> None:
         """Closes the file; it is opened again when it is needed."""
@@ -332,7 +360,8 @@ def _found(db: sqlite3.Connection, rowid: int, score: float, match: str) -> Foun
         "SELECT heading, snippet(passages, 3, '', '', ' … ', ?) FROM passages WHERE passages MATCH ? AND rowid = ?",
         (_SNIPPET_WORDS, match, rowid),
     ).fetchone()
-    return Found(url, title, section, _ANCHOR.sub("", heading).strip(), " ".join(snippet.split()), score)
+    heading = _ANCHOR.sub("", heading.partition(_SPLIT)[0]).strip()
+    return Found(url, title, section, heading, " ".join(snippet.split()), score)
 
 
 def _place(collection: str) -> str:

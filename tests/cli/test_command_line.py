@@ -179,12 +179,16 @@ def test_help_as_a_word_prints_the_help(capsys: pytest.CaptureFixture[str]) -> N
         (["--max-cost", "-1", "go"], ["--max-cost", "'-1'"]),
         (["--max-cost", "nan", "go"], ["--max-cost", "'nan'"]),
         (["--mode", "yol", "go"], ["--mode", "did you mean yolo?"]),
+        (["--mode", "PLAN", "go"], ["did you mean plan?"]),
         (["--mode", "x", "go"], ["guarded, ask, plan or yolo"]),
         (["--effort", "hgih", "go"], ["did you mean high?"]),
         (["--output", "yaml", "go"], ["text, json or stream-json"]),
         (["--model"], ["--model"]),
         (["--model", " ", "go"], ["model id is empty"]),
-        (["--modle", "x", "go"], ["--modle"]),
+        (["--modle", "x", "go"], ["--modle; did you mean --model?"]),
+        (["--output-format=json", "go"], ["did you mean --output?"]),
+        (["--model"], ["expected one argument"]),
+        (["-z", "go"], ["unrecognized arguments: -z"]),
         (["--workdir", "/nonexistent/place", "go"], ["'/nonexistent/place' is not a directory"]),
         (["--sandbox-tools", "--local-tools", "go"], ["not allowed with"]),
         (["--resume", "a", "--continue"], ["exclude each other"]),
@@ -209,6 +213,33 @@ def test_choices_are_those_of_the_core() -> None:
     assert get_args(Mode) == MODES
     assert get_args(Effort) == EFFORTS
     assert OUTPUTS == ("text", "json", "stream-json")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["leftovers", "--ends"], "did you mean --end?"),
+        (["leftovers", "--en"], "unrecognized arguments: --en"),
+        (["serve", "--port", "x"], "argument --port: invalid int value: 'x'"),
+        (["sessions", "list", "--jsn"], "did you mean --json?"),
+    ],
+)
+def test_commands_refuse_in_one_line_as_the_rest_does(
+    arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.run(arguments) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.startswith("ml-intern: ")
+    assert words in said.err
+    assert f"`ml-intern {arguments[0]} --help`" in said.err
+    assert said.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("arguments", [["doctor", "--help"], ["-h", "doctor"], ["doctor", "--json", "--help"]])
+def test_the_doctor_has_a_help_of_its_own(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(arguments) == 0
+    assert capsys.readouterr().out.startswith("usage: ml-intern doctor")
 
 
 # --------------------------------------------------------------------------------------------- as a real process
@@ -291,7 +322,7 @@ def test_directory_that_is_gone_is_a_usage_error(tmp_path: Path, arguments: list
     assert done.stderr.count(b"\n") == 1
 
 
-@pytest.mark.parametrize(("flag", "ours"), [("--version", set()), ("--help", {"arguments"})])
+@pytest.mark.parametrize(("flag", "ours"), [("--version", set()), ("--help", {"arguments", "parser"})])
 def test_what_only_prints_imports_next_to_nothing(flag: str, ours: set[str]) -> None:
     code = (
         "import sys; before = set(sys.modules)\n"

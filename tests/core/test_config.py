@@ -89,13 +89,13 @@ def test_variables_are_substituted_with_defaults(places: Places) -> None:
         {
             "model_name": "vllm/${NAME:-qwen}-${SIZE}",
             "max_iterations": "${ROUNDS:-12}",
-            "approvals": {"deny": ["read(${EMPTY:-x}*)", "$HOME", "${LEFT:-}"]},
+            "approvals": {"deny": ["read(${EMPTY:-x}*)", "$HOME", "${LEFT:-}", "bash(${X:1})"]},
         },
     )
     settings = load(places, SIZE="8b", EMPTY="").settings
     assert settings.model_name == "vllm/qwen-8b"
     assert settings.max_iterations == 12
-    assert settings.approvals.deny == ("read(*)", "$HOME", "")
+    assert settings.approvals.deny == ("read(*)", "$HOME", "", "bash(${X:1})")
 
 
 def test_missing_variable_is_named_with_its_key_and_file(places: Places) -> None:
@@ -110,6 +110,9 @@ def test_missing_variable_is_named_with_its_key_and_file(places: Places) -> None
     [
         ({"max_iteration": 3}, ["unknown key max_iteration", "nearest", "max_iterations"]),
         ({"llm": {"max_atempts": 3}}, ["unknown key llm.max_atempts", "llm.max_attempts"]),
+        ({"allow": ["bash"]}, ["unknown key allow", "nearest known one is approvals.allow"]),
+        ({"llm": {"theme": "dark"}}, ["unknown key llm.theme", "nearest known one is ui.theme"]),
+        ({"model_name": "vllm/${NAME:qwen}"}, ["model_name holds ${NAME:qwen}", "written ${NAME:-qwen}"]),
         ({"max_iterations": 0}, ["max_iterations", "greater than or equal to 1"]),
         ({"mode": "wild"}, ["mode", "guarded"]),
         ({"tool_runtime": "cloud"}, ["tool_runtime", "sandbox"]),

@@ -83,3 +83,16 @@ def test_a_model_that_is_reached_in_another_way_than_its_name_says_is_told_so(
         "! ANTHROPIC_API_KEY is not set, so anthropic/claude-opus-4-6 is reached through the Hugging Face"
         in done.stderr
     )
+
+
+def test_a_session_is_resumed_by_name_only(server: ScriptedLLM, program: Program) -> None:
+    missing = program.run(*MODEL, "go", "--resume", "abc")
+    assert missing.code == 2
+    assert "`ml-intern sessions list --all`" in missing.stderr
+    assert "no session to resume" in program.run(*MODEL, "go", "--resume").stderr
+    server.then(text("Hello."))
+    program.run(*MODEL, "first")
+    unnamed = program.run(*MODEL, "go", "--resume")  # with one session too: a script may have meant another
+    assert unnamed.code == 2
+    assert f"{program.logs()[0].stem[:8]} first" in unnamed.stderr
+    assert len(server.requests) == 1

@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 _LAST_LINES = 20
 _LOOK_AGAIN_S = 0.25
 CANCEL_PAUSES_S = (0.3, 1.0)
+_LOOK_LATER_S = (5.0, 15.0, 60.0)
 _FINAL = frozenset({"token", "no_token", "forbidden", "billing"})
 """Kinds of failure that another attempt does not change."""
 
@@ -270,14 +271,35 @@ class Agency:
     async def _failed(self, wish: Wish, namespace: str, error: Exception) -> SandboxError:
         """Why a start failed, with the last lines of its log. Makes sure that nothing of it goes on."""
         reason = str(error).strip()
-        with contextlib.suppress(HubError):  # then the reason has to do
-            for rented in await self._of_name(wish.name, namespace):
-                if rented.active:
-                    await self._cancel(rented.id, namespace)
+        try:
+            for rented in await self._end_all(wish, namespace):
                 if "Last logs:" not in reason and (lines := await self._log_of(rented)):
                     reason += "\nLast lines of its log:\n" + "\n".join(f"  {line}" for line in lines)
+        except HubError:
+            self._go_on(self._end_later(wish, namespace))
+            idle = duration_text(self.settings.idle_timeout_s)
+            reason += (
+                f"\nWhether it runs all the same cannot be told at the moment. It is looked for and ended; if that "
+                f"fails, it ends by itself after {idle} without use, and /leftovers shows it."
+            )
         problem = _in_words(error, namespace, self.hub)
         return problem or SandboxError(f"The sandbox on {wish.flavor.name} did not start: {reason}")
+
+    async def _end_all(self, wish: Wish, namespace: str) -> list[Rented]:
+        """Ends what came of a start, and gives it, ended or not. Raises `HubError`."""
+        found = await self._of_name(wish.name, namespace)
+        for rented in found:
+            if rented.active:
+                await self._cancel(rented.id, namespace)
+        return found
+
+    async def _end_later(self, wish: Wish, namespace: str) -> None:
+        for pause in (*self._pauses_s, *_LOOK_LATER_S):
+            await asyncio.sleep(pause)
+            with contextlib.suppress(HubError):
+                await self._end_all(wish, namespace)
+                return
+        log.warning("%s of %s could not be looked for; it may still run", wish.name, namespace)
 
     async def _abandon(self, wish: Wish, namespace: str, starting: asyncio.Future[tuple[Sandbox, Rented]]) -> None:
         """Gives back a sandbox that is still starting. It is found by its name: the client tells no id before it is up.

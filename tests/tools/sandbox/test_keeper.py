@@ -90,6 +90,19 @@ async def test_a_sandbox_that_does_not_start_is_told_with_its_log_and_leaves_not
         assert (await stage.bash("echo again")).ok
 
 
+@pytest.mark.parametrize("silent", [0, 2])
+async def test_a_sandbox_whose_answer_was_lost_is_found_and_ended(tmp_path: Path, silent: int) -> None:
+    async with on_stage(tmp_path) as stage:
+        stage.hub.jobs.drop_answers = 1
+        if silent:
+            stage.hub.fail("/api/jobs/mia", 503, method="GET", times=silent)
+        done = await stage.bash("true")
+        assert not done.ok
+        assert ("cannot be told at the moment" in done.text) == bool(silent)
+        await until(lambda: stage.area.all() and not stage.running)
+        assert len(stage.area.all()) == 1
+
+
 async def test_a_sandbox_that_never_answers_is_given_up_and_ended(tmp_path: Path) -> None:
     async with on_stage(tmp_path, start_timeout_s=1.0) as stage:
         stage.area.healthy = False

@@ -10,6 +10,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,28 @@ def group_alive(pid: int) -> bool:
     except PermissionError:  # members that changed their user
         return True
     return _has_running_member(pid)
+
+
+def strays_of(pid: int) -> set[int]:
+    """Running descendants of `pid` that have left its group, as workers of distributed training do.
+
+    Empty where the system does not tell, and once `pid` itself has ended.
+    """
+    from ml_intern.tools.jobs.local_processes import descendants
+
+    found = set()
+    for process in descendants(pid):
+        with contextlib.suppress(OSError):
+            if os.getpgid(process.pid) != pid:
+                found.add(process.pid)
+    return found
+
+
+def end_strays(pids: Iterable[int], *, at_once: bool) -> None:
+    """Asks single processes to end, or ends them at once."""
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, signal.SIGKILL if at_once else signal.SIGTERM)
 
 
 def _signal_group(pid: int, number: int) -> None:

@@ -18,7 +18,14 @@ from pydantic import Field
 from ml_intern.core.approvals.effects import Assessment
 from ml_intern.core.tools.spec import Params, ToolContext, ToolResult, ToolSpec
 from ml_intern.tools.capture import CommandOutput, OutputCapture
-from ml_intern.tools.processes import group_alive, kill_group, spawn_options, terminate_group
+from ml_intern.tools.processes import (
+    end_strays,
+    group_alive,
+    kill_group,
+    spawn_options,
+    strays_of,
+    terminate_group,
+)
 from ml_intern.tools.text_files import expand_home
 
 _DESCRIPTION = """\
@@ -215,14 +222,18 @@ async def _wait(process: asyncio.subprocess.Process, timeout_s: float) -> Ending
 
 
 async def _stop_group(pid: int, grace_s: float, process: asyncio.subprocess.Process | None = None) -> None:
-    """TERM, a short while to tidy up, then KILL, whatever happens in between."""
+    """TERM, a short while to tidy up, then KILL, whatever happens in between; also to what has left the group."""
+    strays = strays_of(pid)
     terminate_group(pid)
+    end_strays(strays, at_once=False)
     deadline = time.monotonic() + grace_s
     try:
         while group_alive(pid) and time.monotonic() < deadline:  # noqa: ASYNC110 - the end of a group sends no event
             await asyncio.sleep(0.02)
     finally:
+        strays |= strays_of(pid)
         kill_group(pid)
+        end_strays(strays, at_once=True)
     if process is not None:
         with contextlib.suppress(TimeoutError):  # a process stuck in the kernel ends when it can
             async with asyncio.timeout(0.1):

@@ -218,6 +218,15 @@ async def test_at_the_timeout_the_whole_group_ends_and_the_output_is_kept(bench:
     assert not group_alive(int(result.text.split("\n")[0]))
 
 
+async def test_what_has_left_the_group_ends_with_the_command(bench: Bench) -> None:
+    # As the workers of torchrun do; this one refuses to end, too.
+    worker = "trap '' TERM; echo $$; while true; do sleep 0.05; done"
+    result = await bench.run(BASH, command=f'setsid sh -c "{worker.replace("$", chr(92) + "$")}" & sleep 30', timeout=1)
+
+    assert "timed out" in result.text
+    await gone(int(result.text.split("\n")[0]))
+
+
 async def test_a_process_that_ignores_the_request_to_end_is_killed(bench: Bench) -> None:
     result = await bench.run(BASH, command="echo $$; trap '' TERM; while true; do sleep 0.05; done", timeout=1)
 

@@ -9,10 +9,11 @@ from collections.abc import Sequence
 
 from ml_intern import __version__
 from ml_intern.options import DEMO_MODEL, EFFORTS, MODES, OUTPUTS, TYPE_CHECKING, Options, UsageError
+from ml_intern.parser import Parser
 
 if TYPE_CHECKING:
     from pathlib import Path
-    from typing import Any, Literal, NoReturn
+    from typing import Any, Literal
 
 _SESSION_VERBS = frozenset(
     ("list", "search", "show", "export", "import", "rename", "tag", "delete", "restore", "prune", "fork")
@@ -50,10 +51,20 @@ examples:
 A prompt that looks like a command of its own goes after two hyphens: ml-intern -- doctor
 """
 
+_DOCTOR = """\
+usage: ml-intern doctor [--json] [options]
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise UsageError(message)
+What is configured and by whom, what can be reached, what is missing, and what things cost. It changes nothing, and
+nothing is sent to a model.
+
+options:
+  --json      one object, for programs
+  -m, --model, --config, --workdir and the others: looked at as a run with them would
+
+exit codes:
+  0    a run could begin
+  1    something stands in its way; the lines with ✗ say what
+"""
 
 
 def parse(arguments: Sequence[str]) -> tuple[str, Options, bool]:
@@ -69,6 +80,9 @@ def parse(arguments: Sequence[str]) -> tuple[str, Options, bool]:
         return arguments[0], Options(arguments=tuple(arguments[1:])), False
     parser = _parser()
     ours, literal = _split(arguments)
+    if "doctor" in ours and {"-h", "--help"} & set(ours) and len([word for word in ours if word[:1] != "-"]) == 1:
+        sys.stdout.write(_DOCTOR)
+        raise SystemExit(0)
     ours, command = _split_command(ours)
     values = vars(parser.parse_intermixed_args(ours))
     words: list[str] = values.pop("prompt")
@@ -152,7 +166,7 @@ def _refuse_lookalikes(words: Sequence[str], parser: argparse.ArgumentParser) ->
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
+    parser = Parser(
         prog="ml-intern",
         usage=_USAGE,
         description=_DESCRIPTION,
@@ -240,7 +254,7 @@ def _one_of(what: str, choices: Sequence[str]) -> Any:
     def check(value: str) -> str:
         if value in choices:
             return value
-        near = _near(value, choices, 1)
+        near = _near(value.lower(), choices, 1)
         hint = f"did you mean {near[0]}?" if near else f"it is one of {_list(choices)}"
         raise argparse.ArgumentTypeError(f"there is no {what} {value!r}; {hint}")
 

@@ -111,6 +111,9 @@ def _carry_out(choice: tuple[str, Options, bool]) -> int:
         from ml_intern.tui.main import run as run_app
 
         return run_app(options)
+    except UsageError as error:
+        _say(f"{error} (`ml-intern {front_end} --help` lists everything)")
+        return USAGE
     except Exception as error:  # noqa: BLE001 - the outermost edge: whatever got here ends as one line
         return _crashed(error)
 

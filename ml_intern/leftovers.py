@@ -19,7 +19,8 @@ from ml_intern.core.plain_text import plain
 from ml_intern.core.protocol import Leftover, LeftoversEvent, Notice
 from ml_intern.core.redact import Redactor
 from ml_intern.core.spending import Spending
-from ml_intern.exit_codes import FAILURE, OK, USAGE
+from ml_intern.exit_codes import FAILURE, OK
+from ml_intern.parser import Parser
 from ml_intern.services.hub import HubClient
 from ml_intern.sessions.find import sessions_by_prefix
 from ml_intern.sessions.lock import in_use
@@ -118,14 +119,14 @@ class LeftoverWatch:
 
 def run(arguments: Sequence[str]) -> int:
     """Carries out `ml-intern leftovers` and returns the exit code."""
-    parser = argparse.ArgumentParser(prog="ml-intern leftovers", description=_DESCRIPTION)
+    parser = Parser(prog="ml-intern leftovers", description=_DESCRIPTION, allow_abbrev=False)
     parser.add_argument("--end", action="store_true", help="end those whose session was one of this machine")
     parser.add_argument("--id", action="append", default=[], metavar="ID", help="only this one, wherever it is from")
     parser.add_argument("--json", action="store_true", help="a list of objects, for programs")
     try:
         chosen = parser.parse_args(list(arguments))
-    except SystemExit as leave:  # the help, or a wrong flag, has been printed
-        return USAGE if leave.code else OK
+    except SystemExit:  # the help has been printed
+        return OK
     return asyncio.run(_run(load_env(Path.cwd()).values, chosen))
 
 

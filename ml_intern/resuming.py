@@ -37,10 +37,11 @@ def saved_session(options: Options, places: Places, workdir: Path) -> SavedSessi
             raise ConfigError(f"There is no earlier session in {workdir} to continue.")
         return restore(latest)
     found = sessions_by_prefix(places.sessions, options.resume or "")
-    if len(found) == 1:
+    if len(found) == 1 and options.resume:
         return restore(found[0])
     if not found:
-        raise ConfigError(f"There is no session whose id begins with {options.resume!r}.")
+        what = f"whose id begins with {options.resume!r}" if options.resume else "to resume"
+        raise ConfigError(f"There is no session {what}; `ml-intern sessions list --all` shows them all.")
     newest = "; ".join(f"{path.stem[:8]} {title_of(path)[:40]}" for path in found[:5])
     raise ConfigError(f"Name one session with --resume ID. The newest: {newest}.")
 

@@ -6,7 +6,6 @@ Every mistake a person can make in a file ends as one sentence that names the fi
 from __future__ import annotations
 
 import contextlib
-import difflib
 import json
 import os
 import re
@@ -15,10 +14,11 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
+from ml_intern.core.config_keys import nearest_key
 from ml_intern.core.places import Places
 from ml_intern.core.settings import Settings
 from ml_intern.core.small_file import read_small_file
@@ -44,6 +44,8 @@ _WITHOUT_EFFECT = frozenset(
 """Keys that files written for earlier versions hold. They are no mistakes of a person, so they only draw a warning."""
 
 _VARIABLE = re.compile(r"\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>[^}]*))?\}")
+_NEARLY = re.compile(r"\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*):(?P<default>[A-Za-z0-9_./][^}]*)\}")
+"""A default that lacks its hyphen."""
 
 
 class ConfigError(Exception):
@@ -338,6 +340,9 @@ def _substitute(tree: dict[str, Any], env: Mapping[str, str], sources: Mapping[s
                 f"set it, or write ${{{name}:-default}}."
             )
 
+        if (match := _NEARLY.search(value)) and not key_path.startswith("approvals."):  # rules speak of shell commands
+            where, right = _source_of(key_path, sources), f"${{{match['name']}:-{match['default']}}}"
+            raise ConfigError(f"{where}: {key_path} holds {match[0]}; a default is written {right}.")
         return _VARIABLE.sub(variable, value)
 
     def walk(value: Any, key_path: str) -> Any:
@@ -379,20 +384,7 @@ def _explain(kind: str, message: str, location: tuple[int | str, ...], sources: 
     where = _source_of(key_path, sources)
     if kind != "extra_forbidden":
         return f"{where}: {key_path}: {message[:1].lower()}{message[1:]}"
-    known = list(_section(keys[:-1]).model_fields)
-    close = difflib.get_close_matches(keys[-1], known, n=1, cutoff=0.0)
-    nearest = ".".join([*keys[:-1], close[0]]) if close else ""
-    return f"{where}: unknown key {key_path}; the nearest known one is {nearest}"
-
-
-def _section(keys: list[str]) -> type[BaseModel]:
-    """The settings model that the keys lead to."""
-    model: type[BaseModel] = Settings
-    for key in keys:
-        field = model.model_fields.get(key)
-        kinds = [field.annotation, *get_args(field.annotation)] if field else []
-        model = next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)), model)
-    return model
+    return f"{where}: unknown key {key_path}; the nearest known one is {nearest_key(keys)}"
 
 
 # ----------------------------------------------------------------------------------------------------- writing

@@ -10,14 +10,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from ml_intern.core.env import load_env
 from ml_intern.core.logs import start_logging
 from ml_intern.core.places import find_places
 from ml_intern.core.redact import WITHHELD, Redactor
 from ml_intern.exit_codes import FAILURE, OK, USAGE
-from ml_intern.options import Options
+from ml_intern.options import Options, UsageError
+from ml_intern.parser import Parser
 from ml_intern.sessions.command_text import Printer, found_lines, list_lines
 from ml_intern.sessions.conversation import conversation_of
 from ml_intern.sessions.exports import FORMATS, ExportError, export
@@ -27,15 +28,6 @@ from ml_intern.sessions.store import SessionError, SessionStore, summary_of
 
 _AGE = re.compile(r"(\d{1,6})([hdw])\Z")
 _UNITS = {"h": "hours", "d": "days", "w": "weeks"}
-
-
-class _UsageError(Exception):
-    """The command line makes no sense. The message is one sentence."""
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise _UsageError(message)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +58,7 @@ def run(options: Options, *, as_json: bool = False) -> int:
     """
     try:
         choice = _parser().parse_args(options.arguments)
-    except _UsageError as error:
+    except UsageError as error:
         return _complain(f"{error} (`ml-intern sessions --help` lists everything)", USAGE)
     except SystemExit as leave:  # `--help` prints and leaves
         return leave.code if isinstance(leave.code, int) else OK
@@ -233,16 +225,16 @@ def _fork(desk: Desk, choice: argparse.Namespace) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
+    parser = Parser(
         prog="ml-intern sessions",
         description="Earlier sessions. An ID may be any beginning that fits one session only.",
         allow_abbrev=False,
     )
     parser.add_argument("--json", action="store_true", help="answer in JSON, for programs")
-    commands = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=_Parser)
+    commands = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=Parser)
 
-    def add(name: str, action: Callable[[Desk, argparse.Namespace], int], text: str, *, ids: str = "") -> _Parser:
-        made: _Parser = commands.add_parser(name, help=text, description=text, allow_abbrev=False)
+    def add(name: str, action: Callable[[Desk, argparse.Namespace], int], text: str, *, ids: str = "") -> Parser:
+        made: Parser = commands.add_parser(name, help=text, description=text, allow_abbrev=False)
         made.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="answer in JSON, for programs")
         made.set_defaults(action=action)
         if ids:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import ipaddress
 import re
 import shlex
@@ -12,6 +11,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ml_intern.exit_codes import FAILURE, USAGE
+from ml_intern.parser import Parser
 from ml_intern.web.guard import COOKIE, KEY, Guard
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ _LOCAL = frozenset({"127.0.0.1", "localhost", "::1"})
 
 def run(arguments: Sequence[str]) -> int:
     """Serves until it is interrupted. Returns the exit code."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="ml-intern serve",
         description="The app in a browser. Further options (--model, --mode, ...) go to the app.",
         allow_abbrev=False,

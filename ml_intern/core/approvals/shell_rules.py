@@ -187,6 +187,7 @@ class _Walker:
     def _assign(self, command: Command, *, bare: bool) -> None:
         for name, word in command.assignments:
             value = joined_text(word, self.scope.variables)
+            self._describe([Arg(":")]).sets(name, value)
             if name in _RUN_BY_OTHERS and value not in {"", "cat", "true", "less", "vim", "vi", "nano"}:
                 self._inner(value)
             if name in _CHANGES_PROGRAMS and not bare:

@@ -15,6 +15,8 @@ from ml_intern.core.approvals.shell.expand import SOMETHING, UNKNOWN, Arg
 UNREADABLE = "runs text that cannot be read beforehand"
 _MOST_REASONS = 8
 _LONGEST_PATH = 1000
+_WHERE_TOKENS_GO = frozenset({"HF_ENDPOINT", "HF_INFERENCE_ENDPOINT"})
+_IS_TRUSTED = re.compile(r"(?:https://huggingface\.co|http://(?:localhost|127\.0\.0\.1|\[::1\])(?::\d+)?)(?:/|\Z)|\Z")
 _HARMLESS_DEVICES = ("/dev/null", "/dev/stdout", "/dev/stderr", "/dev/tty", "/dev/fd/", "/dev/full")
 
 
@@ -223,6 +225,11 @@ class Call:
             folder, _, pattern = target.text.rpartition("/") if target.glob else (target.text, "", "")
             if target.known and any(self.scope.around.keeps_secrets(at, pattern) for at in self.scope.places(folder)):
                 self.found.add(Effect.CREDENTIALS, f"goes through {target.shown}, where secrets are kept")
+
+    def sets(self, name: str, value: str) -> None:
+        """A variable is set for what it runs."""
+        if name in _WHERE_TOKENS_GO and not _IS_TRUSTED.match(value):
+            self.found.add(Effect.CREDENTIALS, f"sends the Hub token to another host ({Arg(value).shown})")
 
     def touches_secret(self, arg: Arg) -> bool:
         """Notes an argument that names secrets, also inside `--file=x`, `@x` or `x:y`."""

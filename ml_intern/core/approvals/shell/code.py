@@ -41,6 +41,9 @@ _WHOLE_ENVIRONMENT = re.compile(
 )
 _ENVIRONMENT = re.compile(r"\benviron\b|\bgetenv\b|\bprocess\.env\b|\bENV\b")
 _ENVIRONMENT_NAME = re.compile(r"(?:environ\w*|getenv|env|ENV)\W{1,6}(?:get\W{1,4})?['\"]?(\w+)")
+_ENDPOINT = re.compile(
+    r"(?:\bHF_ENDPOINT['\"]?\]?\s*[=,:]|\bHfApi\([^)]{0,200}?\bendpoint\s*=)\s*['\"]([^'\"\s]{1,300})"
+)
 _TOKEN_CALLS = re.compile(r"\b(?:get_token|HfFolder|keyring\.get_password)\b")
 _PUBLISHING = re.compile(
     r"\.?\b(?:push_to_hub|upload_file|upload_folder|upload_large_folder|create_repo|create_commit|create_pull_request"
@@ -170,6 +173,8 @@ def _judge_secrets(call: Call, code: str) -> None:
     names = _ENVIRONMENT_NAME.findall(code) if _ENVIRONMENT.search(code) else []
     if _WHOLE_ENVIRONMENT.search(code) or _TOKEN_CALLS.search(code) or any(is_secret_name(name) for name in names):
         call.found.add(Effect.CREDENTIALS, "reads secrets from within a program")
+    for value in _ENDPOINT.findall(code):
+        call.sets("HF_ENDPOINT", value)
     for text in _strings(code):
         if len(text) < 300 and " " not in text:
             call.touches_secret(Arg(_at_home(call, text)))

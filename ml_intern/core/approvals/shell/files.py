@@ -70,6 +70,7 @@ def reader(call: Call) -> None:
         for name, equals, value in (arg.text.partition("=") for arg in call.args):
             if equals:
                 call.scope.variables[name] = (value,)
+                call.sets(name, value)
     if call.name in {"set", "declare", "typeset", "export"} and (not call.args or call.texts in (["-p"], ["-x"])):
         call.found.add(Effect.CREDENTIALS, "lists the environment, secrets included")
     if call.name == "ps" and any(re.fullmatch(r"[a-zA-Z]*e[a-zA-Z]*", text) for text in call.texts[:1]):

@@ -77,6 +77,7 @@ def _wrapper(call: Call) -> None:
     kind = _WRAPPERS[call.name]
     rest = after_flags(call.args, kind.valued)[kind.skipped :]
     while rest and re.match(r"[A-Za-z_]\w*=", rest[0].text):
+        call.sets(*rest[0].text.split("=", 1))
         rest = rest[1:]
     if kind.elevated:
         call.found.add(Effect.OUTSIDE, f"runs as another user or root ({call.name})")
@@ -109,6 +110,7 @@ def _env(call: Call) -> None:
         return
     rest = after_flags(call.args, ("-u", "-C", "--unset", "--chdir"))
     while rest and re.match(r"[A-Za-z_]\w*=", rest[0].text):
+        call.sets(*rest[0].text.split("=", 1))
         rest = rest[1:]
     if rest:
         call.run(rest)

@@ -240,7 +240,7 @@ class Settings(_Section):
     """Whether replies appear as they are written."""
     mode: Mode = "guarded"
     """`guarded` asks about what is risky or costs, `ask` about any change, `plan` changes nothing, `yolo` asks not."""
-    max_cost_usd: Annotated[float, Field(ge=0)] | None = None
+    max_cost_usd: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
     """Spending cap of a session, models and compute together; `null`: none, but for runs that nobody watches."""
     tool_runtime: Literal["local", "sandbox"] = "local"
     """Where bash, read, write and edit act: on this machine, or in a rented sandbox."""

@@ -114,6 +114,7 @@ def test_missing_variable_is_named_with_its_key_and_file(places: Places) -> None
         ({"llm": {"theme": "dark"}}, ["unknown key llm.theme", "nearest known one is ui.theme"]),
         ({"model_name": "vllm/${NAME:qwen}"}, ["model_name holds ${NAME:qwen}", "written ${NAME:-qwen}"]),
         ({"max_iterations": 0}, ["max_iterations", "greater than or equal to 1"]),
+        ('{"max_cost_usd": Infinity}', ["max_cost_usd", "finite"]),
         ({"mode": "wild"}, ["mode", "guarded"]),
         ({"tool_runtime": "cloud"}, ["tool_runtime", "sandbox"]),
         ({"approvals": ["x"]}, ["approvals", "dictionary"]),

@@ -35,7 +35,8 @@ MAX_MISSES = 2
 
 _FULL = 0.9  # share of the window that counts as full
 _GOAL = 0.6  # share of what can be filled that may be filled afterwards, so that the next compaction is not at once
-_LEFT = (0.1, 0.65)  # bounds of the share of the history that stays
+_LEAST = 0.1  # share of the window that is left to the history, whatever else is sent
+_MOST = 0.65  # share of the history that stays
 _MIN_GAIN = 0.1  # share of the history that must go for a compaction to have been worth it
 _TAIL = 0.5  # shares of the room: for the recent end, for everything kept word for word, for the summary
 _KEPT = 0.75
@@ -45,7 +46,6 @@ _MESSAGE_FLOOR = 1_000
 _ASKED_FLOOR = 1_000  # a person's own wish to compact is not worth a model call for less than this
 _RECORD = 0.6  # share of the window that the record to be summarised may take
 _WORDS_PER_TOKEN = 0.6
-_FULL = 0.8
 
 
 class ContextLimitReached(Exception):  # noqa: N818 - a limit, as the end reason `context_limit` calls it
@@ -186,9 +186,8 @@ class _Attempt:
         """Sets the goal, as a share of the history, since the provider's tokens need not be ours."""
         tokens, fixed, sizes = context.tokens, context.fixed_tokens, context.sizes
         limit = min(window, tokens) if forced or asked else window
-        low, high = _LEFT
-        goal = (limit * _FULL - fixed) * _GOAL
-        share = min(high, max(low, goal / max(1, tokens - fixed)))
+        goal = max((limit * _FULL - fixed) * _GOAL, limit * _LEAST)
+        share = min(_MOST, goal / max(1, tokens - fixed))
         room = int(share * sum(sizes))
         # Nothing forces a person who asks to give up parts of what was said last.
         roomy = asked and tokens <= window * _FULL

@@ -25,7 +25,7 @@ _COMMANDS = ("doctor", "help", "leftovers", "serve", "sessions", "version")
 _USAGE = """\
 ml-intern [options]                open the app, full-screen
        ml-intern [options] PROMPT...      work on one prompt without a screen, then exit
-       ml-intern [options] -              the same, with the prompt from standard input
+       ml-intern [options] [PROMPT...] -  the same, the rest of the prompt from standard input
        ml-intern --demo [PROMPT...]       the practice session: no key, no network, no account
        ml-intern sessions COMMAND ...     list, search, show, export, delete, ... earlier sessions
        ml-intern leftovers [--end]        jobs and sandboxes that outlived their session
@@ -46,7 +46,7 @@ exit codes of a run without a screen:
 examples:
   ml-intern "fine-tune SmolLM3 on my dataset and report the accuracy"
   ml-intern --model vllm/qwen3 --mode plan look at data.csv and propose a baseline
-  git diff | ml-intern --output json -
+  git diff | ml-intern review this change: -
 
 A prompt that looks like a command of its own goes after two hyphens: ml-intern -- doctor
 """
@@ -138,7 +138,12 @@ def _split_command(arguments: list[str]) -> tuple[list[str], list[str] | None]:
 def _prompt(words: Sequence[str]) -> str | None:
     if not words:
         return None
-    text = _read_prompt() if list(words) == ["-"] else " ".join(words)
+    if words[-1] != "-":
+        text = " ".join(words)
+    elif not (text := _read_prompt()) and len(words) > 1:
+        raise UsageError("standard input is empty; leave out the `-` if nothing is to be read from it")
+    else:
+        text = "\n\n".join([*filter(None, [" ".join(words[:-1])]), text])
     if not text.strip():
         raise UsageError("the prompt is empty")
     return text

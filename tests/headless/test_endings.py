@@ -85,6 +85,15 @@ def test_a_model_that_is_reached_in_another_way_than_its_name_says_is_told_so(
     )
 
 
+def test_standard_input_goes_behind_what_is_asked_of_it(server: ScriptedLLM, program: Program) -> None:
+    server.then(text("ok"))
+    assert program.run(*MODEL, "review", "this:", "-", "--no-stream", stdin=b"+ one\n+ two\n").code == 0
+    assert server.requests[0].messages[-1]["content"] == "review this:\n\n+ one\n+ two"
+    empty = program.run(*MODEL, "review this:", "-")
+    assert (empty.code, len(server.requests)) == (2, 1)
+    assert "standard input is empty" in empty.stderr
+
+
 def test_a_session_is_resumed_by_name_only(server: ScriptedLLM, program: Program) -> None:
     missing = program.run(*MODEL, "go", "--resume", "abc")
     assert missing.code == 2

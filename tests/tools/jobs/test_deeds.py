@@ -50,6 +50,7 @@ async def test_a_job_with_the_persons_own_files_is_judged_by_what_it_does(
 
 async def test_an_ordinary_training_on_this_machine_is_nothing_but_compute(tmp_path: Path) -> None:
     script = "import os, subprocess\nos.makedirs('out', exist_ok=True)\nsubprocess.run(['nvidia-smi'])\nprint(1)\n"
+    script += "exec(open('configurator.py').read())\nchat.append(system(\"You are kind, don't shout\"))\n"
     context, _ = make_context(tmp_path)
     tool = create_jobs_tool(LocalBackend(tmp_path / "jobs"))
     assert (await assess(tool, context, operation="run", script=script)).effects == {Effect.COMPUTE}

@@ -153,6 +153,8 @@ def _judge_removals(call: Call, code: str) -> None:
 def _judge_shell(call: Call, code: str, *, read_only: bool = False) -> None:
     """Judges the commands that a program runs. `read_only`: only those whose text can be read."""
     for match in _SHELL.finditer(code):
+        if read_only and not match[0].startswith(("os.", "subprocess", "pty.")):
+            continue  # in a file, `exec` and `system` are names of anything
         rest = code[match.end() : match.end() + 2000].partition("\n")[0].lstrip(".abcdefghijklmnopqrstuvwxyz_ (")
         words = _strings(rest)
         if re.match(r"os\.(?:exec|spawn)", match[0]) and words:

@@ -53,6 +53,7 @@ HIDING: dict[Effect, str] = {
         python -c "from os import remove as f; f('x')"
         python -c "import importlib; importlib.import_module('os').remove('x')"
         python -c "import ctypes; ctypes.CDLL(None).system(b'x')"
+        python -c "import subprocess, sys; subprocess.run([sys.argv[1]])"
         docker rm -f x --version
         git read-tree -u --reset HEAD
         git checkout-index -a -f

@@ -159,8 +159,7 @@ def _judge_shell(call: Call, code: str, *, read_only: bool = False) -> None:
         words = _strings(rest)
         if re.match(r"os\.(?:exec|spawn)", match[0]) and words:
             call.run([Arg(word) for word in words[1:] or words])  # the program, and then its arguments from its name on
-        elif rest.startswith("["):
-            words = _strings(rest.partition("]")[0])
+        elif rest.startswith("[") and (words := _strings(rest.partition("]")[0])):
             call.run([Arg(word) for word in words])
         elif words and rest[:1] in {"'", '"'}:
             call.run_text(words[0])

@@ -71,8 +71,9 @@ class Sandboxes:
         except FileError as error:
             result = failed(error)
         except SandboxProblem as problem:
-            lost = await keeper.why_lost(machine)
-            result = ToolResult(f"ERROR: {lost or _sentence(str(problem))}", ok=False)
+            lost = await keeper.why_lost(machine, cut=problem.status == 0)
+            printed = f" The command had printed:\n{problem.printed}" if problem.printed.strip() else ""
+            result = ToolResult(f"ERROR: {lost or _sentence(str(problem))}{printed}", ok=False)
         keeper.book()
         return replace(result, text=note + result.text) if note else result
 

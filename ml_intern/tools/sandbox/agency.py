@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 _LAST_LINES = 20
 _LOOK_AGAIN_S = 0.25
 CANCEL_PAUSES_S = (0.3, 1.0)
+_LOOK_AFTER_S = (0.2, 0.5, 1.0)
 _LOOK_LATER_S = (5.0, 15.0, 60.0)
 _FINAL = frozenset({"token", "no_token", "forbidden", "billing"})
 """Kinds of failure that another attempt does not change."""
@@ -181,13 +182,23 @@ class Agency:
             raise SandboxError(f"Sandbox {rented.id} of this session cannot be used again: {problem}") from problem
         return machine
 
-    async def look(self, machine: Machine) -> Rented:
+    async def look(self, machine: Machine, *, cut: bool = False) -> Rented:
         """Where a sandbox stands.
+
+        Args:
+            machine: The sandbox.
+            cut: Its connection broke off. The Hub hears of an end a moment later than we do, so it is asked again.
 
         Raises:
             HubError: It cannot be told.
         """
-        return await inspect_rented(self.hub, machine.id, machine.namespace)
+        rented = await inspect_rented(self.hub, machine.id, machine.namespace)
+        for pause in _LOOK_AFTER_S if cut else ():
+            if not rented.active:
+                break
+            await asyncio.sleep(pause)
+            rented = await inspect_rented(self.hub, machine.id, machine.namespace)
+        return rented
 
     async def end(self, machine: Machine) -> None:
         """Gives a sandbox back.

@@ -93,8 +93,9 @@ async def _follow(
         )
     except SandboxProblem as problem:
         output, _ = capture.result()
-        so_far = f" It had printed:\n{output.rstrip()}" if output.strip() else ""
-        raise SandboxProblem(f"It is not known how the command ended: {problem}{so_far}", problem.status) from problem
+        raise SandboxProblem(
+            f"It is not known how the command ended: {problem}", problem.status, output.rstrip()
+        ) from problem
     finally:
         capture.finish()
         showing.cancel()

@@ -213,13 +213,13 @@ class SandboxKeeper:
             text = f"The Hub did not confirm in time that {name} has ended. The next start lists what still runs."
             self._emit(Notice(text=text, level="warning"))
 
-    async def why_lost(self, machine: Machine) -> str:
-        """Why a sandbox does not answer, when it has ended; empty when it runs, or nobody knows."""
+    async def why_lost(self, machine: Machine, *, cut: bool = False) -> str:
+        """Why a sandbox does not answer, when it has ended; empty when it runs, or nobody knows. See `Agency.look`."""
         kept = self._kept
         if kept is None or kept.machine is not machine:
             return f"Sandbox {machine.id} was ended. {GONE}"
         try:
-            rented = await self._agency.look(machine)
+            rented = await self._agency.look(machine, cut=cut)
         except HubError:
             return ""
         if rented.active:

@@ -57,11 +57,13 @@ class SandboxProblem(Exception):  # noqa: N818 - a sentence for the model, not a
 
     Attributes:
         status: HTTP status of the answer, 0 when there was none.
+        printed: What the command had printed until then.
     """
 
-    def __init__(self, message: str, status: int = 0) -> None:
+    def __init__(self, message: str, status: int = 0, printed: str = "") -> None:
         super().__init__(message)
         self.status = status
+        self.printed = printed
 
 
 @dataclass(frozen=True, slots=True)

@@ -172,6 +172,16 @@ async def test_a_sandbox_that_has_ended_by_itself_is_told_and_the_next_call_star
         assert len(stage.area.all()) == 2
 
 
+async def test_what_a_command_had_printed_outlives_its_sandbox(tmp_path: Path) -> None:
+    async with on_stage(tmp_path) as stage:
+        running = asyncio.create_task(stage.bash("echo step 1; sleep 60"))
+        await until(lambda: "step 1" in stage.bench.log_lines)
+        stage.area.die(stage.running[0].id)
+        done = await running
+        assert "has ended (ERROR)" in done.text
+        assert done.text.endswith("The command had printed:\nstep 1")
+
+
 async def test_a_server_that_fails_while_the_sandbox_runs_is_no_reason_to_rent_another(tmp_path: Path) -> None:
     async with on_stage(tmp_path) as stage:
         await stage.bash("true")

@@ -129,7 +129,7 @@ class ToolDetailScreen(Dialog[None]):
         hints += [("{detail.stop}", "end this call")] if self._can_stop else []
         hints += [(f"{{detail.{tab}}}", tab) for tab in tabs]
         hints += [("{detail.before}{detail.after}", "other calls")] if self._calls is not None else []
-        hints += [("{find}", "search"), ("{find.next} {find.before}", "finds"), ("{detail.copy}", "copy")]
+        hints += [("{find}", "search"), ("{detail.copy}", "copy")]
         hints += [("{diff.layout}", "side by side or not")] if self._body.has_differences else []
         hints += [("{form.editor}", "open the file")] if file_of(self._entry) else []
         return [*hints, ("{back}", "close")]

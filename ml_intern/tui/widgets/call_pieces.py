@@ -63,7 +63,7 @@ def argument_pieces(tool: str, arguments: Mapping[str, Any]) -> list[Piece]:
     for key, value in long.items():
         pieces += [BLANK_PIECE] if pieces else []
         language = _language(tool, key, arguments)
-        pieces.append(title_piece(key, count(value.count("\n") + 1, "line")))
+        pieces.append(title_piece(key, count(value.count("\n") + (not value.endswith("\n")), "line")))
         pieces += text_pieces(value, language, numbers=True, safe=clean_code)
     return pieces or [LinesPiece(lambda _width: [Line((Run("no arguments", "muted"),))])]
 

@@ -372,7 +372,7 @@ def _value(value: object) -> str:
     if isinstance(value, str):
         return one_line(value.strip()[:2_000], 200)
     if isinstance(value, list | tuple):
-        return one_line(" ".join(str(part)[:80] for part in value[:20]), 200)
+        return one_line(" ".join(_value(part)[:80] for part in value[:20]), 200)
     return one_line(json.dumps(value, ensure_ascii=False, default=str)[:400], 80)
 
 

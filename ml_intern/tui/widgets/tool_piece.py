@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 
 from ml_intern.tui.widgets.display import render_display
@@ -16,6 +17,8 @@ PREVIEW_LINES = 12
 NESTED_CALLS = 4
 """Calls of a sub-agent below the running call it works for."""
 NAME_CELLS = 24
+_TOLD_BELOW = {"plan_tool": "todos"}
+"""Arguments that are the result at the same time."""
 
 _INDENT = Run("    ")
 
@@ -92,7 +95,9 @@ class ToolPiece:
         entry = self.entry
         lines = wrap([Run(f"{ORIGIN_MARK} {origin_text(entry.origin)}", "warning")], width) if entry.origin else []
         for key, value in entry.arguments.items():
-            text = value if isinstance(value, str) else repr(value)
+            if key == _TOLD_BELOW.get(entry.tool) and entry.display:
+                continue
+            text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
             shown = fit(one_line(text, 1_000), max(4, width - cells(key) - 2))
             lines.append(Line((Run(f"{one_line(key, 40)}: ", "muted"), Run(shown))))
         return lines + self._result(width)

@@ -2,8 +2,11 @@ from __future__ import annotations
 
 import time
 
+import pytest
+
 from ml_intern.core.display import LogBlock
 from ml_intern.tui.widgets.call_detail import ToolDetail
+from ml_intern.tui.widgets.call_pieces import argument_pieces
 from ml_intern.tui.widgets.detail import LineView
 from ml_intern.tui.widgets.tool_model import ToolEntry
 from tests.tui.widgets.support import Host, seen, text_of, until
@@ -105,3 +108,9 @@ async def test_showing_something_else_begins_at_its_beginning() -> None:
         view.show_text("fresh\ntext")
         await pilot.pause()
         assert [row for row in seen(view) if row] == ["fresh", "text"]
+
+
+@pytest.mark.parametrize(("text", "told"), [("a\nb\n", "2 lines"), ("a\nb", "2 lines"), ("a\n", "1 line")])
+def test_an_end_of_line_is_no_line_of_its_own(text: str, told: str) -> None:
+    rows = [row.plain for piece in argument_pieces("write", {"content": text}) for row in piece.render(40)]
+    assert rows[0].split() == ["content", *told.split()]

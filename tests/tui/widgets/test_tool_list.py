@@ -6,7 +6,7 @@ import time
 import pytest
 from textual import on
 
-from ml_intern.core.display import DiffBlock, DisplayBlock, TextBlock
+from ml_intern.core.display import DiffBlock, DisplayBlock, PlanBlock, TextBlock
 from ml_intern.core.protocol import DraftCall, Origin
 from ml_intern.tui.messages import CopyText, FollowLink
 from ml_intern.tui.widgets.tool_list import ToolList
@@ -187,6 +187,25 @@ async def test_an_entry_opens_and_closes_with_its_arguments_and_result() -> None
         assert len([row for row in seen(calls) if row]) == 1
 
 
+async def test_arguments_of_an_opened_call_are_no_program_text_and_a_plan_is_told_once() -> None:
+    calls = ToolList(clock=Clock())
+    async with Host(calls).run_test(size=(60, 30)) as pilot:
+        todos = [{"id": "1", "content": "look", "status": "pending"}]
+        calls.call_started("a", "plan_tool", {"todos": todos})
+        calls.call_finished("a", True, "ok", 0.1, [PlanBlock(items=(("look", "pending"),))])
+        calls.focus()
+        await pilot.press("space")
+        calls.call_started("b", "srv__thing", {"on": True, "rows": [{"n": None}]})
+        calls.call_finished("b", True, "ok", 0.1, [])
+        await pilot.press("end", "space")
+        await pilot.pause()
+        shown = text_of(calls)
+        assert "○ look" in shown
+        assert "todos" not in shown
+        assert "on: true" in shown
+        assert 'rows: [{"n": null}]' in shown
+
+
 async def test_calls_unknown_to_the_list_are_ignored() -> None:
     calls = ToolList(clock=Clock())
     async with Host(calls).run_test(size=(40, 6)) as pilot:
@@ -235,6 +254,7 @@ def test_a_call_can_be_told_in_words() -> None:
         ),
         ("hf_repo_files", {"operation": "list", "repo_id": "me/x"}, "list  me/x"),
         ("srv__thing", {"flag": True, "name": "x"}, "flag true  name x"),
+        ("srv__thing", {"ask": [{"q": "why?", "many": True}, "x"]}, 'ask {"q": "why?", "many": true} x'),
         ("bash", {}, ""),
         ("plan_tool", {"todos": "nonsense"}, "0 of 0"),
     ],

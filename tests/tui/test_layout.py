@@ -91,6 +91,16 @@ async def test_every_size_on_the_way_keeps_the_prompt_and_what_was_said(tmp_path
         await stage.sees("fine-tune it", "plan · 1 of 3", "held-out")
 
 
+async def test_the_keys_of_the_panes_follow_the_width(tmp_path: Path) -> None:
+    app, _ = played_app(tmp_path)
+    async with on_stage(app, (160, 40)) as stage:
+        await stage.sees("claude-opus", "tab panes")
+        await stage.resize(80, 24)
+        await stage.sees("alt+1 2 3 4 5 panes")
+        await stage.resize(160, 40)
+        await stage.sees("tab panes")
+
+
 async def money_is_shown(stage: Stage) -> None:
     await stage.sees("guarded", "ctx 38%", "$1.42 of $10.00")
 

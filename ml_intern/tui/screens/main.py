@@ -312,8 +312,7 @@ class MainScreen(Backdrop[None]):
 
     def _add_to_prompt(self, text: str) -> None:
         """Puts a text behind what is in the prompt already."""
-        before = self._composer.prompt.text.rstrip()
-        self._composer.prompt.fill(f"{before}\n\n{text}" if before else text)
+        self._composer.prompt.fill(f"{self._composer.prompt.text.rstrip()}\n\n{text}".removeprefix("\n\n"))
         self._composer.prompt.focus()
 
     def _count_jobs(self, running: int, usd: float | None) -> None:
@@ -415,9 +414,10 @@ class MainScreen(Backdrop[None]):
     @on(Composer.Filled)
     @on(events.DescendantFocus)
     @on(events.Click)
+    @on(events.Resize)
     def _offer_keys(self) -> None:
-        """The keys at the bottom are those of what has the focus."""
-        self._refresh_lines()
+        """The keys at the bottom are those of what has the focus, and of the panes that fit."""
+        self.call_later(self._refresh_lines)
 
     def on_key(self, event: events.Key) -> None:
         """Typing goes to the prompt, wherever the focus is."""

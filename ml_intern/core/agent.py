@@ -339,6 +339,8 @@ class Agent:
         back = len(context.prompts) - index if index > 0 else -index
         images = context.images_of(index)
         removed, prompt = context.rewind(index)
+        if removed:
+            self._runner.steering.clear()  # it was said of what is gone
         restored: list[str] = []
         kept: list[str] = []
         if removed and restore_files:
@@ -365,6 +367,7 @@ class Agent:
 
     async def _new(self) -> None:
         previous = self.session.id
+        self._runner.steering.clear()
         await self.session.restart(self._system_prompt())
         self.events.session_id = self.session.id
         self.events.emit(NewComplete(previous_session_id=previous))

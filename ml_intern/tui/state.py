@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ml_intern.tui.widgets.text import fit, one_line
 
 if TYPE_CHECKING:
     from ml_intern.core import protocol
+    from ml_intern.tui.entries import Entry
 
 TITLE_CELLS = 60
 TURN_ENDS = {
@@ -39,6 +40,7 @@ class SessionState:
         jobs: How many jobs of the session wait or run.
         jobs_usd: What these have cost so far; None while nobody knows.
         practice: The model is the built-in one.
+        told: What a turn was told while it ran, and has not heard yet.
     """
 
     session_id: str = ""
@@ -61,6 +63,7 @@ class SessionState:
     tools: int = 0
     jobs: int = 0
     jobs_usd: float | None = None
+    told: list[Entry] = field(default_factory=list)
 
     @property
     def practice(self) -> bool:
@@ -102,6 +105,9 @@ def _usage(state: SessionState, event: protocol.ContextUsage) -> None:
 
 
 def _prompt(state: SessionState, event: protocol.UserMessage) -> None:
+    heard = next((entry for entry in state.told if entry.text == event.content), None)
+    if heard is not None:
+        state.told.remove(heard)
     if not state.title:
         state.title = fit(one_line(event.content), TITLE_CELLS)
 
@@ -113,6 +119,11 @@ def _began(state: SessionState, _event: protocol.EventBase) -> None:
 def _ended(state: SessionState, event: protocol.EventBase) -> None:
     if getattr(event, "ends_turn", True):
         state.running = state.waiting = False
+
+
+def _completed(state: SessionState, event: protocol.EventBase) -> None:
+    _ended(state, event)
+    state.told.clear()  # a turn does not end by itself before it has heard everything
 
 
 def _asked(state: SessionState, event: protocol.ApprovalRequired) -> None:
@@ -130,8 +141,14 @@ def _question(state: SessionState, _event: protocol.EventBase) -> None:
 
 def _fresh(state: SessionState, _event: protocol.EventBase) -> None:
     state.title, state.tokens, state.unpriced = "", 0, 0
+    state.told.clear()
     state.cost_usd = state.promised_usd = 0.0
     state.running = state.waiting = False
+
+
+def _undone(state: SessionState, event: protocol.UndoComplete) -> None:
+    if event.removed_messages:
+        state.told.clear()
 
 
 def _stopped(state: SessionState, _event: protocol.EventBase) -> None:
@@ -145,7 +162,7 @@ _FOLD: dict[str, Callable[[SessionState, Any], None]] = {
     "context_usage": _usage,
     "user_message": _prompt,
     "processing": _began,
-    "turn_complete": _ended,
+    "turn_complete": _completed,
     "interrupted": _ended,
     "error": _ended,
     "approval_required": _asked,
@@ -153,5 +170,6 @@ _FOLD: dict[str, Callable[[SessionState, Any], None]] = {
     "question_asked": _question,
     "question_resolved": _settled,
     "new_complete": _fresh,
+    "undo_complete": _undone,
     "shutdown": _stopped,
 }

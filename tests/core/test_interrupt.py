@@ -12,6 +12,7 @@ from ml_intern.core.protocol import (
     ErrorEvent,
     Interrupt,
     Interrupted,
+    New,
     Notice,
     Ready,
     Steer,
@@ -20,6 +21,7 @@ from ml_intern.core.protocol import (
     ToolOutput,
     ToolStateChange,
     TurnComplete,
+    Undo,
     UserInput,
     UserMessage,
 )
@@ -184,6 +186,20 @@ async def test_steering_reaches_the_next_model_call_of_the_running_turn(tmp_path
         assert agent.request(2).messages[-1] == {"role": "user", "content": "and be brief"}
         assert agent.last(UserMessage).steered
         assert len(agent.all(TurnComplete)) == 1
+
+
+@pytest.mark.parametrize("back", [New(), Undo()])
+async def test_what_a_turn_was_told_but_did_not_hear_is_gone_with_it(tmp_path: Path, back: New | Undo) -> None:
+    gate = Gate()
+    async with ScriptedLLM(text("a").hold(gate), text("b")) as server, Harness(server, tmp_path) as agent:
+        agent.submit(UserInput(text="one"))
+        await gate.reached()
+        agent.submit(Steer(text="and be brief"))
+        agent.submit(Interrupt())
+        await agent.ended()
+        agent.submit(back)
+        await agent.prompt("two")
+        assert [message["content"] for message in agent.request(2).messages[1:]] == ["two"]
 
 
 async def test_a_prompt_sent_while_a_turn_runs_waits_for_its_end(tmp_path: Path) -> None:

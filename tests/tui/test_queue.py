@@ -139,12 +139,40 @@ async def test_the_running_turn_is_told_at_its_next_step_what_is_written_or_wait
             await stage.sees("queued  use the small model", "ctrl+s tell it now")
             await stage.press("ctrl+s")
             await stage.sees_no_more("queued")
+            await stage.sees("told  use the small model", "heard at its next step")
             await stage.type("and be brief")
             await stage.press("ctrl+s")
+            await stage.sees("told  and be brief")
+            assert [entry.text for entry in composer(stage).draft.queue] == ["use the small model", "and be brief"]
             gate.release()
             await stage.sees("heard", "while it was working")
+            await stage.sees_no_more("told  ")
+            assert not composer(stage).draft
             told = [str(message["content"]) for message in server.requests[1].messages[-2:]]
             assert told == ["use the small model", "and be brief"]
+
+
+async def test_what_a_turn_was_told_but_has_not_heard_goes_with_the_next_prompt(tmp_path: Path) -> None:
+    with ScriptedLLM(text("never").hold(Gate()), text("heard both"), text("never").hold(Gate())) as server:
+        async with on_stage(real_app(server, tmp_path)) as stage:
+            await stage.sees(GREETING, "vllm/scripted")
+            await stage.enter("begin")
+            await stage.enter("/steer use the small model")
+            await stage.sees("told  use the small model", "heard at its next step")
+            await stage.press("escape")
+            await stage.sees("interrupted", "goes with the next prompt")
+            await stage.enter("go on")
+            await stage.sees("heard both")
+            await stage.sees_no_more("told  ")
+            told = [str(message["content"]) for message in server.requests[1].messages[-2:]]
+            assert told == ["use the small model", "go on"]
+            await stage.enter("begin again")
+            await stage.enter("/steer be brief")
+            await stage.sees("told  be brief")
+            await stage.press("escape")
+            await stage.sees("goes with the next prompt")
+            await stage.enter("/undo")
+            await stage.sees_no_more("told  ")
 
 
 async def test_without_a_running_turn_it_is_just_sent(tmp_path: Path) -> None:

@@ -453,7 +453,7 @@ class MainScreen(Backdrop[None]):
     def _refresh_lines(self) -> None:
         self._lines_stale = False
         self.query_one(StatusBar).show(self.state)
-        self._composer.tell_running(self.state.running)
+        self._composer.tell_running(self.state.running, self.state.told)
         self._hints.show_keys(
             keys_now(
                 self.state,

@@ -99,9 +99,14 @@ class Sending:
             self._refuse(objection, Entry(typed))
             return
         try:
-            self._screen.post_message(command.make(argument))
+            message = command.make(argument)
         except UsageError as error:
             self._refuse(str(error), Entry(typed))
+            return
+        if isinstance(message, messages.Operate) and message.kind == "steer":
+            self._state().told.append(Entry(message.fields["text"]))
+            self._refresh()
+        self._screen.post_message(message)
 
     def _refuse(self, why: str, entry: Entry) -> None:
         self._screen.notify(keymap_of(self._screen).tell(why), severity="warning", markup=False)
@@ -121,6 +126,8 @@ class Sending:
             self._screen.post_message(messages.OpenPicker("model"))
         elif state.ready and (at_once or not state.running):
             kind = "steer" if state.running else "user_input"
+            if state.running:
+                state.told.append(entry)
             state.running = True
             self._hints.begin("working")
             if typed:

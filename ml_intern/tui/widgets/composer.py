@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from textual import on
@@ -150,9 +151,12 @@ class Composer(Vertical):
         self._queue.held = False
         self._show_queue()
 
-    def tell_running(self, running: bool) -> None:
-        """Whether there is a turn that could be told something at once."""
+    def tell_running(self, running: bool, told: Sequence[Entry]) -> None:
+        """Whether there is a turn that could be told something at once, and what it was told but has not heard yet."""
         self._queue.steers = running
+        if self._queue.told != tuple(told):
+            self._queue.told = tuple(told)
+            self.post_message(self.Unsent())
 
     def _show_queue(self) -> None:
         self._queue.entries, self._queue.place = self._waiting.entries, self._waiting.place
@@ -211,7 +215,7 @@ class Composer(Vertical):
     def draft(self) -> Draft:
         """All that is not sent, to be kept."""
         folded = Entry(self.prompt.text, self._attached.things)
-        return Draft(folded, self.queued, self.prompt.folds.in_text(folded.text))
+        return Draft(folded, (*self._queue.told, *self.queued), self.prompt.folds.in_text(folded.text))
 
     def restore(self, draft: Draft) -> None:
         """Takes up what was kept. What waited goes on waiting for the person."""

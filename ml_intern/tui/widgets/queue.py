@@ -13,12 +13,15 @@ from ml_intern.tui.widgets.line import Part, line
 from ml_intern.tui.widgets.text import one_line
 
 SHOWN = 3
+TOLD_SHOWN = 2
 
 
 class QueueView(Widget):
     """Lists the queued prompts, one line each, with the keys that take them back."""
 
     entries: reactive[tuple[Entry, ...]] = reactive((), layout=True)
+    told: reactive[tuple[Entry, ...]] = reactive((), layout=True)
+    """What the running turn was told and has not heard yet."""
     held = reactive(False)
     """Whether they wait for the person, since the turn before did not end well."""
     place: reactive[int | None] = reactive(None)
@@ -32,21 +35,37 @@ class QueueView(Widget):
         """Takes no room while there is nothing to show."""
         self._show_or_hide()
 
+    def watch_told(self) -> None:
+        """The same."""
+        self._show_or_hide()
+
     def watch_place(self) -> None:
         """The same."""
         self._show_or_hide()
         self.refresh(layout=True)
 
     def _show_or_hide(self) -> None:
-        self.display = bool(self.entries) or self.place is not None
+        self.display = bool(self.entries or self.told) or self.place is not None
 
     def take_keymap(self, _keymap: Keymap) -> None:
         """Shows the keys that count now."""
         self.refresh()
 
     def render(self) -> Content:
+        """What was told, then what waits."""
+        width = self.content_size.width
+        return Content("\n").join([*self._told_rows(width), *self._waiting_rows(width)])
+
+    def _told_rows(self, width: int) -> list[Content]:
+        when = Part(
+            "heard at its next step" if self.steers else "goes with the next prompt", "$foreground-muted", rank=8
+        )
+        texts = [_in_a_line(entry) for entry in self.told[-TOLD_SHOWN:]]
+        return [line([Part("told", "$success"), Part(text, flexible=True, rank=9)], [when], width) for text in texts]
+
+    def _waiting_rows(self, width: int) -> list[Content]:
         """The newest few, or those around the one that is being edited; the last line carries the keys."""
-        width, texts = self.content_size.width, self._texts
+        texts = self._texts
         last = max(0, len(texts) - SHOWN)
         first = last if self.place is None else max(0, min(self.place - 1, last))
         shown = texts[first : first + SHOWN]
@@ -54,7 +73,7 @@ class QueueView(Widget):
         rows = [self._row(text, width, keys if at == len(shown) - 1 else []) for at, text in enumerate(shown)]
         if first:
             rows[0] = line([self._label, Part(f"{first + 1} more before these", "$foreground-muted")], [], width)
-        return Content("\n").join(rows)
+        return rows
 
     @property
     def _label(self) -> Part:
@@ -89,7 +108,8 @@ class QueueView(Widget):
 
     def get_content_height(self, *_args: object) -> int:
         """One line for each prompt shown."""
-        return min(SHOWN, len(self.entries) + (self.place is not None))
+        told = min(TOLD_SHOWN, len(self.told))
+        return told + min(SHOWN, len(self.entries) + (self.place is not None))
 
 
 def _in_a_line(entry: Entry) -> str:

@@ -78,8 +78,12 @@ class Stage:
 
     async def type(self, text: str) -> None:
         """Types a text, character by character, as fast as a terminal delivers it."""
-        for char in text:
-            self.app.post_message(_event(char))
+        await self.burst(*text)
+
+    async def burst(self, *keys: str) -> None:
+        """Presses keys without waiting until the app has dealt with each."""
+        for key in keys:
+            self.app.post_message(_event(key))
         await settled(self.pilot)
 
     async def enter(self, text: str) -> None:

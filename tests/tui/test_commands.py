@@ -7,6 +7,8 @@ import pytest
 from ml_intern.tui import messages
 from ml_intern.tui.commands import COMMANDS, UsageError, matching, parse
 from ml_intern.tui.state import SessionState
+from tests.tui.playback import played_app
+from tests.tui.stage import on_stage
 
 READY = SessionState(ready=True, model="vllm/x")
 
@@ -121,3 +123,24 @@ def test_names_are_unique() -> None:
 def test_the_command_of_exactly_this_name_comes_before_longer_ones() -> None:
     assert [command.name for command in matching("mode")][:2] == ["mode", "model"]
     assert matching("config")[0].name == "settings"
+
+
+async def test_a_command_that_comes_in_one_burst_with_enter_is_the_one_that_is_run(tmp_path: Path) -> None:
+    app, _ = played_app(tmp_path)
+    async with on_stage(app) as stage:
+        await stage.sees("claude-opus")
+        await stage.burst(*"/st")
+        await stage.sees("▸ /steer TEXT")
+        await stage.burst(*"atus", "enter")
+        await stage.sees("context", "cost", "directory")
+        assert "Say what the agent should hear" not in stage.screen
+
+
+@pytest.mark.parametrize("columns", [60, 80, 100])
+async def test_a_notice_is_shown_to_its_last_letter(tmp_path: Path, columns: int) -> None:
+    app, _ = played_app(tmp_path)
+    async with on_stage(app, (columns, 24)) as stage:
+        await stage.sees("claude-opus")
+        app.notify("x" * 55 + " " + "y" * 300)
+        await stage.sees("x" * 55)
+        await stage.until(lambda: stage.screen.count("y") >= 300, "all letters")

@@ -79,11 +79,11 @@ class Composer(Vertical):
         self._attached.display = False
         self._editing = self.query_one("#editing", PartsLine)
         self._editing.display = False
-        self._suggestion = ""
+        self._suggestion = self._followed = ""
         self._has_text = self._left_over = False
         self._completer.display = self._queue.display = False
         self.prompt = self.query_one(Prompt)
-        self.prompt.intercept = self._completer.take_key
+        self.prompt.intercept = self._take_key
 
     def work_in(self, workspace: Path | None) -> None:
         """Files are offered from there."""
@@ -302,19 +302,31 @@ class Composer(Vertical):
     @on(TextArea.Changed)
     def _offer(self, event: TextArea.Changed) -> None:
         event.stop()
+        self._catch_up()
+        if bool(self.prompt.text) != self._has_text:
+            self._has_text = self._queue.writing = not self._has_text
+            self.post_message(self.Filled())
+        self.post_message(self.Unsent())
+
+    def _take_key(self, key: str) -> bool:
+        """An open completer's keys are about what is typed now, also when it came in one burst with the key."""
+        self._catch_up()
+        return self._completer.take_key(key)
+
+    def _catch_up(self) -> None:
+        """Offers what fits the text now."""
+        if self.prompt.text == self._followed:
+            return
+        self._followed = self.prompt.text
         self._wanted_files = None if self._files.root is None else mention_before(self._line_to_cursor())
         if self._wanted_files is None:
-            self._completer.follow(self.prompt.text)
+            self._completer.follow(self._followed)
         else:
             line = self._line_to_cursor()
             self._completer.narrow_files(self._wanted_files, quoted=line[mention_start(line) :].startswith('@"'))
             if not self._finding_files:
                 self._finding_files = True
                 self.run_worker(self._find_files(), name="finding files", exit_on_error=False)
-        if bool(self.prompt.text) != self._has_text:
-            self._has_text = self._queue.writing = not self._has_text
-            self.post_message(self.Filled())
-        self.post_message(self.Unsent())
 
     @on(Completer.Picked)
     def _complete(self, event: Completer.Picked) -> None:

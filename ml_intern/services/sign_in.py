@@ -19,9 +19,7 @@ ANTHROPIC_URL = "https://api.anthropic.com"
 GEMINI_URL = "https://generativelanguage.googleapis.com/v1beta"
 
 
-HUGGING_FACE = Key(
-    "HF_TOKEN", "Hugging Face", "models over the router, jobs, private repositories", "huggingface.co/settings/tokens"
-)
+HUGGING_FACE = Key("HF_TOKEN", "Hugging Face", "models, jobs, private repositories", "huggingface.co/settings/tokens")
 KEYS = (
     HUGGING_FACE,
     Key("ANTHROPIC_API_KEY", "Anthropic", "models anthropic/…", "console.anthropic.com/settings/keys"),
@@ -30,7 +28,7 @@ KEYS = (
     Key("OPENROUTER_API_KEY", "OpenRouter", "models openrouter/…", "openrouter.ai/settings/keys"),
     Key("MISTRAL_API_KEY", "Mistral", "models mistral/…", "console.mistral.ai/api-keys"),
     Key("DEEPSEEK_API_KEY", "DeepSeek", "models deepseek/…", "platform.deepseek.com/api_keys"),
-    Key("GITHUB_TOKEN", "GitHub", "more than a few requests an hour to GitHub", "github.com/settings/tokens"),
+    Key("GITHUB_TOKEN", "GitHub", "more requests an hour to GitHub", "github.com/settings/tokens"),
 )
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from tests.support.llm_script import call, text, tools
 from tests.support.llm_server import ScriptedLLM
-from tests.tui.stage import on_stage
+from tests.tui.stage import on_stage, real_app
 from tests.tui.test_approvals import configure, started_app
 
 RULES = {
@@ -78,3 +78,13 @@ async def test_a_rule_is_taken_back_for_good_or_for_the_session(tmp_path: Path) 
             await stage.enter("again")
             await stage.sees("Run a command")
     assert json.loads(file.read_text())["approvals"] == RULES | {"deny": []}
+
+
+async def test_without_rules_it_says_how_there_come_to_be_some(tmp_path: Path) -> None:
+    with ScriptedLLM() as server:
+        async with on_stage(real_app(server, tmp_path), (100, 30)) as stage:
+            await stage.sees("vllm/scripted")
+            await stage.enter("/allowed")
+            await stage.sees("No rule of yours decides anything yet", "In an approval s\n allows the like", "S for good")
+            await stage.type("no such command")
+            await stage.sees_no_more("No rule of yours")

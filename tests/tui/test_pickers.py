@@ -132,3 +132,12 @@ def test_an_effort_that_a_model_refused_says_what_it_takes_instead() -> None:
         "all that the model has · this model takes high instead",
     ]
     assert picker._note == "for openai/some"
+
+
+async def test_without_a_prompt_there_is_nothing_to_go_back_to(tmp_path: Path) -> None:
+    app, _ = played_app(tmp_path)
+    async with on_stage(app, (100, 30)) as stage:
+        await stage.sees("claude-opus", "The agent's steps appear here.")
+        await stage.enter("/rewind")
+        await stage.sees("There is no prompt yet to go back to.")
+        assert app.screen is app.main_screen

@@ -106,6 +106,7 @@ async def test_offline_is_not_invalid_and_esc_leaves_everything_as_it_was(tmp_pa
         gone = endpoint
     async with on_stage(first_run(tmp_path, gone), size=(60, 20)) as stage:
         await offered(stage)
+        assert all(row[2].isdigit() for row in stage.screen.split("\n") if "models" in row or "GitHub" in row)
         await stage.press("enter")
         await stage.type(GOOD)
         await stage.press("enter")

@@ -224,3 +224,8 @@ async def test_the_status_line_tells_what_is_promised(tmp_path: Path) -> None:
         await stage.sees("$1.42 + $2.00 promised of $10.00")
         await stage.resize(70, 20)
         await stage.sees("$1.42 +$2.00 of $10.00")
+
+
+async def test_in_a_narrow_terminal_it_says_all_about_the_cap(tmp_path: Path) -> None:
+    async with shown(tmp_path, size=(60, 20)) as (stage, _):
+        await stage.sees("no cap: /settings max_cost_usd sets one, for this session\n too")

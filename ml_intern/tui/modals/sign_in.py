@@ -20,7 +20,7 @@ from ml_intern.tui.modals.base import Dialog
 from ml_intern.tui.widgets.key_bar import Hint, KeyBar
 from ml_intern.tui.widgets.text import fit, pad
 
-LABEL_CELLS = 16
+LABEL_CELLS = 15
 CHOOSING = (("{move}", "choose"), ("{number}", "choose at once"), ("{choose}", "go on"), ("{back}", "leave"))
 TYPING = (("{choose}", "check and keep"), ("{back}", "back"))
 UNCHECKED = (("{choose}", "try again"), ("{form.done}", "keep it unchecked"), ("{back}", "back"))

@@ -27,6 +27,7 @@ from ml_intern.tui.widgets.text import duration, one_line
 if TYPE_CHECKING:
     from ml_intern.core.protocol import PlanItem
 
+NO_STEPS = "The agent's steps appear here."
 MARKS = {"pending": ("○", "$foreground-muted"), "in_progress": ("▸", "$accent"), "completed": ("✓", "$success")}
 
 TEXT_STYLES = {"pending": "", "in_progress": "bold", "completed": "$foreground-muted strike"}
@@ -95,11 +96,7 @@ class PlanList(Widget):
 
     def _lines(self, width: int) -> list[Content]:
         if not self.steps:
-            return [
-                Content.styled("Steps appear here once the agent plans.", "$foreground-muted").truncate(
-                    width, ellipsis=True
-                )
-            ]
+            return [Content.styled(NO_STEPS, "$foreground-muted").truncate(width, ellipsis=True)]
         if self.folded:
             return self._step_lines(self._current(), width)[:1]
         return [row for step in self.steps for row in self._step_lines(step, width)]

@@ -57,6 +57,11 @@ class AllowedScreen(ListingScreen):
         "What no rule decides, the mode does; paid compute above the cap, schedules and catastrophes are asked about "
         "in any case."
     )
+    EMPTY = (
+        "No rule of yours decides anything yet: the mode does, and /mode chooses it. In an approval "
+        "{approval.remember} allows the like of a call in this session, {approval.always} for good. "
+        "Type a command to see what would happen."
+    )
     HINTS = (
         ("{allowed.take_back}", "take it back"),
         ("{find}", "what would happen with …"),

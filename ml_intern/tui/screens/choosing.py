@@ -115,6 +115,9 @@ class Chooser:
 
     def _pick_prompt(self, *, restore_files: bool) -> None:
         prompts = self._prompts()
+        if not prompts:
+            self._screen.notify("There is no prompt yet to go back to.", markup=False)
+            return
 
         def go_back(number: str | None) -> None:
             if number is not None:

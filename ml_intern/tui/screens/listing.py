@@ -15,7 +15,7 @@ from textual.widgets._input import Input
 from textual.widgets._option_list import Option, OptionList
 from textual.widgets._static import Static
 
-from ml_intern.tui.keys.keymap import bind
+from ml_intern.tui.keys.keymap import bind, keymap_of
 from ml_intern.tui.widgets.backdrop import Backdrop
 from ml_intern.tui.widgets.key_bar import Hint, KeyBar
 
@@ -54,6 +54,8 @@ class ListingScreen(Backdrop[None]):
 
     AUTO_FOCUS = "#listing-list"
     NAME: ClassVar[str] = ""
+    EMPTY: ClassVar[str] = ""
+    """What is said where there is nothing to list."""
     HINTS: ClassVar[tuple[Hint, ...]] = ()
     BINDINGS: ClassVar[list[BindingType]] = [
         bind("back", "back"),
@@ -75,7 +77,7 @@ class ListingScreen(Backdrop[None]):
             yield Input(self._words, id="listing-filter", placeholder="type to search", compact=True)
             yield Static(id="listing-count", markup=False)
         yield OptionList(id="listing-list", compact=True, markup=False)
-        yield Static("Nothing fits.", id="listing-none", markup=False)
+        yield Static(id="listing-none", markup=False)
         yield Static(id="listing-detail", markup=False)
         yield KeyBar(self.HINTS, id="listing-keys")
 
@@ -125,7 +127,9 @@ class ListingScreen(Backdrop[None]):
         called = next((number for number, entry in enumerate(shown) if _is_called(entry, typed)), first)
         self._list.highlighted = ids.index(kept) if kept and kept in ids and not typed else called
         self._list.display = first is not None
-        self.query_one("#listing-none").display = first is None
+        none = self.query_one("#listing-none", Static)
+        none.display = first is None
+        none.update("Nothing fits." if typed else keymap_of(self).tell(self.EMPTY))
         self.query_one("#listing-count", Static).update(f"{sum(map(bool, ids))}")
         self._show_detail()
 

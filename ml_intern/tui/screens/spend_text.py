@@ -82,7 +82,7 @@ def session_lines(books: Books, state: SessionState, now: float, width: int) -> 
 
 def _cap(spent: float, promised: float, cap: float | None, width: int) -> list[Line]:
     if cap is None:
-        return [line("no cap: /settings max_cost_usd sets one, for this session too", "muted")]
+        return wrap([Run("no cap: /settings max_cost_usd sets one, for this session too", "muted")], width)
     left = max(0.0, cap - spent - promised)
     ink = "error" if left == 0 else "warning" if spent + promised >= 0.8 * cap else "muted"
     words = Run(f" {money(left)} of {money(cap)} left", ink)

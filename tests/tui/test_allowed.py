@@ -85,6 +85,8 @@ async def test_without_rules_it_says_how_there_come_to_be_some(tmp_path: Path) -
         async with on_stage(real_app(server, tmp_path), (100, 30)) as stage:
             await stage.sees("vllm/scripted")
             await stage.enter("/allowed")
-            await stage.sees("No rule of yours decides anything yet", "In an approval s\n allows the like", "S for good")
+            await stage.sees(
+                "No rule of yours decides anything yet", "In an approval s\n allows the like", "S for good"
+            )
             await stage.type("no such command")
             await stage.sees_no_more("No rule of yours")

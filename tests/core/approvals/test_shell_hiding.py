@@ -67,6 +67,9 @@ HIDING: dict[Effect, str] = {
         hf jobs run --flavor a100x8 python:3.12 python train.py --help
         hf jobs run python:3.12 python train.py --version
         python -m huggingface_hub.cli.hf jobs run image x
+        uv run -m huggingface_hub.cli.hf jobs run image x
+        uv tool run --from huggingface_hub hf jobs run image x
+        pipx run --spec huggingface_hub hf jobs run image x
         modal run logs
         sky launch list
         ray job submit list
@@ -157,6 +160,29 @@ HIDING: dict[Effect, str] = {
         awk '{ print > $1 }' a
     """,
 }
+
+
+@pytest.mark.parametrize(
+    "launch",
+    [
+        "python",
+        "uv run",
+        "uv run --with torch",
+        "torchrun --nproc-per-node 2",
+        "accelerate launch",
+        "python -m torch.distributed.run",
+    ],
+)
+def test_a_program_is_looked_into_whoever_starts_it(tmp_path: Path, launch: str) -> None:
+    (tmp_path / "train.py").write_text("from huggingface_hub import run_job\nrun_job(image='x', command=['y'])\n")
+    (tmp_path / "plain.py").write_text("import torch\nprint(torch.__version__)\n")
+
+    def effects(command: str) -> frozenset[Effect]:
+        return assess_command(command, workspace=tmp_path, cwd=tmp_path, home=HOME).effects
+
+    assert Effect.COMPUTE in effects(f"{launch} train.py --epochs 3")
+    assert effects(f"{launch} plain.py --epochs 3") == {Effect.CHANGE}
+
 
 WRITING = """
     bash x.sh --help

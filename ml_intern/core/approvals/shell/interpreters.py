@@ -203,6 +203,8 @@ def _module(call: Call, args: list[Arg]) -> None:
         "ml_intern",
     }:
         call.run([Arg(_PROGRAMS_OF.get(module, module)), *args[1:]])
+    elif module in {"torch.distributed.run", "torch.distributed.launch", "accelerate.commands.launch"}:
+        call.run([Arg("torchrun"), *args[1:]])
     elif module == "json.tool":
         call.reads()
         call.writes(call.operands("--indent")[2:])

@@ -7,6 +7,7 @@ import re
 from ml_intern.core.approvals.effects import Effect
 from ml_intern.core.approvals.shell.call import Call
 from ml_intern.core.approvals.shell.code import destroys_data
+from ml_intern.core.approvals.shell.expand import Arg
 from ml_intern.core.approvals.shell.files import Rule
 from ml_intern.core.approvals.shell.wrappers import after_flags
 
@@ -18,10 +19,15 @@ def _runner(subcommands: tuple[str, ...], *valued: str) -> Rule:
 
     def rule(call: Call) -> None:
         rest = after_flags(call.args, valued)
+        if [arg.text for arg in rest[:2]] == ["tool", "run"]:  # `uvx` by its long name
+            rest = rest[1:]
         first = rest[0].text if rest else ""
         if first in subcommands and (inner := after_flags(rest[1:], valued)):
-            if inner[0].text.endswith(".py"):
-                call.changes()
+            flags = {arg.text for arg in rest[1 : len(rest) - len(inner)]}
+            if flags & {"-m", "--module"}:
+                call.run([Arg("python"), Arg("-m"), *inner])
+            elif inner[0].text.endswith(".py"):
+                call.run([Arg("python"), *inner])
             else:
                 call.run(inner)
         elif first == "publish":
@@ -48,6 +54,15 @@ _UV_FLAGS = (
     "--with", "--python", "-p", "--extra", "--group", "--env-file", "--directory", "--project", "--with-requirements",
     "--index", "--index-url", "--with-editable", "--package", "--from",
 )  # fmt: skip
+
+
+def _launcher(call: Call) -> None:
+    """Starts a training program several times: judged as one start of it."""
+    at = next((index for index, text in enumerate(call.texts) if text.endswith(".py")), None)
+    if at is None:
+        call.changes()
+    else:
+        call.run([Arg("python"), *call.args[at:]])
 
 
 def _pip(call: Call) -> None:
@@ -156,9 +171,9 @@ def _nvidia_smi(call: Call) -> None:
 RULES: dict[str, Rule] = {
     **dict.fromkeys(("uv", "poetry", "pdm", "hatch", "pixi", "rye", "pipenv", "flit"), _runner(("run",), *_UV_FLAGS)),
     **dict.fromkeys(("conda", "mamba", "micromamba"), _runner(("run",), "-n", "--name", "-p", "--prefix")),
-    **dict.fromkeys(
-        ("npm", "yarn", "pnpm", "cargo", "gem", "pipx"), _runner(("exec", "dlx", "run-script"), "--package")
-    ),
+    **dict.fromkeys(("npm", "yarn", "pnpm", "cargo", "gem"), _runner(("exec", "dlx", "run-script"), "--package")),
+    "pipx": _runner(("run",), "--spec", "--python", "--pip-args"),
+    **dict.fromkeys(("torchrun", "accelerate", "deepspeed", "horovodrun"), _launcher),
     **dict.fromkeys(("pip", "pip3"), _pip),
     **dict.fromkeys(
         ("apt", "apt-get", "aptitude", "yum", "dnf", "apk", "pacman", "brew", "snap", "port", "dpkg", "rpm"),

@@ -40,7 +40,7 @@ async def body_of(pieces: AsyncIterable[bytes], encoding: str, most: int) -> byt
         TooLongError: It is longer.
         PackedError: It cannot be unpacked.
     """
-    unpack = _unpacking(encoding)
+    unpack = unpacking(encoding)
     body, came = bytearray(), 0
     async for packed in pieces:
         came += len(packed)
@@ -67,12 +67,17 @@ def text_of(body: bytes, content_type: str) -> str:
     return body.decode("utf-8-sig", errors="replace")
 
 
-def _unpacking(encoding: str) -> Unpack:
+def unpacking(encoding: str) -> Unpack:
+    """What undoes a packing, piece by piece, in steps of bounded size.
+
+    Raises:
+        PackedError: Nothing here does; the result itself raises it over what is damaged.
+    """
     packings = [name for part in encoding.lower().split(",") if (name := part.strip()) not in ("", "identity")]
     if not packings:
         return lambda packed: iter((packed,))
     if len(packings) > 1 or packings[0] not in ("gzip", "x-gzip", "deflate"):
-        raise PackedError(f"packed as {encoding[:60]}, which is not undone here")
+        raise PackedError(f"it sent something packed as {encoding[:60]}, which is not undone here")
     return _Unpacker().pieces
 
 
@@ -89,7 +94,7 @@ class _Unpacker:
                 piece = self._work.decompress(packed, _PIECE)
             except zlib.error as error:
                 if self._begun:
-                    raise PackedError(f"damaged: {error}") from error
+                    raise PackedError(f"it sent something damaged ({error})") from error
                 self._work, self._begun = zlib.decompressobj(-zlib.MAX_WBITS), True
                 continue
             self._begun = True

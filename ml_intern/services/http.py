@@ -276,7 +276,7 @@ class HttpService:
             size = f"{request.max_bytes / 1e6:g} MB"
             raise FetchError("too_large", f"{url} is longer than {size}, the most that is fetched.") from None
         except PackedError as error:
-            raise FetchError("unreadable", f"{host_of(url)} sent an answer that is {error}.") from error
+            raise FetchError("unreadable", f"{host_of(url)} cannot be read: {error}.") from error
         finally:
             await response.aclose()
         answered = {name.lower(): value for name, value in response.headers.items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -19,6 +20,7 @@ class HttpServer:
         status: Answers every request with this status, when it is set.
         location: Redirects every request to this address, when it is set.
         calls: Names of the tools that were called.
+        odd: Answers a call with this body in place of a proper one, and these headers.
     """
 
     def __init__(self, *tools: str) -> None:
@@ -28,6 +30,7 @@ class HttpServer:
         self.status = 0
         self.location = ""
         self.calls: list[str] = []
+        self.odd: tuple[bytes, dict[str, str]] | None = None
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -78,8 +81,22 @@ class HttpServer:
             self.reply(request, 404, {})
         elif number is None:
             self.reply(request, 202, {})
+        elif method == "tools/call" and self.odd:
+            self.misbehave(request, *self.odd)
         else:
             self.reply(request, 200, {"id": number, "result": self.result(method, message.get("params") or {})})
+
+    def misbehave(self, request: BaseHTTPRequestHandler, body: bytes, headers: dict[str, str]) -> None:
+        """Sends a body over and over, until the client has had enough."""
+        request.send_response(200)
+        for name, value in headers.items():
+            request.send_header(name, value)
+        request.end_headers()
+        request.close_connection = True
+        with contextlib.suppress(OSError):
+            while body:
+                request.wfile.write(body)
+                body = b"" if "content-length" in headers else body
 
     def result(self, method: str, params: dict[str, Any]) -> dict[str, Any]:
         """What a request gets."""

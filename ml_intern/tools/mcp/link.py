@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import SplitResult, urlsplit
 
 from ml_intern.core.llm.routing import find_hf_token
+from ml_intern.tools.mcp.bounds import bound
 from ml_intern.tools.mcp.config import ProgramServer, RemoteServer, ServerConfig
 from ml_intern.tools.mcp.oauth import SIGN_IN, Grant, SignIn, authentication
 from ml_intern.tools.mcp.process import MAX_MESSAGE_BYTES, Host, ServerProcess
@@ -61,6 +62,7 @@ class Link:
         self.grant: Grant | None = None
         self._process: ServerProcess | None = None
         self._status = 0
+        self._fault = ""
 
     @asynccontextmanager
     async def streams(self) -> AsyncIterator[TransportStreams]:
@@ -77,6 +79,8 @@ class Link:
         """Why the connection failed, as far as the transport knows; empty when it does not."""
         if self._process is not None:
             return self._process.account()
+        if self._fault:
+            return self._fault
         if self.needs_sign_in:
             return self._sign_in_problem or SIGN_IN
         if self.refused or self._status >= 500:
@@ -132,9 +136,13 @@ class Link:
     ) -> httpx2.AsyncClient:
         import httpx2
 
+        def blame(fault: str) -> None:
+            self._fault = fault
+
         async def note(response: httpx2.Response) -> None:
             if "timeout" in response.request.extensions:  # else it is one of the sign-in's own, not made by the client
                 self._status = response.status_code
+            bound(response, blame)
 
         silence = max(_SILENCE_S, self._config.timeout_s)
         return httpx2.AsyncClient(

@@ -214,6 +214,8 @@ class ServerProcess:
         for task in tasks:
             task.cancel()
         await asyncio.wait(tasks, timeout=TERM_GRACE_S)
+        # What a flood has left unread in the pipes keeps them open, and Python complains about that on the terminal.
+        process._transport.close()  # type: ignore[attr-defined]
 
 
 @contextmanager

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
+import os
+import sys
 import time
 from pathlib import Path
 
@@ -11,6 +14,8 @@ from ml_intern.core.approvals.effects import Effect
 from ml_intern.core.display import TextBlock
 from ml_intern.core.settings import ContextSettings
 from ml_intern.core.tools.spec import ToolContext
+from ml_intern.tools.mcp.config import ProgramServer
+from ml_intern.tools.mcp.process import Host, ServerProcess
 from ml_intern.tools.mcp.server import Patience
 from tests.support.harness import tool
 from tests.support.mcp_bench import QUICK, McpBench, program
@@ -289,6 +294,40 @@ async def test_a_program_that_will_not_end_is_ended(tmp_path: Path) -> None:
         started = time.monotonic()
     assert time.monotonic() - started < 2.0
     await gone([int((tmp_path / "pid").read_text())], 1)
+
+
+_FLOOD = """
+import os, pathlib, sys, time
+os.set_blocking(1, False)
+full = 0
+while True:
+    try:
+        full = full * (os.write(1, b'{"jsonrpc": "2.0", "method": "notifications/message"}\\n' * 1000) == 0)
+    except BlockingIOError:
+        full += 1
+        full == 10 and pathlib.Path(sys.argv[1]).touch()
+        time.sleep(0.01)
+"""
+
+
+def test_a_server_whose_flood_nobody_reads_ends_without_a_word_on_the_terminal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    complaints: list[object] = []
+    monkeypatch.setattr(sys, "unraisablehook", complaints.append)
+    full = tmp_path / "full"
+    config = ProgramServer(command=sys.executable, args=("-c", _FLOOD, str(full)))
+    host = Host({"PATH": os.environ["PATH"]}, tmp_path)
+
+    async def one_session() -> None:
+        async with asyncio.timeout(20), ServerProcess("flood", config, host, lambda _: None).streams():
+            while not full.exists():
+                await asyncio.sleep(0.01)
+        await host.guard.aclose()
+
+    asyncio.run(one_session())
+    gc.collect()
+    assert complaints == []
 
 
 async def test_closing_while_it_is_being_connected_to_ends_it_too(tmp_path: Path) -> None:

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
 import subprocess
 import sys
 import time
+import tracemalloc
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -138,3 +140,32 @@ async def test_a_redirect_to_another_host_does_not_take_the_token_along(tmp_path
             await mcp.settled()
             assert mcp.told[0][1]
             assert stranger.seen == []
+
+
+def flood(kind: str) -> tuple[bytes, dict[str, str]]:
+    """Body and headers of an answer that there is no room for."""
+    if kind == "event":
+        return b"data: " + b"x" * 65_536, {"content-type": "text/event-stream"}
+    if kind == "endless":
+        return b"[" * 65_536, {"content-type": "application/json"}
+    body = gzip.compress(bytes(40_000_000))
+    body = gzip.compress(body) if kind == "gzip, gzip" else body
+    return body, {"content-type": "application/json", "content-encoding": kind, "content-length": str(len(body))}
+
+
+@pytest.mark.parametrize("kind", ["endless", "event", "gzip", "gzip, gzip"])
+async def test_a_server_cannot_send_more_in_a_message_than_there_is_room_for(kind: str, tmp_path: Path) -> None:
+    said = "something packed as gzip, gzip" if kind == "gzip, gzip" else "a message of more than 16 MB"
+    with HttpServer() as server:
+        async with McpBench(tmp_path, {"flood": {"url": server.url}}) as mcp:
+            await mcp.settled()
+            server.odd = flood(kind)
+            tracemalloc.start()
+            result = await mcp.call("flood__look")
+            _, peak = tracemalloc.get_traced_memory()
+            tracemalloc.stop()
+            assert not result.ok
+            assert f"broke off during this call: it sent {said}" in result.text
+            assert peak < 120_000_000
+            server.odd = None
+            assert (await mcp.call("flood__look")).text == "look", "it is connected to again"

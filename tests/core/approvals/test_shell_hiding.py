@@ -62,6 +62,9 @@ HIDING: dict[Effect, str] = {
         ed data.csv <<< '1,$d'
         vim -es -c '%d' -c wq data.csv
         hash -p /bin/rm ls
+        kill $(pgrep python)
+        lsof -ti:8000 | xargs kill
+        fuser -k 8000/tcp
     """,
     Effect.COMPUTE: """
         hf jobs run --flavor a100x8 python:3.12 python train.py --help
@@ -96,6 +99,9 @@ HIDING: dict[Effect, str] = {
         git -c alias.p=push p
         git lfs push origin main
         git daemon
+        jupyter lab --ip 0.0.0.0
+        tensorboard --logdir runs --bind_all
+        trackio sync
         glab mr create
         python -c "from huggingface_hub import upload_file as u; u(path_or_fileobj='x')"
         python -c "from huggingface_hub import HfApi; HfApi().duplicate_space('x')"
@@ -149,6 +155,10 @@ HIDING: dict[Effect, str] = {
         echo x > .git/hooks/pre-commit
         chmod +x .git/hooks/pre-commit
         less -o /etc/x a
+        ln -sfn /etc x && echo y > x/passwd
+        mount /dev/sdb1 /mnt
+        sysctl -w vm.swappiness=1
+        useradd someone
         nvidia-smi --power-limit=100
         ifconfig eth0 down
         curl -c /etc/jar https://example.com
@@ -229,6 +239,9 @@ HARMLESS = """
     hf upload --help; hf jobs run --help; hf jobs uv run --help; hf --version
     ml-intern --version
     gh --version; uv --version; mkfs.ext4 --version; fdisk -l
+    mount; sysctl -a; umount --help; fuser 8000/tcp; kill %1
+    tensorboard --logdir runs; jupyter lab; trackio show
+    ln -s data/raw raw && echo x > raw/a.txt
     kubectl get pods; gcloud compute instances list; aws ec2 describe-instances; modal app logs x
     """
 

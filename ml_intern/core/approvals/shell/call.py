@@ -54,6 +54,7 @@ class Scope:
         fetched: Files it has downloaded.
         moved_into: Where it has moved things to.
         made: Directories it has made.
+        links: Links it has made, and where they lead.
     """
 
     around: Surroundings
@@ -63,14 +64,22 @@ class Scope:
     fetched: set[Path] = field(default_factory=set)
     moved_into: list[Path] = field(default_factory=list)
     made: set[Path] = field(default_factory=set)
+    links: dict[Path, Path] = field(default_factory=dict)
 
     def places(self, text: str) -> list[Path]:
         """Paths that a text may mean; empty when that is not known."""
         if UNKNOWN in text or SOMETHING in text:
             return []
         if text.startswith("/"):
-            return [Path(os.path.normpath(text))]
-        return [Path(os.path.normpath(cwd / text)) for cwd in self.cwds]
+            return [self._followed(Path(os.path.normpath(text)))]
+        return [self._followed(Path(os.path.normpath(cwd / text))) for cwd in self.cwds]
+
+    def _followed(self, path: Path) -> Path:
+        """A path below a link that the command itself makes: nobody else can follow that one yet."""
+        for link, target in self.links.items():
+            if path != link and path.is_relative_to(link):
+                return target / path.relative_to(link)
+        return path
 
 
 @dataclass(slots=True)

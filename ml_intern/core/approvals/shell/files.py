@@ -250,9 +250,12 @@ def _unpack(call: Call) -> None:
 
 
 def _ln(call: Call) -> None:
-    _, targets = _target_of_copy(call)
+    sources, targets = _target_of_copy(call)
     call.writes(targets, "links")
     call.changes()
+    if len(sources) == len(targets) == 1:
+        leads_to = call.scope.places(sources[0].text)
+        call.scope.links.update(dict.fromkeys(call.scope.places(targets[0].text), leads_to[0]) if leads_to else {})
 
 
 def _rsync(call: Call) -> None:

@@ -101,11 +101,49 @@ def _kill(call: Call) -> None:
         call.found.add(Effect.CATASTROPHIC, "stops every process, or the first one of the system")
     elif targets:
         call.destroys(f"stops process {', '.join(targets)}")
+    elif any(not arg.known for arg in call.args):
+        call.destroys("stops processes that are looked up when it runs")
 
 
 def _kill_by_name(call: Call) -> None:
     call.changes()
     call.destroys(f"stops all processes that match {' '.join(arg.shown for arg in call.args)}")
+
+
+def _fuser(call: Call) -> None:
+    call.reads()
+    if "k" in call.letters or call.has("--kill"):
+        call.changes()
+        call.destroys("stops all processes that use a file or a port")
+
+
+_SETTINGS = frozenset(
+    """
+    mount umount swapon swapoff sysctl modprobe insmod rmmod iptables ip6tables nft ufw passwd chpasswd useradd userdel
+    usermod groupadd groupdel chsh visudo hostnamectl timedatectl loginctl update-alternatives ldconfig setenforce setcap
+    """.split()  # noqa: SIM905 - words read better than as many quotes
+)
+
+
+def _machine_settings(call: Call) -> None:
+    looks = call.has("-l", "--list", "-L", "--show", "-S") or (call.name == "sysctl" and "a" in call.letters)
+    if call.only_tells() or not call.args or looks:
+        call.reads()
+    else:
+        call.found.add(Effect.OUTSIDE, f"changes settings of this machine ({call.name})")
+
+
+def _server(call: Call) -> None:
+    """Serves on this machine alone, unless it is told otherwise."""
+    call.changes()
+    if any("0.0.0.0" in text or text in {"--bind_all", "::", "--host=::"} for text in call.texts):  # noqa: S104 - looked for
+        call.publishes("serves something to the network")
+
+
+def _trackio(call: Call) -> None:
+    call.changes()
+    if call.texts[:1] and call.texts[0] in {"sync", "deploy"}:
+        call.publishes("sends metrics to a Space")
 
 
 def _power(call: Call) -> None:
@@ -200,6 +238,13 @@ RULES: dict[str, Rule] = {
     ),
     **dict.fromkeys(("pass", "op", "bw", "vault", "secret-tool", "security", "keyring"), _secret_store),
     **dict.fromkeys(("gpg", "gpg2"), _gpg),
+    **dict.fromkeys(_SETTINGS, _machine_settings),
+    **dict.fromkeys(
+        ("jupyter", "jupyter-lab", "jupyter-notebook", "tensorboard", "uvicorn", "gunicorn", "flask", "mlflow", "vllm"),
+        _server,
+    ),
+    "trackio": _trackio,
+    "fuser": _fuser,
     "kill": _kill,
     "nvidia-smi": _nvidia_smi,
 }

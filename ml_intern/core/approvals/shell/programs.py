@@ -119,8 +119,9 @@ def _fuser(call: Call) -> None:
 
 _SETTINGS = frozenset(
     """
-    mount umount swapon swapoff sysctl modprobe insmod rmmod iptables ip6tables nft ufw passwd chpasswd useradd userdel
-    usermod groupadd groupdel chsh visudo hostnamectl timedatectl loginctl update-alternatives ldconfig setenforce setcap
+    setcap mount umount swapon swapoff sysctl modprobe insmod rmmod iptables ip6tables nft ufw passwd chpasswd useradd
+    userdel
+    usermod groupadd groupdel chsh visudo hostnamectl timedatectl loginctl update-alternatives ldconfig setenforce
     """.split()  # noqa: SIM905 - words read better than as many quotes
 )
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -16,6 +18,7 @@ from ml_intern.core.settings import Effort, Settings
 from ml_intern.options import Options
 
 if TYPE_CHECKING:
+    from ml_intern.core.turn import TurnRunner
     from ml_intern.sessions.log import SessionLog
     from ml_intern.sessions.restore import SavedSession
 
@@ -28,19 +31,30 @@ def saved_session(options: Options, places: Places, workdir: Path) -> SavedSessi
     """
     if options.resume is None and not options.continue_latest:
         return None
-    from ml_intern.sessions.find import sessions_by_prefix
-    from ml_intern.sessions.restore import latest_session, restore, title_of
+    from ml_intern.sessions.restore import latest_session, restore
 
     if options.continue_latest:
         latest = latest_session(places.sessions, workdir)
         if latest is None:
             raise ConfigError(f"There is no earlier session in {workdir} to continue.")
         return restore(latest)
-    found = sessions_by_prefix(places.sessions, options.resume or "")
-    if len(found) == 1 and options.resume:
+    return _named(places, options.resume or "")
+
+
+def _named(places: Places, prefix: str) -> SavedSession:
+    """The one session whose id begins with `prefix`.
+
+    Raises:
+        ConfigError: There is no such session, or several fit.
+    """
+    from ml_intern.sessions.find import sessions_by_prefix
+    from ml_intern.sessions.restore import restore, title_of
+
+    found = sessions_by_prefix(places.sessions, prefix)
+    if len(found) == 1 and prefix:
         return restore(found[0])
     if not found:
-        what = f"whose id begins with {options.resume!r}" if options.resume else "to resume"
+        what = f"whose id begins with {prefix!r}" if prefix else "to resume"
         raise ConfigError(f"There is no session {what}; `ml-intern sessions list --all` shows them all.")
     newest = "; ".join(f"{path.stem[:8]} {title_of(path)[:40]}" for path in found[:5])
     raise ConfigError(f"Name one session with --resume ID. The newest: {newest}.")
@@ -89,3 +103,52 @@ def take_up(session: Session, events: EventStream, saved: SavedSession) -> None:
     for event in (*saved.answers, *saved.events):
         artifacts.take(event)
         origins.take(event)
+
+
+async def reopen(
+    prefix: str,
+    *,
+    places: Places,
+    runner: TurnRunner,
+    events: EventStream,
+    session_log: SessionLog | None,
+    system_prompt: Callable[[], str],
+    usable: Callable[[str], bool],
+) -> str:
+    """Makes the running session an earlier one of the same directory, with its model and effort; the mode stays.
+
+    Args:
+        prefix: The beginning of its id.
+        places: Where sessions are kept.
+        runner: Runs the session's turns.
+        events: Where it is told of.
+        session_log: Keeps it; None where sessions are not kept.
+        system_prompt: Makes its system prompt.
+        usable: Whether a model can be used.
+
+    Returns:
+        Why that cannot be, or an empty text.
+    """
+    session = runner.session
+    try:
+        saved = await asyncio.to_thread(_named, places, prefix)
+        if saved.id == session.id:
+            return "That session is the present one."
+        if saved.directory != str(session.workspace):
+            return (
+                f"That session works in {saved.directory}; `ml-intern --resume {saved.id[:8]}` goes on with it there."
+            )
+        if session_log is not None:
+            claim(session_log, saved.id)
+    except (ConfigError, OSError) as error:
+        return str(error)
+    await session.restart(system_prompt())
+    take_up(session, events, saved)
+    if usable(saved.model):
+        session.model = saved.model
+    if saved.effort in get_args(Effort):
+        session.effort = saved.effort
+    runner.take_over()
+    if reply := saved.open_reply:
+        runner.take_up(reply.text, reply.heard, saved.model, paid=reply.paid)
+    return ""

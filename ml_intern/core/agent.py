@@ -12,6 +12,7 @@ from ml_intern.core.approvals.pending import PendingApprovals
 from ml_intern.core.context.messages import Message
 from ml_intern.core.events import EventStream
 from ml_intern.core.llm.errors import LLMError
+from ml_intern.core.plan import Plan
 from ml_intern.core.protocol import (
     AnswerQuestion,
     Aside,
@@ -30,6 +31,7 @@ from ml_intern.core.protocol import (
     PlanUpdate,
     Rate,
     Ready,
+    Resume,
     Rewind,
     SessionResumed,
     SetCap,
@@ -72,6 +74,9 @@ TryModel = Callable[[str, str], "Awaitable[Probe]"]
 Share = Callable[[Literal["status", "on", "off", "public", "private"]], Awaitable[tuple[str, bool]]]
 """Carries out `share_traces`: gives a sentence for the person and whether it is bad news."""
 
+Reopen = Callable[[str], Awaitable[str]]
+"""Makes the session an earlier one, by the beginning of its id; gives why that cannot be, or an empty text."""
+
 TrustProject = Callable[[], str]
 """Trusts the workspace for good; gives what its instructions say, or an empty string. May raise `OSError`."""
 
@@ -90,6 +95,7 @@ class Agent:
         questions: Where tools wait for a person's answer.
         uploader: Uploads data that a person names; None where that is not possible.
         share: Carries out `share_traces`; gives a sentence and whether it is bad news.
+        reopen: See `Reopen`; None where that is not possible.
         on_ready: Called once, when `ready` has been told; begins what must not hold up the start.
         default_cap_usd: Spending cap that `yolo` brings where there is none; None where none is wanted.
         tool_count: How many tools there are, for `ready`.
@@ -109,6 +115,7 @@ class Agent:
         questions: Questions | None = None,
         uploader: Uploader | None = None,
         share: Share | None = None,
+        reopen: Reopen | None = None,
         on_ready: Callable[[], None] = lambda: None,
         default_cap_usd: float | None = None,
         tool_count: int,
@@ -126,6 +133,7 @@ class Agent:
         self._questions = questions or Questions()
         self._uploader = uploader
         self._share = share
+        self._reopen = reopen
         self._on_ready = on_ready
         self._default_cap_usd = default_cap_usd
         self._preloading: asyncio.Task[None] | None = None
@@ -194,7 +202,7 @@ class Agent:
             )
         )
         if session.context.messages:
-            self.events.emit(SessionResumed(messages=len(session.context.messages), model=session.model))
+            self._tell_resumed()
         self._runner.tell_usage()
         # A prompt that waits already does for itself what it needs; nothing else must come before it.
         self._begin_preload(0.0 if self._queue.empty() else PRELOAD_AFTER_S)
@@ -322,6 +330,8 @@ class Agent:
                     self.events.emit(Notice(text=text, level="warning" if bad else "info"))
                 case New():
                     await self._new()
+                case Resume() if self._reopen is not None:
+                    await self._resume(self._reopen, operation.session_id)
                 case _:
                     self._complain(f"`{operation.type}` cannot be done here.")
         except asyncio.CancelledError:
@@ -373,3 +383,15 @@ class Agent:
         self.events.emit(NewComplete(previous_session_id=previous))
         self.events.emit(PlanUpdate(plan=()))
         self._runner.tell_usage()
+
+    async def _resume(self, reopen: Reopen, session_id: str) -> None:
+        if objection := await reopen(session_id):
+            self._complain(objection)
+            return
+        self._tell_resumed()
+        self.events.emit(PlanUpdate(plan=self.session.state.get(Plan).items))
+        self._runner.tell_usage()
+
+    def _tell_resumed(self) -> None:
+        session = self.session
+        self.events.emit(SessionResumed(messages=len(session.context.messages), model=session.model))

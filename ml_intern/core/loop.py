@@ -42,6 +42,10 @@ class CallIds:
     def __init__(self, taken: Iterable[str] = ()) -> None:
         self._taken = set(taken)
 
+    def take(self, ids: Iterable[str]) -> None:
+        """Adds ids that are in use too."""
+        self._taken.update(ids)
+
     def distinct(self, calls: Sequence[RawToolCall]) -> tuple[RawToolCall, ...]:
         """The calls under ids that name one call for good."""
         named = []

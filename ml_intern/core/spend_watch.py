@@ -27,9 +27,14 @@ class SpendWatch:
     ) -> None:
         self._settings = settings
         self._clock = clock
+        self._recent: deque[tuple[float, float]] = deque()
+        self.begin(spent_usd)
+
+    def begin(self, spent_usd: float) -> None:
+        """Looks at another session from now on, one that has spent this much already."""
         self._spent = spent_usd
         self._next = self._next_after(spent_usd)
-        self._recent: deque[tuple[float, float]] = deque()
+        self._recent.clear()
         self._fast = False
 
     def observe(self, spent_usd: float, cap_usd: float | None) -> list[str]:

@@ -68,6 +68,10 @@ class Spending:
         self._named: set[str] = set()
         self._open: set[str] = set()
 
+    def take_over(self) -> None:
+        """The session has become an earlier one: what that has spent is no news."""
+        self._watch.begin(self._session.budget.totals.spent_usd)
+
     # ------------------------------------------------------------------------------------------- model calls
 
     def objection(self, model: str, prompt_tokens: int) -> str:

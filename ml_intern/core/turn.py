@@ -120,19 +120,20 @@ class TurnRunner:
         self._pending = pending
         self._settings = settings
         self._now = _Progress()
-        ids = CallIds(call.id for message in session.context.messages for call in message.tool_calls)
+        self._ids = CallIds()
         self._loop = Loop(
             session,
             self.exchange,
             events,
-            ids,
+            self._ids,
             batch_of=self._batch_of,
             on_prompt=self._hear,
             plan=lambda: self.session.plan,
         )
-        self._subagents = Once(partial(self._make_subagents, llm, facts, redactor, ids))
+        self._subagents = Once(partial(self._make_subagents, llm, facts, redactor, self._ids))
         self._today = today
         self._told_day = today()
+        self.take_over()
 
     def _tell_drafts(self, calls: tuple[DraftCall, ...]) -> None:
         self._events.mention(ToolDrafts(calls=calls))
@@ -168,6 +169,11 @@ class TurnRunner:
             self._complete(reason)
         finally:
             self.session.turns += 1
+
+    def take_over(self) -> None:
+        """Knows what the session has had before: its calls and its spending."""
+        self._ids.take(call.id for message in self.session.context.messages for call in message.tool_calls)
+        self.spending.take_over()
 
     def take_up(self, said: str, heard: str, model: str, *, paid: bool) -> None:
         """Leaves the reply within which an earlier run was killed as an interrupt would have left it.

@@ -116,10 +116,10 @@ class SessionLog:
         Raises:
             SessionInUseError: Another process writes it.
         """
-        self._turn_to(session_id)
         path = find_session(self._directory, session_id)
-        if path is not None:
-            self._lock = SessionLock.take(path)
+        lock = None if path is None else SessionLock.take(path)
+        self._turn_to(session_id)
+        self._lock = lock
 
     def files_of(self, session_id: str) -> Path:
         """Where what belongs to a session lies beside its log, whether that has begun or not. Can be asked in threads.

@@ -2,10 +2,23 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from ml_intern.core.places import find_places
-from ml_intern.core.protocol import Notice, Ready, Rewind, Trust, Undo, UndoComplete
+from ml_intern.core.protocol import (
+    ErrorEvent,
+    Notice,
+    Ready,
+    Resume,
+    Rewind,
+    SessionResumed,
+    Trust,
+    Undo,
+    UndoComplete,
+)
 from ml_intern.core.settings import Settings
 from ml_intern.sessions.find import sessions_by_prefix
+from ml_intern.sessions.lock import in_use
 from ml_intern.sessions.restore import latest_session, restore
 from ml_intern.wiring import assemble
 from tests.support.harness import FAST, MODEL, Harness, tool
@@ -92,6 +105,37 @@ async def test_a_resumed_session_sends_exactly_what_the_old_one_would_have(tmp_p
             ]
         assert path.read_bytes().startswith(before)
         assert restore(path).turns == 2
+        assert server.violations == []
+
+
+async def test_an_earlier_session_takes_the_place_of_the_present_one(tmp_path: Path) -> None:
+    script = (text("yes").usage(900, 100), text("again"), text("once more"))
+    own = [tool("echo", lambda *_: "x")]
+    prices = tmp_path / "home" / "config" / "models.json"
+    prices.parent.mkdir(parents=True)
+    prices.write_text('{"models": {"vllm/scripted": {"input_usd": 100, "output_usd": 100}}}')
+    async with ScriptedLLM(*script) as server:
+        async with Harness(server, tmp_path, tools=own) as agent:
+            await agent.prompt("one")
+            first = agent.agent.session.id
+        async with Harness(server, tmp_path, tools=own) as agent:
+            await agent.prompt("elsewhere")
+            second = agent.agent.session.id
+            agent.submit(Resume(session_id="zzz"))
+            told = await agent.until(lambda event: isinstance(event, ErrorEvent))
+            assert "'zzz'" in told.error
+            agent.submit(Resume(session_id=first[:8]))
+            resumed = await agent.until(lambda event: isinstance(event, SessionResumed))
+            assert (resumed.session_id, resumed.messages, agent.agent.session.id) == (first, 2, first)
+            assert agent.agent.session.budget.totals.spent_usd == pytest.approx(0.1)
+            await agent.prompt("two")
+            assert [message["content"] for message in agent.request(3).messages[1:]] == ["one", "yes", "two"]
+            numbers = [event.seq for event in agent.events]
+            assert numbers == sorted(set(numbers))
+        places = find_places({"ML_INTERN_HOME": str(tmp_path / "home")})
+        turns = {path.stem: restore(path).turns for path in (tmp_path / "home").rglob("*.jsonl")}
+        assert turns == {first: 2, second: 1}
+        assert not in_use(sessions_by_prefix(places.sessions, first)[0])
         assert server.violations == []
 
 

@@ -169,7 +169,11 @@ class ShareTraces(OperationBase):
 
 
 class Resume(OperationBase):
-    """Continue an earlier session."""
+    """Continue an earlier session of the same directory in place of the present one.
+
+    Attributes:
+        session_id: Its id, or the beginning of it.
+    """
 
     type: Literal["resume"] = "resume"
     session_id: str

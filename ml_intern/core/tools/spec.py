@@ -12,7 +12,7 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, get_args, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
@@ -20,6 +20,8 @@ from ml_intern.core.display import DisplayBlock
 from ml_intern.core.images import ImageError, ImageRef
 
 if TYPE_CHECKING:
+    from pydantic.fields import FieldInfo
+
     from ml_intern.core.approvals.effects import Assessment
     from ml_intern.core.rent import Rent
     from ml_intern.core.settings import Settings
@@ -38,11 +40,19 @@ class Params(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _null_says_nothing(cls, given: Any) -> Any:
-        """Many models, and all that have to name every parameter, send `null` for what they do not want to say."""
+        """Many models, and all that have to name every parameter, send `null` for what they do not want to say.
+
+        Where `null` is a value of its own, it stays one.
+        """
         if not isinstance(given, dict):
             return given
-        optional = {name for name, field in cls.model_fields.items() if not field.is_required()}
+        fields = cls.model_fields.items()
+        optional = {name for name, field in fields if not field.is_required() and not _takes_null(field)}
         return {name: value for name, value in given.items() if value is not None or name not in optional}
+
+
+def _takes_null(field: FieldInfo) -> bool:
+    return type(None) in get_args(field.annotation)
 
 
 @dataclass(frozen=True, slots=True)

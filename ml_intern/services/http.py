@@ -405,13 +405,17 @@ def retry_after(headers: Mapping[str, str], now: Callable[[], float] = time.time
     said = headers.get("retry-after", "").strip()
     if said:
         with contextlib.suppress(ValueError):
-            return max(0.0, float(said))
+            return _bounded(float(said))
         with contextlib.suppress(ValueError, TypeError):
-            return max(0.0, email.utils.parsedate_to_datetime(said).timestamp() - now())
+            return _bounded(email.utils.parsedate_to_datetime(said).timestamp() - now())
     if headers.get("x-ratelimit-remaining") == "0":
         with contextlib.suppress(ValueError):
-            return max(0.0, float(headers.get("x-ratelimit-reset", "")) - now())
+            return _bounded(float(headers.get("x-ratelimit-reset", "")) - now())
     return 0.0
+
+
+def _bounded(seconds: float) -> float:
+    return min(max(0.0, seconds), 1e8)  # what is beyond is no time that anybody could tell
 
 
 def _rate_limited(host: str, asked: float) -> FetchError:

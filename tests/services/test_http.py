@@ -359,5 +359,7 @@ def test_the_time_to_wait_is_read_in_all_its_forms() -> None:
     assert retry_after({"retry-after": formatdate(1_000_030, usegmt=True)}, now=lambda: 1_000_000.0) == 30.0
     limited = {"x-ratelimit-remaining": "0", "x-ratelimit-reset": "1000060"}
     assert retry_after(limited, now=lambda: 1_000_000.0) == 60.0
-    assert retry_after({"retry-after": "soon"}) == 0.0
+    for senseless in ("soon", "nan", "-7"):
+        assert retry_after({"retry-after": senseless}) == 0.0
+    assert retry_after({"retry-after": "inf"}) == retry_after(limited | {"x-ratelimit-reset": "9" * 30}) == 1e8
     assert retry_after({}) == 0.0

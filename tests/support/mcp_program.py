@@ -66,6 +66,10 @@ class Server:
         """The tools, odd ones included."""
         hints = {"echo": {"readOnlyHint": True}, "crash": {"destructiveHint": True}}
         schema = {"type": "object", "properties": {"text": {"type": "string"}}}
+        if "slips" in self.conduct:
+            pattern = {"type": "string", "pattern": "^(a+)+$"}  # takes for ever over many a and another letter
+            output = {"type": "object", "required": ["word"], "properties": {"word": pattern}}
+            return [{"name": "slip", "inputSchema": schema, "outputSchema": output}]
         names = [*self.names, *(json.loads(Path(self.conduct[1]).read_text()) if self.conduct[:1] == ["names"] else [])]
         tools = [
             {"name": name, "description": f"\x1b[31mDoes\x1b[0m {name}.", "inputSchema": schema}
@@ -100,6 +104,9 @@ class Server:
     def run(self, number: Any, params: Message) -> None:
         """One call."""
         name, arguments = params["name"], params.get("arguments") or {}
+        if name == "slip":
+            self.slip(number, arguments["text"])
+            return
         if name not in self.tools:
             self.send({"id": number, "error": {"code": -32602, "message": f"unknown tool {name}"}})
             return
@@ -108,6 +115,18 @@ class Server:
         self.answer(
             number, result if isinstance(result, dict) else {"content": [{"type": "text", "text": str(result)}]}
         )
+
+    def slip(self, number: Any, kind: str) -> None:
+        """Answers a call with something that the protocol does not know, or the tool's own schema."""
+        said = [{"type": "text", "text": "right"}]
+        kinds: dict[str, Message] = {
+            "number": {"result": 5},
+            "words": {"error": "it went wrong"},
+            "block": {"result": {"content": [{"type": "picture"}]}},
+            "bare": {"result": {"content": said}},
+            "pattern": {"result": {"content": said, "structuredContent": {"word": "a" * 40 + "!"}}},
+        }
+        self.send({"id": number, **kinds[kind]})
 
     # ------------------------------------------------------------------------------------------------- tools
 

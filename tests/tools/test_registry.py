@@ -1,13 +1,16 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
 
 from ml_intern.core.once import Once
+from ml_intern.core.prompt import system_prompt
 from ml_intern.core.tools.spec import ToolSpec
+from ml_intern.resources import config_path
 from ml_intern.services.http import HttpService
 from ml_intern.services.hub import HubClient
 from ml_intern.services.search_index import SearchIndex
@@ -66,3 +69,13 @@ def test_null_is_a_parameter_left_out_and_never_a_required_one(tools: list[ToolS
             spec.parameters.model_validate({"no such": 1} | dict.fromkeys(fields))
         required = {name for name, field in fields.items() if field.is_required()}
         assert {problem["loc"][0] for problem in caught.value.errors()} == {"no such", *required}
+
+
+def test_a_tool_that_is_not_there_is_not_named_in_the_prompt(tools: list[ToolSpec], tmp_path: Path) -> None:
+    template = config_path("prompts", "system.md").read_text(encoding="utf-8")
+    names = {spec.name for spec in tools if "_" in spec.name}
+    for left_out in [set(), *({name} for name in names), names]:
+        kept = tuple(spec.name for spec in tools if spec.name not in left_out)
+        prompt = system_prompt(template, kept, workspace=tmp_path, headless=True, runtime="local")
+        assert not left_out & set(re.findall(r"[a-z_]+", prompt))
+        assert "sandbox" not in prompt

@@ -82,13 +82,13 @@ def _usable(tools: list[Tool]) -> list[ListedTool]:
     for tool in tools:
         schema = {"properties": {}, **tool.input_schema, "type": "object"}
         schema.pop("$schema", None)
+        if not tool.name or len(json.dumps(schema)) > _MAX_SCHEMA:
+            log.warning("the tool %r is left out: its parameters take too many words", tool.name[:100])
+            continue
         try:
             Draft202012Validator.check_schema(schema)
         except SchemaError as error:
             log.warning("the tool %r is left out: its parameters are no JSON schema (%s)", tool.name, error.message)
-            continue
-        if not tool.name or len(json.dumps(schema)) > _MAX_SCHEMA:
-            log.warning("the tool %r is left out: its parameters take too many words", tool.name[:100])
             continue
         usable.append(_listed(tool, schema))
     return usable

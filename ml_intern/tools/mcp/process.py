@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import logging
 import shutil
 import time
@@ -38,6 +39,7 @@ TERM_GRACE_S = 0.3
 _LAST_WORDS_S = 2.0
 """What it wrote this shortly before its end may well be the reason."""
 
+_NO_ANSWER = "the server sent an answer that the protocol does not know"
 _STDERR_PIECE = 64 * 1024
 _LOGGED_CHARS = 4000
 
@@ -172,7 +174,10 @@ class ServerProcess:
                     message = jsonrpc_message_adapter.validate_json(line, by_name=False)
                 except ValueError:
                     log.warning("MCP server %s wrote a line that is no message: %s", self._name, _shown(line, 200))
-                    continue
+                    if (answered := _answered(line)) is None:
+                        continue
+                    slip = {"jsonrpc": "2.0", "id": answered, "error": {"code": -32603, "message": _NO_ANSWER}}
+                    message = jsonrpc_message_adapter.validate_python(slip, by_name=False)
                 await to_us.send(SessionMessage(message))
             # The session learns of the end when the stream closes: by then the reason should be known.
             await _ended(process, TERM_GRACE_S)
@@ -244,6 +249,16 @@ async def _ended(process: Process, seconds: float) -> bool:
             return False
         await asyncio.sleep(0.01)
     return True
+
+
+def _answered(line: bytes) -> int | str | None:
+    """The request that a broken message is an answer to: whoever waits for it must not wait until the time limit."""
+    try:
+        found = json.loads(line)
+        number = None if "method" in found else found["id"]
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return None
+    return number if isinstance(number, int | str) else None
 
 
 def _shown(data: bytes, limit: int) -> str:

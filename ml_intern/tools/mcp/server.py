@@ -201,6 +201,9 @@ class McpServer:
             async with AsyncExitStack() as stack:
                 async with asyncio.timeout(patience_s):
                     client = await stack.enter_async_context(self._client_over(link))
+                    # Results are for a model to read. To hold them against the server's own schema only loses text, and
+                    # a regular expression of the server's would run on the event loop, perhaps for ever.
+                    client.session.validate_tool_result = _as_it_is  # type: ignore[method-assign, assignment]
                     tools = await self._list(client)
                 self._connected(client, tools)
                 await self._follow(client, connection)
@@ -354,10 +357,17 @@ class McpServer:
         broken = link is not None and link.refused  # a server that was started anew does not know our session
         if isinstance(error, MCPError) and error.code != CONNECTION_CLOSED and not broken:
             return ToolResult(f"ERROR: {tool} failed: {explain(error)}", ok=False)
+        if isinstance(cause(error), ValueError | RuntimeError) and not self._connection.over.is_set():
+            text = f"ERROR: {tool} was carried out, but its result is none that the protocol knows: {explain(error)}."
+            return ToolResult(text, ok=False)  # a slip of one tool, over which the others must not lose their server
         reason = (link and link.account()) or explain(error)
         self._connection.end()
         text = f"ERROR: The connection to the MCP server {self.name} broke off during this call: {reason}."
         return ToolResult(f"{text} It may or may not have been carried out; look before you repeat it.", ok=False)
+
+
+async def _as_it_is(_tool: str, _result: object) -> None:
+    """Finds nothing wrong with a result."""
 
 
 def _account(link: Link, error: Exception) -> str:

@@ -191,6 +191,7 @@ async def test_more_than_fifty_results_are_not_shown(desk: Desk, web: WebServer)
     result = await desk.explore(max_results="100")
     assert len(titles(result)) == 50
     assert "50 results are the most" in result.text
+    assert len(titles(await desk.explore())) == 20
 
 
 @pytest.mark.parametrize("wrong", [0, -1, "abc"])

@@ -216,6 +216,21 @@ async def test_death_in_a_call_fails_that_call_and_the_next_one_finds_a_new_serv
         assert len(mcp.told) == 2
 
 
+async def test_a_slip_in_a_result_costs_that_call_alone(tmp_path: Path) -> None:
+    async with McpBench(tmp_path, {"notes": program("slips")}) as mcp:
+        await mcp.settled()
+        async with asyncio.timeout(10):
+            results = [
+                await mcp.call("notes__slip", text=kind) for kind in ("number", "words", "block", "bare", "pattern")
+            ]
+        assert [result.ok for result in results] == [False, False, False, True, True]
+        assert results[0].text == results[1].text
+        assert results[0].text.endswith("the server sent an answer that the protocol does not know")
+        assert "slip was carried out, but its result is none that the protocol knows" in results[2].text
+        assert results[3].text == "right"
+        assert len([line for line in mcp.hub.journal("notes") if "connected: 1 tools" in line]) == 1
+
+
 async def test_a_server_that_does_not_come_back_answers_with_a_failure(tmp_path: Path) -> None:
     async with McpBench(tmp_path, {"notes": program("once", tmp_path / "lived"), "other": program()}) as mcp:
         await mcp.settled(2)

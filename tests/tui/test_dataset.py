@@ -157,6 +157,20 @@ async def test_numbers_are_rounded_in_the_table_and_exact_below_it(tmp_path: Pat
         await stage.sees(" -1.23457e-05  9007199254740993001  1.2345678901234567e-05", " -1.2345678901234567e-05 ")
 
 
+async def test_a_small_data_set_leaves_no_gap_and_cuts_nothing_that_has_room(tmp_path: Path) -> None:
+    columns = tuple(DatasetColumn(name=name, kind="string") for name in ("topic", "message"))
+    said = "a message of more than sixty letters, so that a narrower column would have cut it off"
+    small = NOTES.model_copy(update={"columns": columns, "rows": (("data", said),)})
+    async with opened(tmp_path, (120, 40), block=small) as stage:
+        for view, last in (("1", "message"), ("2", said)):
+            await stage.press(view)
+            await stage.sees(last)
+            rows = [row.strip("│ ") for row in stage.screen.split("\n")]
+            at = next(number for number, row in enumerate(rows) if last in row)
+            assert rows[at + 1] == ""
+            assert rows[at + 2].startswith("topic")
+
+
 @pytest.mark.parametrize("size", [(60, 20), (100, 30)])
 async def test_small_terminals_show_the_same(tmp_path: Path, size: tuple[int, int]) -> None:
     async with opened(tmp_path, size) as stage:

@@ -161,6 +161,7 @@ class DatasetScreen(Dialog[None]):
         self._columns.show_rows(len(block.columns), self._draw_column, 0)
         numeric = [column.kind.startswith(("int", "uint", "float")) for column in block.columns]
         self._rows.show_cells([column.name for column in block.columns], numeric, block.rows)
+        self._columns.styles.max_height, self._rows.styles.max_height = len(block.columns), len(block.rows)
         self._about.show_pieces(about_pieces(block))
         self._tabs.note("columns", str(len(block.columns)))
         self._tabs.note("rows", str(len(block.rows)))

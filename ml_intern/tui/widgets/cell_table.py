@@ -19,7 +19,7 @@ from ml_intern.tui.widgets.text import cells, fit, one_line
 
 LEAST_CELLS = 14
 """A column is not shown narrower than this, unless it needs no more."""
-MOST_CELLS = 60
+MOST_CELLS = 300
 LOOKED_AT = 50
 """Rows that the widths of columns are told by."""
 

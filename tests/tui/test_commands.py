@@ -125,6 +125,15 @@ def test_the_command_of_exactly_this_name_comes_before_longer_ones() -> None:
     assert matching("config")[0].name == "settings"
 
 
+async def test_what_is_offered_ends_with_a_sign_where_there_is_no_room(tmp_path: Path) -> None:
+    app, _ = played_app(tmp_path)
+    async with on_stage(app, (60, 20)) as stage:
+        await stage.sees("claude-opus")
+        await stage.type("/link")
+        await stage.sees("▸ /links", "the links in view")
+        assert stage.row("▸ /links").endswith("…")
+
+
 async def test_a_command_that_comes_in_one_burst_with_enter_is_the_one_that_is_run(tmp_path: Path) -> None:
     app, _ = played_app(tmp_path)
     async with on_stage(app) as stage:

@@ -11,6 +11,7 @@ from textual.widget import Widget
 from ml_intern.core.file_index import matching_files
 from ml_intern.tui.commands import Command, matching
 from ml_intern.tui.keys.keymap import keymap_of
+from ml_intern.tui.widgets.text import fit_path
 
 SHOWN = 8
 
@@ -114,7 +115,8 @@ class Completer(Widget):
 
     def _row(self, command: Command | str, chosen: bool) -> Content:
         if isinstance(command, str):
-            return Content.assemble(("▸ " if chosen else "  ", "$accent"), (command, "$accent bold" if chosen else ""))
+            path = fit_path(command, max(1, self.content_size.width - 2))
+            return Content.assemble(("▸ " if chosen else "  ", "$accent"), (path, "$accent bold" if chosen else ""))
         usage = f"{command.usage:<26}"
         key = f"  {keymap_of(self).shown(command.action)}" if command.action else ""
         return Content.assemble(
@@ -122,7 +124,7 @@ class Completer(Widget):
             (usage, "$accent bold" if chosen else ""),
             (command.help, "" if chosen else "$foreground-muted"),
             (key, "$foreground-muted"),
-        )
+        ).truncate(self.content_size.width, ellipsis=True)
 
     def on_click(self, event: events.Click) -> None:
         """A click takes what is under the pointer."""

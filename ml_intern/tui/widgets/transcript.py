@@ -287,7 +287,8 @@ class Transcript(BlockList):
 
     def action_links(self) -> None:
         """Lists the links in view, to be opened."""
-        self.post_message(ShowLinks(links_of([row.line for row in self._rows if row.number != BELOW])))
+        # Sent by the command, it would get no further than the screen that asks for them.
+        self.app.post_message(ShowLinks(links_of([row.line for row in self._rows if row.number != BELOW])))
 
     def action_fold(self) -> None:
         """Opens or closes the last block in view that can be."""

@@ -193,3 +193,21 @@ async def test_a_rule_of_its_own_and_words_from_outside_are_told_and_taken() -> 
     plain = Approval(ApprovalRequired(tools=(asked.model_copy(update={"standing": False}),), count=1), said.append)
     assert await plain.take("7") is None
     assert said[-2] == "7 is none of the choices."
+
+
+@pytest.mark.parametrize(
+    ("usd", "note", "told"),
+    [
+        (0.0, "", []),
+        (0.0, "this machine", ["It costs at most $0.00 (this machine).", "Spent so far: $0.00, and there is no cap."]),
+        (2.0, "", ["It costs at most $2.00.", "Spent so far: $0.00, and there is no cap."]),
+        (None, "nobody knows", ["Cost: nobody knows.", "Spent so far: $0.00, and there is no cap."]),
+    ],
+)
+def test_money_is_spoken_of_where_it_is_about_money(usd: float | None, note: str, told: list[str]) -> None:
+    said: list[str] = []
+    asked = ApprovalItem(
+        tool="x", arguments={}, tool_call_id="c1", reason="paid", estimated_cost_usd=usd, cost_note=note
+    )
+    Approval(ApprovalRequired(tools=(asked,), count=1), said.append).put()
+    assert [line for line in said if "ost" in line or "pent" in line] == told

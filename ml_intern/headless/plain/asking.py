@@ -166,14 +166,15 @@ class Approval:
 
 
 def _money(item: ApprovalItem, request: ApprovalRequired) -> Iterator[str]:
-    if item.estimated_cost_usd is not None:
+    if not (item.estimated_cost_usd or item.cost_note):  # of a command that costs nothing one does not speak of money
+        return
+    if item.estimated_cost_usd is None:
+        yield f"Cost: {item.cost_note}."
+    else:
         note = f" ({item.cost_note})" if item.cost_note else ""
         yield f"It costs at most ${item.estimated_cost_usd:.2f}{note}."
-    elif item.cost_note:
-        yield f"Cost: {item.cost_note}."
-    if item.estimated_cost_usd or item.cost_note:
-        cap = f" of ${request.cap_usd:.2f}" if request.cap_usd is not None else ", and there is no cap"
-        yield f"Spent so far: ${request.spent_usd:.2f}{cap}."
+    cap = f" of ${request.cap_usd:.2f}" if request.cap_usd is not None else ", and there is no cap"
+    yield f"Spent so far: ${request.spent_usd:.2f}{cap}."
 
 
 class Question:

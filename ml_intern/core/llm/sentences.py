@@ -48,7 +48,7 @@ def sentence(kind: ErrorKind, status: int | None, detail: str, route: Route) -> 
         case "content_filter":
             return f"A content filter at {where} refused the request{said}; rephrase it or choose another /model."
         case _:
-            if status and status < 400:
+            if status and (status < 400 or status == 405):
                 return f"{where} refused the request{said}; {address_step(route)}."
             return f"{where} refused the request{said}; choose another model with /model if it stays so."
 

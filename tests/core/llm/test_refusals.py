@@ -48,6 +48,10 @@ def test_a_redirect_tells_where_to_and_what_to_correct() -> None:
     assert "VLLM_BASE_URL" in message
 
 
+def test_an_address_that_takes_no_requests_of_this_kind_is_to_be_corrected() -> None:
+    assert "correct the address in VLLM_BASE_URL" in from_status(405, "Method Not Allowed", {}, LOCAL).message
+
+
 def test_a_server_that_is_not_there_comes_with_the_variable_of_its_address() -> None:
     assert "VLLM_BASE_URL or LOCAL_LLM_BASE_URL" in unreachable(LOCAL, "connection refused").message
     assert "BASE_URL" not in unreachable(ROUTER, "connection refused").message

@@ -73,7 +73,8 @@ class PageReader:
         except (FetchError, UnreadableError) as error:
             return ToolResult(f"ERROR: {error}", ok=False)
         pages.keep(url, final_url, page)
-        context.state.get(SeenAddresses).note(page.text)
+        if known is None:
+            context.state.get(SeenAddresses).note(page.text)
         kind = f"{page.kind}, {page.about}" if page.about else page.kind
         head = (final_url, page.title) if page.title else (final_url,)
         return part(page.text, params, where=final_url, head=head, kind=kind)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from dataclasses import dataclass, field
 
@@ -18,4 +19,5 @@ class SeenAddresses:
 
     def note(self, text: str) -> None:
         """Remembers all addresses in a text."""
-        self.urls.update(match.rstrip(".,;:") for match in _ADDRESS.findall(text)[:MOST_SEEN])
+        found = itertools.islice(_ADDRESS.finditer(text), MOST_SEEN)  # a page of megabytes may consist of them
+        self.urls.update(match[0].rstrip(".,;:") for match in found)

@@ -19,6 +19,8 @@ from ml_intern.services.http import HttpService
 from ml_intern.tools.web.fetch import create_web_fetch
 from ml_intern.tools.web.results import BlockedError, parse_results
 from ml_intern.tools.web.search import create_web_search
+from ml_intern.tools.web.seen import SeenAddresses
+from tests.support.counting import counted_calls
 from tests.support.tools import Bench
 from tests.support.web import WebServer, page
 
@@ -143,14 +145,16 @@ async def test_a_long_page_is_read_in_parts_without_asking_again(
     words = " ".join(f"w{number}" for number in range(20_000))
     web.handlers["/long"] = page(words, kind="text/plain")
     browser, seen, offset = Browser(tmp_path, http), "", 0
-    while True:
-        result = await browser.fetch(f"{web.url}/long", offset=offset, limit=20_000)
-        body = result.text.partition("\n\n")[2]
-        seen += body.partition("\n\n[")[0]
-        if "go on with offset=" not in body:
-            break
-        offset = int(body.rsplit("offset=", 1)[1].rstrip("]"))
+    with counted_calls(SeenAddresses.note) as looks:
+        while True:
+            result = await browser.fetch(f"{web.url}/long", offset=offset, limit=20_000)
+            body = result.text.partition("\n\n")[2]
+            seen += body.partition("\n\n[")[0]
+            if "go on with offset=" not in body:
+                break
+            offset = int(body.rsplit("offset=", 1)[1].rstrip("]"))
     assert seen == words
+    assert looks.total == 1, "a page of megabytes is searched for links once, and not for each of its parts"
     assert len(web.asked) == 1
 
 

@@ -12,7 +12,8 @@ from typing import Any
 from urllib.parse import quote
 
 from ml_intern.services.endpoints import Endpoints
-from ml_intern.services.http import Fetch, FetchError, HttpService, Progress
+from ml_intern.services.http import Answer, Fetch, FetchError, HttpService, Progress
+from ml_intern.services.paper_edges import Direction, Edges, best_edges
 from ml_intern.services.paper_html import PaperText, parse_abstract, parse_paper
 from ml_intern.services.shapes import records
 from ml_intern.services.worker_program import WorkError
@@ -172,6 +173,18 @@ class Papers:
         """
         return await self._scholar(path, progress, params=params, ttl_s=CITATIONS_S)
 
+    async def edges(
+        self, arxiv_id: str, direction: Direction, params: Mapping[str, str | int], offset: int, limit: int,
+        progress: Progress,
+    ) -> Edges:  # fmt: skip
+        """The best citations of a paper in one direction. Raises as `scholar`."""
+        path = f"graph/v1/paper/ARXIV:{arxiv_id}/{direction}"
+        answer = await self._answer(await self._to_scholar(path, progress, params=params, ttl_s=CITATIONS_S))
+        try:
+            return await self._aside.run(best_edges, answer.body, direction, offset, limit)
+        except (ValueError, RecursionError, WorkError) as error:
+            raise PaperError("Semantic Scholar answered with something else than it should.") from error
+
     async def scholar_post(
         self, path: str, params: Mapping[str, str | int], body: Mapping[str, Any], progress: Progress
     ) -> dict[str, Any]:
@@ -179,14 +192,17 @@ class Papers:
         return await self._scholar(path, progress, method="POST", params=params, json=dict(body))
 
     async def _scholar(self, path: str, progress: Progress, **options: Any) -> dict[str, Any]:
+        found: dict[str, Any] = await self._json(await self._to_scholar(path, progress, **options), dict)
+        return found
+
+    async def _to_scholar(self, path: str, progress: Progress, **options: Any) -> Fetch:
+        """A request, once it may be made."""
         key = self._endpoints.env.get("S2_API_KEY", "").strip()
         url = self._endpoints.url("semantic_scholar", path)
         headers = {"x-api-key": key} if key else {}
         if key:
             await self._pace("search" in path)
-        request = Fetch(url, headers=headers, timeout_s=20.0, progress=progress, **options)
-        found: dict[str, Any] = await self._json(request, dict)
-        return found
+        return Fetch(url, headers=headers, timeout_s=20.0, progress=progress, **options)
 
     async def _pace(self, searches: bool) -> None:
         """Keeps the distance between requests that a key promises."""
@@ -198,16 +214,26 @@ class Papers:
             self._asked_at[searches] = self._clock()
 
     async def _json(self, request: Fetch, shape: type) -> Any:
-        host = "Semantic Scholar" if "/graph/" in request.url or "/recommendations/" in request.url else "The Hub"
+        answer = await self._answer(request)
         try:
-            answer = await self._http.fetch(request)
-            found = answer.json() if answer.ok else None
+            found = answer.json()
         except FetchError as error:
             raise PaperError(str(error)) from error
-        if isinstance(found, shape):
-            return found
-        if answer.ok:
-            raise PaperError(f"{host} answered with something else than it should.")
-        reason = answer.reason()
-        said = f"{host} answered {answer.status}{f': {reason}' if reason else ''}."
-        raise PaperError(said, missing=answer.status == 404)
+        if not isinstance(found, shape):
+            raise PaperError(f"{_name_of(request)} answered with something else than it should.")
+        return found
+
+    async def _answer(self, request: Fetch) -> Answer:
+        try:
+            answer = await self._http.fetch(request)
+        except FetchError as error:
+            raise PaperError(str(error)) from error
+        if not answer.ok:
+            reason = answer.reason()
+            said = f"{_name_of(request)} answered {answer.status}{f': {reason}' if reason else ''}."
+            raise PaperError(said, missing=answer.status == 404)
+        return answer
+
+
+def _name_of(request: Fetch) -> str:
+    return "Semantic Scholar" if "/graph/" in request.url or "/recommendations/" in request.url else "The Hub"

@@ -13,6 +13,7 @@ from ml_intern.services.datasets_server import DatasetsServer
 from ml_intern.services.endpoints import Endpoints
 from ml_intern.services.http import HttpService
 from ml_intern.services.openapi import described, described_api
+from ml_intern.services.paper_edges import best_edges
 from ml_intern.services.workers import Threads
 from ml_intern.tools.datasets import sample
 from ml_intern.tools.datasets.features import columns
@@ -70,6 +71,10 @@ def with_one_odd_part(whole: Any) -> Iterator[Any]:
             yield made
 
 
+def best(edge: Any) -> list[dict[str, Any]]:
+    return best_edges(json.dumps({"data": [edge, EDGE]}).encode(), "references", 0, 9).shown
+
+
 def _api(document: Any) -> None:
     found, base = described_api(json.dumps(document).encode())
     for operation in found:
@@ -82,8 +87,7 @@ def _api(document: Any) -> None:
         (lambda item: wording.hub_paper(1, item), {"paper": PAPER}),
         (lambda item: wording.details(item, "https://hub", "https://arxiv"), PAPER),
         (lambda item: wording.scholar_paper(1, item), SCHOLAR),
-        (lambda item: [wording.citation(1, edge, "citedPaper") for edge in wording.ranked([item, EDGE], "citedPaper")],
-         EDGE),
+        (lambda item: [wording.citation(1, edge, "citedPaper") for edge in best(item)], EDGE),
         (lambda item: wording.resource(1, "models", item, "https://hub"), MODEL),
         (lambda item: wording.resource(1, "collections", item, "https://hub"), COLLECTION),
         (lambda item: (sample.statistics_line(item), sample.histogram(item)), LABELS),

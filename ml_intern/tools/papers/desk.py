@@ -10,6 +10,7 @@ from typing import Any
 from ml_intern.core.tools.spec import ToolContext, ToolResult
 from ml_intern.services.endpoints import Endpoints
 from ml_intern.services.http import Progress
+from ml_intern.services.paper_edges import OTHER_END, Direction, Edges
 from ml_intern.services.papers import CITED, LISTED, PaperError, Papers, ReadPaper, paper_id
 from ml_intern.services.shapes import items, record, records
 from ml_intern.tools.paging import PageParams, part
@@ -169,10 +170,11 @@ class PapersDesk:
 
     async def _graph(self, params: PapersParams, progress: Progress) -> ToolResult:
         arxiv_id = _needed(params)
-        kinds = {"both": ("references", "citations")}.get(params.direction, (params.direction,))
+        both: tuple[Direction, ...] = ("references", "citations")
+        kinds = tuple(kind for kind in both if params.direction in ("both", kind))
         asked: dict[str, str | int] = {"fields": CITED, "limit": GRAPH_EDGES}
         answers = await asyncio.gather(
-            *(self.papers.scholar(f"graph/v1/paper/ARXIV:{arxiv_id}/{kind}", asked, progress) for kind in kinds),
+            *(self.papers.edges(arxiv_id, kind, asked, params.offset, params.limit, progress) for kind in kinds),
             return_exceptions=True,
         )
         lines = [f"Citation graph of {arxiv_id}"]
@@ -278,17 +280,14 @@ def _overview(arxiv_id: str, found: ReadPaper) -> list[str]:
     return [*lines, "", "Read one with section=<number or title>."]
 
 
-def _edges(kind: str, answer: Any, params: PapersParams) -> list[str]:
+def _edges(kind: Direction, answer: Edges | BaseException, params: PapersParams) -> list[str]:
     if isinstance(answer, PaperError):
         return [f"{kind.capitalize()}: could not be asked: {answer}"]
     if isinstance(answer, BaseException):
         raise answer
-    other = "citedPaper" if kind == "references" else "citingPaper"
-    edges = wording.ranked(records(answer.get("data")), other)
-    shown = edges[params.offset :][: params.limit]
-    of = f"the first {len(edges):,}" if answer.get("next") else f"{len(edges):,}"
-    lines = [f"{kind.capitalize()}: {len(shown)} of {of}, the influential and much cited first"]
-    for index, edge in enumerate(shown, params.offset + 1):
-        lines += wording.citation(index, edge, other)
-    left = len(edges) - params.offset - len(shown)
-    return [*lines, f"   [{left} more: offset={params.offset + len(shown)}]"] if left > 0 else lines
+    of = f"the first {answer.total:,}" if answer.more else f"{answer.total:,}"
+    lines = [f"{kind.capitalize()}: {len(answer.shown)} of {of}, the influential and much cited first"]
+    for index, edge in enumerate(answer.shown, params.offset + 1):
+        lines += wording.citation(index, edge, OTHER_END[kind])
+    end = params.offset + len(answer.shown)
+    return [*lines, f"   [{answer.total - end} more: offset={end}]"] if answer.total > end else lines

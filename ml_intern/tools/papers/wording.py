@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-from ml_intern.services.shapes import count, items, record, records
+from ml_intern.services.shapes import items, record, records
 
 Item = Mapping[str, Any]
 
@@ -113,12 +113,3 @@ def details(paper: Item, endpoint: str, arxiv: str) -> list[str]:
     lines += ["", f"Summary: {paper['ai_summary']}"] if paper.get("ai_summary") else []
     lines += ["", f"Abstract: {short(paper.get('summary'), 3000)}"] if paper.get("summary") else []
     return lines
-
-
-def ranked(edges: Iterable[Item], other: str) -> list[Item]:
-    """Citations, the influential and the much cited first."""
-
-    def weight(edge: Item) -> tuple[bool, int]:
-        return bool(edge.get("isInfluential")), count(edge[other].get("citationCount"))
-
-    return sorted((edge for edge in edges if record(edge.get(other))), key=weight, reverse=True)

@@ -11,8 +11,10 @@ from starlette.responses import JSONResponse, Response
 from ml_intern.core.tools.spec import ToolResult
 from ml_intern.services.endpoints import Endpoints
 from ml_intern.services.http import HttpService
+from ml_intern.services.paper_edges import best_edges
 from ml_intern.services.paper_html import parse_paper
 from ml_intern.tools.papers.tool import create_papers_tool
+from tests.support.counting import counted_calls
 from tests.support.tools import Bench, validated
 from tests.support.web import Handler, WebServer, in_turn, page
 
@@ -307,7 +309,9 @@ async def test_the_influential_and_much_cited_come_first_in_both_directions(ask:
     ]
     web.handlers[f"/s2/graph/v1/paper/ARXIV:{DPO}/references"] = answer({"data": references})
     web.handlers[f"/s2/graph/v1/paper/ARXIV:{DPO}/citations"] = answer({"data": citations, "next": 500})
-    text = (await ask("citation_graph", arxiv_id=DPO, limit=1)).text
+    with counted_calls(best_edges) as here:
+        text = (await ask("citation_graph", arxiv_id=DPO, limit=1)).text
+    assert here.total == 0, "an answer of megabytes is not taken apart on the event loop"
     assert "References: 1 of 2, the influential and much cited first\n1. Big" in text
     assert "Citations: 1 of the first 2, the influential and much cited first\n1. Key" in text
     assert "cited as: methodology" in text

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from benchmarks.endpoint import RESEARCHERS, Endpoint, Exchange
-from benchmarks.procfs import cpu_seconds, memory_mb, queued_seconds
+from benchmarks.procfs import busiest, cpu_seconds, memory_mb, queued_seconds
 from benchmarks.subjects import Subject
 from benchmarks.terminal import Terminal
 
@@ -279,12 +279,13 @@ def researchers(session: AppSession) -> Figures:
     for name in names:
         session.require(1.0 if session.endpoint.wait_for(name, timeout=20.0) else None, "a researcher is missing")
     began, cpu, painted = time.monotonic(), session.cpu, session.terminal.painted
-    queued = queued_seconds(session.terminal.pid)
+    app = busiest(session.terminal.pid)
+    queued = queued_seconds(app)
     delays, _, _ = _type(
         session, 2 * KEYS, lambda: all(len(session.endpoint.exchanges(name)) <= STUDY_TURNS for name in names)
     )
     seconds, spent, bytes_ = time.monotonic() - began, session.cpu - cpu, session.terminal.painted - painted
-    queued = queued_seconds(session.terminal.pid) - queued
+    queued = queued_seconds(app) - queued
     if len(delays) < KEYS // 2:
         session.require(None, f"only {len(delays)} keys could be pressed during the research")
     session.wait_for_end(asked.name)

@@ -24,6 +24,11 @@ def process_cpu_seconds(pid: int) -> float:
     return time.clock_gettime(~pid << 3 | 2)  # the clock that clock_getcpuclockid(3) names
 
 
+def busiest(root: int) -> int:
+    """The process of a tree that has done the most: the program itself, below what only starts or guards it."""
+    return max(tree(root), key=lambda pid: sum(map(int, _stat(pid)[11:13])))
+
+
 def memory_mb(root: int) -> float:
     """Proportional set size of the tree in MB: a page shared by n processes counts 1/n in each."""
     return sum(_pss_kb(pid) for pid in tree(root)) / 1024

@@ -46,8 +46,14 @@ class Inks:
 
     def __init__(self, widget: Widget) -> None:
         self._widget = widget
+        self._styled = _styled(widget)
         self.base = widget.rich_style
         self._styles: dict[tuple[str, str], Style] = {("", ""): self.base}
+
+    @property
+    def current(self) -> bool:
+        """Whether the widget and what it lies on are still styled as they were. Asked with every row that is added."""
+        return self._styled == _styled(self._widget)
 
     def style(self, ink: str, link: str = "") -> Style:
         """The whole style, background included, of text in these inks."""
@@ -104,6 +110,11 @@ class Inks:
             color=chosen.color.rich_color if chosen.color.a > 0 else None,
             bgcolor=(background + chosen.background).rich_color,
         )
+
+
+def _styled(widget: Widget) -> list[int]:
+    """Numbers that change with the styles of a widget or of what it lies on: to mix the colours takes far longer."""
+    return [node.styles._cache_key for node in widget.ancestors_with_self]  # Textual's own caches go by these
 
 
 Span = tuple[int, int, str]

@@ -20,6 +20,7 @@ from ml_intern.tui.widgets import ink
 from ml_intern.tui.widgets.heights import Heights
 from ml_intern.tui.widgets.lines import BLANK, Line
 from ml_intern.tui.widgets.pieces import BELOW, ROW_BITS, Names, PieceT, RenderCache, Rendered, Row, Slot, Snapshot
+from ml_intern.tui.widgets.thin_bar import ThinBar
 
 KEPT_LINES = 3_000
 """How many rendered lines a list keeps."""
@@ -271,7 +272,7 @@ class VirtualList(ScrollView, Generic[PieceT], can_focus=True):
         if self._hidden or not self.view or not self.is_attached:
             self._stale = self._hidden
             return False
-        if self._inks is None or self._inks.base != self.rich_style:
+        if self._inks is None or not self._inks.current:
             self._restyle()
         top = self._measure()
         self._place(top)
@@ -304,8 +305,7 @@ class VirtualList(ScrollView, Generic[PieceT], can_focus=True):
         thumb = (2 * top * height // total, 2 * height * height // total) if total else (0, 0)
         if thumb != self._thumb or self.is_vertical_scrollbar_grabbed:
             self._thumb = thumb
-            bar = self.vertical_scrollbar
-            bar.window_virtual_size, bar.window_size, bar.position = total, height, top
+            self.vertical_scrollbar.place(total, height, top)
 
     def _visible_rows(self, top: int) -> list[Row]:
         rows: list[Row] = []
@@ -315,9 +315,8 @@ class VirtualList(ScrollView, Generic[PieceT], can_focus=True):
             while index < len(self._slots) and len(rows) < height:
                 lines = self._lines_at(index, width)
                 serial = self._slots[index].serial
-                rows += [
-                    self._row(serial, number) for number in range(offset, min(len(lines), offset + height - len(rows)))
-                ]
+                seen = range(offset, min(len(lines), offset + height - len(rows)))
+                rows += [self._row(serial, number, width) for number in seen]
                 index, offset = index + 1, 0
         if len(rows) < height:
             # What lies below the end belongs to the end, so that a selection can begin there.
@@ -335,6 +334,15 @@ class VirtualList(ScrollView, Generic[PieceT], can_focus=True):
         return [(y, serial) for serial, y in found.items()]
 
     @property
+    def vertical_scrollbar(self) -> ThinBar:
+        """The scroll bar, made when it is needed first."""
+        if not isinstance(self._vertical_scrollbar, ThinBar):
+            self._vertical_scrollbar = ThinBar()
+            self._vertical_scrollbar.display = False
+            self.app._start_widget(self, self._vertical_scrollbar)
+        return self._vertical_scrollbar
+
+    @property
     def view(self) -> Size:
         """What is seen of the list: the widget's size without the scroll bar."""
         return Size(max(0, self.size.width - self.scrollbar_size_vertical), self.size.height)
@@ -346,24 +354,24 @@ class VirtualList(ScrollView, Generic[PieceT], can_focus=True):
             self._inks = ink.Inks(self)
         return self._inks
 
-    def _row(self, serial: int, number: int) -> Row:
+    def _row(self, serial: int, number: int, width: int) -> Row:
         kept = self._cache[serial]
         row = self.dress(kept.lines[number], serial, number)
         spans = self.spans(row, serial, number)
         if spans or row is not kept.lines[number]:
-            return Row(*ink.paint(row, self.view.width, self.inks, spans), row, serial, number)
+            return Row(*ink.paint(row, width, self.inks, spans), row, serial, number)
         painted = kept.strips[number]
         if painted is None:
-            painted = kept.strips[number] = ink.paint(row, self.view.width, self.inks)
+            painted = kept.strips[number] = ink.paint(row, width, self.inks)
         return Row(*painted, row, serial, number)
 
     def render_lines(self, crop: Region) -> list[Strip]:
         """The rows as they were arranged. Bypasses Textual's style cache: that would make a new strip of every row."""
-        if self._rows_size != self.view or self._inks is None or self._inks.base != self.rich_style:
+        if self._rows_size != self.view or self._inks is None or not self._inks.current:
             self._arrange()
         strips = [row.strip for row in self._rows[crop.y : crop.bottom]]
         if len(strips) < crop.height:
-            strips += [Strip.blank(self.view.width, self.rich_style)] * (crop.height - len(strips))
+            strips += [Strip.blank(self.view.width, self.inks.base)] * (crop.height - len(strips))
         _, background = self.background_colors
         for line_filter in self.get_line_filters():
             strips = [strip.apply_filter(line_filter, background) for strip in strips]

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from datetime import date, datetime
+from functools import partial
 from typing import ClassVar
 
 from textual import events, on
@@ -260,7 +261,12 @@ class SessionsScreen(Backdrop[None]):
         fit = len(self._rows) if self._words else None
         counts = shelf.count(self._directory), len(shelf)
         short = self.size.width < SHORT_BELOW
-        self._say("#sessions-scope", words_of.scope(*counts, fit, everywhere=self._everywhere, short=short))
+        told = partial(words_of.scope, *counts, everywhere=self._everywhere, short=short)
+        widest = told(counts[self._everywhere]).cell_length
+        scope = self.query_one("#sessions-scope", Static)
+        if scope.styles.width is None or scope.styles.width.value != widest:
+            scope.styles.width = widest
+        scope.update(told(fit), layout=False)  # there is room for every count: the whole screen need not be laid out
 
     def _show_note(self) -> None:
         archive = self._archive
@@ -344,6 +350,7 @@ class SessionsScreen(Backdrop[None]):
         searching = asyncio.ensure_future(search)
         if not (await asyncio.wait({searching}, timeout=PATIENCE_S))[0]:
             self._found = {}
+            self.expect_change(self._list)
             self._show()
         try:
             found = await searching
@@ -352,6 +359,7 @@ class SessionsScreen(Backdrop[None]):
             found = {}
         if found is not None:
             self._found = found
+            self.expect_change(self._list)
             self._show()
 
     @on(Input.Submitted)

@@ -27,6 +27,26 @@ class Entry(NamedTuple):
     text: str
 
 
+class _Narrowed(NamedTuple):
+    """What a filter has let through.
+
+    Attributes:
+        directory: Of which directory; None for all.
+        words: By which words.
+        fitting: What fits, newest first.
+        whole: Whether that is all there is.
+    """
+
+    directory: str | None
+    words: Sequence[str]
+    fitting: Sequence[Entry]
+    whole: bool
+
+    def holds(self, directory: str | None, words: Iterable[str]) -> bool:
+        """Whether all that fits these words is in it."""
+        return self.directory == directory and all(any(word in longer for longer in words) for word in self.words)
+
+
 def entries_of(sessions: Iterable[Summary]) -> list[Entry]:
     """What a shelf takes. Thousands of them take a while; make them in a thread."""
     return [_entry(session) for session in sessions]
@@ -47,6 +67,7 @@ class Shelf:
         self._entries: dict[str, Entry] = {}
         self._counts: Counter[str] = Counter()
         self._ordered: list[Entry] | None = None
+        self._narrowed: _Narrowed | None = None
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -63,14 +84,14 @@ class Shelf:
                 self._counts[known.session.directory] -= 1
             self._entries[entry.session.id] = entry
             self._counts[entry.session.directory] += 1
-        self._ordered = None
+        self._ordered = self._narrowed = None
 
     def drop(self, ids: Iterable[str]) -> None:
         """Forgets sessions."""
         for session_id in ids:
             if known := self._entries.pop(session_id, None):
                 self._counts[known.session.directory] -= 1
-        self._ordered = None
+        self._ordered = self._narrowed = None
 
     def count(self, directory: str) -> int:
         """How many there are of a directory."""
@@ -84,15 +105,24 @@ class Shelf:
             words: Only those with all these words in title, prompt, tags, model, directory or status, in any case.
             also: Ids of sessions that fit whatever their words are.
         """
-        entries: Sequence[Entry] = self._in_order()
-        if directory is not None:
-            entries = [entry for entry in entries if entry[0].directory == directory]
-        fitting = entries
-        for word in words.casefold().split():
-            fitting = [entry for entry in fitting if word in entry[1]]
-        if also and len(fitting) < len(entries):
+        fitting, whole = self._fitting(directory, words.casefold().split())
+        if also and not whole:
             fitting = self._with(fitting, also, directory)
         return [entry[0] for entry in fitting]
+
+    def _fitting(self, directory: str | None, words: Sequence[str]) -> tuple[Sequence[Entry], bool]:
+        """The sessions with all these words, and whether those are all. One more letter looks only at what fitted."""
+        known = self._narrowed
+        if known is None or not known.holds(directory, words):
+            entries = self._in_order()
+            here = entries if directory is None else [entry for entry in entries if entry[0].directory == directory]
+            known = _Narrowed(directory, (), here, whole=True)
+        fitting = known.fitting
+        for word in words:
+            if word not in known.words:
+                fitting = [entry for entry in fitting if word in entry[1]]
+        self._narrowed = _Narrowed(directory, words, fitting, known.whole and len(fitting) == len(known.fitting))
+        return fitting, self._narrowed.whole
 
     def _with(self, fitting: Sequence[Entry], also: Collection[str], directory: str | None) -> Sequence[Entry]:
         known = {entry[0].id for entry in fitting}

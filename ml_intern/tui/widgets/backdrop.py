@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from textual import events
 from textual.app import App
 from textual.screen import ModalScreen, Screen
+
+if TYPE_CHECKING:
+    from textual.widget import Widget
 
 Result = TypeVar("Result")
 
@@ -23,6 +26,7 @@ class Backdrop(Screen[Result]):
     """
 
     _key_pressed = False
+    _awaited: Widget | None = None
 
     def _post_register(self, app: App[object]) -> None:
         """Knows from the beginning how wide it is: a class that comes later means new styles and a second frame."""
@@ -30,13 +34,17 @@ class Backdrop(Screen[Result]):
         for name in self._get_breakpoint_classes(app.size.width, app.HORIZONTAL_BREAKPOINTS or []):
             self.set_class(True, name, update=False)
 
-    def expect_change(self) -> None:
-        """A key was pressed: what it changes is painted as soon as it has changed."""
-        self._key_pressed = True
+    def expect_change(self, of: Widget | None = None) -> None:
+        """A key was pressed: what it changes is painted as soon as it has changed.
+
+        Args:
+            of: Where that will be seen, if the answer took longer than the press; else where the focus is.
+        """
+        self._key_pressed, self._awaited = True, of
 
     async def _on_idle(self, event: events.Idle) -> None:
         del event  # Textual's own follows by itself
-        if self._key_pressed and (self._layout_required or self.focused in self._dirty_widgets):
+        if self._key_pressed and (self._layout_required or (self._awaited or self.focused) in self._dirty_widgets):
             self._key_pressed = False
             self._on_timer_update()
 

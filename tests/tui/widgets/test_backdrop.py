@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from rich.console import RenderableType
@@ -59,3 +60,18 @@ async def test_a_screen_knows_how_wide_it_is_before_its_first_frame() -> None:
         await pilot.resize_terminal(160, 45)
         assert dialog.has_class("-wide")
         assert not dialog.has_class("-narrow")
+
+
+async def test_what_a_key_has_asked_for_is_painted_before_the_next_tick() -> None:
+    app = Bench()
+    async with app.run_test() as pilot:
+        await pilot.pause()
+        assert isinstance(app.screen, Below)
+        clock = app.screen.query_one("#clock", Static)
+        app.paintings = 0
+        for found in range(5):  # right after a painting Textual's clock takes its time
+            app.screen.expect_change(clock)
+            clock.update(f"{found} found", layout=False)
+            for _ in range(20):
+                await asyncio.sleep(0)  # turns of the loop, which take no time
+        assert app.paintings == 5

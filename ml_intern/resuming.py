@@ -49,6 +49,7 @@ def _named(places: Places, prefix: str) -> SavedSession:
     """
     from ml_intern.sessions.find import sessions_by_prefix
     from ml_intern.sessions.restore import restore, title_of
+    from ml_intern.sessions.text import one_line
 
     found = sessions_by_prefix(places.sessions, prefix)
     if len(found) == 1 and prefix:
@@ -56,7 +57,7 @@ def _named(places: Places, prefix: str) -> SavedSession:
     if not found:
         what = f"whose id begins with {prefix!r}" if prefix else "to resume"
         raise ConfigError(f"There is no session {what}; `ml-intern sessions list --all` shows them all.")
-    newest = "; ".join(f"{path.stem[:8]} {title_of(path)[:40]}" for path in found[:5])
+    newest = "; ".join(f"{path.stem[:8]} {one_line(title_of(path), 40)}" for path in found[:5])
     raise ConfigError(f"Name one session with --resume ID. The newest: {newest}.")
 
 

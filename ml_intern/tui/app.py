@@ -162,7 +162,7 @@ class MLInternApp(OpeningApp):
         """Behind the first real frame the agent is built."""
         self.main_screen.paints = True
         self.call_after_refresh(self._start_agent)
-        self._past.prepare_soon()
+        self._options = self._past.begin(self._options)
 
     async def on_event(self, event: events.Event) -> None:
         """Notes that somebody is there, and lets nothing in that a terminal could act on."""

@@ -14,6 +14,7 @@ from textual.screen import Screen
 from ml_intern.tui.modals.confirm import Confirm
 
 if TYPE_CHECKING:
+    from ml_intern.options import Options
     from ml_intern.sessions.store import SessionStore
     from ml_intern.tui import messages
     from ml_intern.tui.opening import Resumable
@@ -122,6 +123,14 @@ class Past:
         await self._app.push_screen(self._sessions)
 
     # ---------------------------------------------------------------------------------------------------- beforehand
+
+    def begin(self, options: Options) -> Options:
+        """Lets the person choose a session where the command line names none; gives the options for the agent."""
+        self.prepare_soon()
+        if options.resume != "":
+            return options
+        self.toggle_sessions()
+        return options.but(resume=None)
 
     def prepare_soon(self) -> None:
         """Gets ready, once the app has nothing else to do, for the moment when somebody looks."""

@@ -21,13 +21,14 @@ from ml_intern.core.redact import Redactor
 from ml_intern.core.settings import Settings
 from ml_intern.options import Options
 from ml_intern.sessions.find import logs_in
+from ml_intern.sessions.index import SessionIndex
 from ml_intern.sessions.lock import SessionLock
 from ml_intern.sessions.restore import restore
 from ml_intern.sessions.store import SessionStore, summary_of
 from ml_intern.sessions.summary import Summary
 from ml_intern.tui.screens.sessions import SessionsScreen
 from ml_intern.tui.screens.sessions_text import session_line, when
-from ml_intern.wiring import Wired, assemble
+from ml_intern.wiring import Wired, assemble, build
 from tests.sessions.support import answer, call, output, prompt, record, spent
 from tests.support.llm_script import text
 from tests.support.llm_server import ScriptedLLM
@@ -89,6 +90,36 @@ async def looking(directory: Path, size: tuple[int, int] = (140, 40)) -> AsyncIt
         await stage.press("f2")
         await stage.sees("sessions  ⌕", "all (")
         yield stage, agents[0]
+
+
+async def test_the_newest_session_is_chosen_also_when_it_is_found_later_than_the_others(
+    past: Past, tmp_path: Path
+) -> None:
+    past.add("aaaa", "reproduce table 2")
+    SessionIndex(past.sessions).refresh()
+    past.add("bbbb", "the newest one")
+    async with looking(tmp_path) as (stage, _):
+        await stage.sees("reproduce table 2", "Done with the newest one.")
+        past.add("cccc", "from another app")
+        await stage.sees("from another app", "Done with the newest one.")
+
+
+async def test_resume_without_an_id_lets_one_choose(three: Past, tmp_path: Path) -> None:
+    asked: list[str | None] = []
+
+    def connect(options: Options) -> Wired:
+        asked.append(options.resume)
+        return build(options.but(model="vllm/x"), env={"ML_INTERN_HOME": str(tmp_path / "home")})
+
+    app = WatchedApp(Options(resume="", workdir=tmp_path), connect)
+    async with on_stage(app, (140, 40)) as stage:
+        await stage.sees("sessions  ⌕", "all (3)")
+        assert asked == [None]
+        await stage.press("a")
+        await stage.sees("reproduce table 2")
+        await stage.press("escape", "escape")
+        await stage.sees("Ask for machine-learning work")
+    assert three.ids() == {"aaaa", "bbbb", "cccc"}
 
 
 @contextmanager

@@ -109,11 +109,10 @@ class SessionsScreen(Backdrop[None]):
         self._rows: list[Summary] = []
         self._today = date.min
         self._chosen = ""
-        self._everywhere = False
+        self._everywhere = self._settled = False
         self._words = ""
         self._found: dict[str, Hit] = {}
-        self._asked = 0
-        self._typed_at = 0.0
+        self._asked, self._typed_at = 0, 0.0
         self._details: Details | None = None
         self._hit: Hit | None = None
         self._quote: Found | None = None
@@ -172,6 +171,7 @@ class SessionsScreen(Backdrop[None]):
                 continue
             self._wake.clear()
             await self._archive.look()
+            self._settled = True
             try:
                 await asyncio.wait_for(self._wake.wait(), max(LOOK_S, LOOK_SHARE * (time.monotonic() - started)))
             except TimeoutError:
@@ -211,12 +211,12 @@ class SessionsScreen(Backdrop[None]):
         self._show_scope()
 
     def _show(self) -> None:
-        """The list as it is now; the cursor stays on its session, or where it was when that is gone."""
+        """The list as it is now; the cursor stays on its session, at first on the newest, or where it was."""
         if self._left or not self._built:
             return
         shelf, place = self._archive.shelf, self._list.cursor
         self._rows = shelf.select(None if self._everywhere else self._directory, self._words, self._found)
-        if self._chosen:
+        if self._chosen and (place or self._settled):
             place = next((at for at, each in enumerate(self._rows) if each.id == self._chosen), place)
         self._today = datetime.fromtimestamp(self._clock()).astimezone().date()
         self._list.show_rows(len(self._rows), self._draw, place)

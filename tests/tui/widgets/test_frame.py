@@ -4,15 +4,19 @@ from typing import Any, Self
 
 from textual.app import App, ComposeResult
 from textual.containers import Vertical
+from textual.geometry import Region
 
 from ml_intern.tui.widgets.frame import entitle
 
 
 class Box(Vertical):
+    DEFAULT_CSS = "Box { border: solid red; padding: 1 2; }"
     repaints = 0
+    painted: tuple[Region, ...] = ()
 
     def refresh(self, *regions: Any, **options: Any) -> Self:
         self.repaints += 1
+        self.painted += regions
         return super().refresh(*regions, **options)
 
 
@@ -34,3 +38,23 @@ async def test_a_title_that_stays_repaints_nothing_and_is_no_markup() -> None:
         entitle(box, subtitle="")
         assert box.repaints == before + 3
         assert (str(box._border_title), box.border_subtitle) == ("calls · [red]2", None)
+
+
+async def test_a_new_title_paints_its_row_of_the_border_and_nothing_inside() -> None:
+    async with Shown().run_test(size=(40, 10)) as pilot:
+        box = pilot.app.query_one(Box)
+        await pilot.pause()
+        box.painted = tuple[Region, ...]()
+        entitle(box, "3 calls", "page 2")
+        rows = [region.translate(box.content_offset) for region in box.painted]
+        assert rows == [Region(0, 0, 40, 1), Region(0, 9, 40, 1)]
+        await pilot.pause()
+        seen = pilot.app.export_screenshot().replace("&#160;", " ")
+        assert "3 calls" in seen
+        assert "page 2" in seen
+
+
+async def test_a_title_is_taken_before_there_is_a_size() -> None:
+    box = Box()
+    entitle(box, "3\tcalls [x]", "page")
+    assert (str(box._border_title), str(box._border_subtitle)) == ("3   calls [x]", "page")

@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
-from urllib.parse import urldefrag, urlsplit, urlunsplit
+from urllib.parse import urlsplit, urlunsplit
 
 from ml_intern.services.doc_libraries import COMPOSITES
 from ml_intern.services.endpoints import Endpoints, origin_of
@@ -30,6 +30,8 @@ AT_ONCE = 6
 """Pages fetched at the same time: fewer than one host is asked for at once, so that other questions come through."""
 TELL_EVERY = 20
 TOC_BYTES = 10_000_000
+_HUB = re.compile(r"^https?://(?:www\.)?(?:huggingface\.co|hf\.co)(?=[/?]|$)", re.IGNORECASE)
+"""What people and models call the Hub, wherever it is reached: a mirror has the same pages."""
 
 
 class DocsError(Exception):
@@ -111,8 +113,9 @@ class Docs:
         Raises:
             DocsError: It is no page of the documentation, or cannot be had.
         """
-        page = urldefrag(url).url
-        if origin_of(page) not in {origin_of(self._endpoints.url("hub")), ("https", "huggingface.co", None)}:
+        hub = self._endpoints.url("hub")
+        page = _HUB.sub(lambda _: hub, link_to("", url), count=1)
+        if origin_of(page) != origin_of(hub):
             raise DocsError(f"{url} is not documentation of Hugging Face; read it with web_fetch.")
         page = markdown_address(page)
         kept = await self._off(lambda: self._index.page(page.removesuffix(".md")))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import re
-from urllib.parse import urldefrag
 
 from ml_intern.core.tools.spec import ToolContext, ToolResult
 from ml_intern.services.doc_libraries import COMPOSITES, LIBRARIES
@@ -42,7 +41,7 @@ class Reading:
             url, text = await self._docs.read(params.url.strip(), context.log)
         except DocsError as error:
             return ToolResult(f"ERROR: {error}", ok=False)
-        anchor = urldefrag(params.url).fragment
+        anchor = params.url.partition("#")[2]
         if anchor and not params.offset and not params.find:
             params = params.model_copy(update={"offset": _anchor(text, anchor)})
         return part(text, params, where=url, head=(url,))

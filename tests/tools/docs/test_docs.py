@@ -189,9 +189,8 @@ async def test_nothing_found_brings_the_first_pages_and_says_so(desk: Desk, web:
 async def test_more_than_fifty_results_are_not_shown(desk: Desk, web: WebServer) -> None:
     Library(web, pages={f"p{number}": (f"Page {number}", "text") for number in range(60)})
     result = await desk.explore(max_results="100")
-    assert len(titles(result)) == 50
+    assert (len(titles(result)), len(titles(await desk.explore()))) == (50, 20)
     assert "50 results are the most" in result.text
-    assert len(titles(await desk.explore())) == 20
 
 
 @pytest.mark.parametrize("wrong", [0, -1, "abc"])

@@ -220,7 +220,8 @@ async def test_the_log_is_saved_to_a_file(jobs: Jobs, tmp_path: Path) -> None:
 async def test_cancelling_asks_first_and_says_what_is_lost(jobs: Jobs, tmp_path: Path) -> None:
     info = await jobs.hold("long run")
     async with looking(jobs, tmp_path) as (stage, _):
-        await stage.sees("RUNNING")
+        await stage.sees("RUNNING", "c cancel")
+        assert "o browser" not in stage.screen  # this machine has no page to show
         await stage.press("c")
         await stage.sees("long run has run 0:", "of at most 2:00:00", "saved or pushed is lost")
         await stage.press("n")
@@ -229,6 +230,7 @@ async def test_cancelling_asks_first_and_says_what_is_lost(jobs: Jobs, tmp_path:
         await stage.sees("cancel the job")
         await stage.press("y")
         await stage.sees("long run is CANCELED.", "⊘")
+        await stage.sees_no_more("c cancel")
     assert (await jobs.backend.inspect(info.ref)).stage == "CANCELED"
 
 

@@ -37,15 +37,6 @@ LIST_SHARE = 0.35
 
 SCOPE_KEY = ("{jobs.scope}", "session or account")
 LIST_KEYS = [("{list.open}", "log"), SCOPE_KEY, ("{jobs.mark}", "mark"), ("{jobs.compare}", "compare")]
-JOB_KEYS = [
-    ("{jobs.cancel}", "cancel"),
-    ("{jobs.browse}", "browser"),
-    ("{jobs.rerun}", "rerun"),
-    ("{jobs.copy_id}", "copy id"),
-    ("{jobs.export}", "export log"),
-    ("{jobs.load}", "load"),
-]
-LOG_KEYS = [("{find}", "search"), ("{find.next} {find.before}", "next, previous"), ("{jobs.follow}", "follow")]
 CHART_KEYS = [("{chart.before} {chart.after}", "curves"), ("{chart.log}", "log scale")]
 
 
@@ -216,8 +207,8 @@ class JobsScreen(Backdrop[str | None]):
     def _show_keys(self) -> None:
         in_list, narrow = self.focused is self._list, self.has_class("-narrow")
         keys = [*LIST_KEYS] if in_list else []
-        keys += [JOB_KEYS[0], *(JOB_KEYS[2::2] if not in_list else [])] if narrow else JOB_KEYS
-        keys += LOG_KEYS[:1] if narrow else LOG_KEYS
+        keys += words.job_keys(self._info, narrow=narrow, in_list=in_list)
+        keys += words.log_keys(narrow=narrow, searching=bool(self._log.needle), following=self._log.following)
         keys += CHART_KEYS if self._charts.names and not (narrow and in_list) else []
         if self.has_class("-empty"):
             keys = [SCOPE_KEY]
@@ -239,6 +230,7 @@ class JobsScreen(Backdrop[str | None]):
         self._feed = None
         self._log.show_store(None)
         self._show_job()
+        self._show_keys()
         self._read_soon()
 
     def _read_soon(self) -> None:

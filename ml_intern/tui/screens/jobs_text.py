@@ -9,6 +9,7 @@ from ml_intern.core.metrics import TrainingMetrics
 from ml_intern.tui.job_rows import shortened, with_trend
 from ml_intern.tui.screens.jobs_feed import JobFeed
 from ml_intern.tui.widgets.job_list import STAGES, JobRow
+from ml_intern.tui.widgets.key_bar import Hint
 from ml_intern.tui.widgets.line import Part
 from ml_intern.tui.widgets.lines import Line, Run, chop, spread, wrap
 from ml_intern.tui.widgets.text import ago, clock_span, count, fit, money, one_line
@@ -248,3 +249,27 @@ def empty_lines(texts: Sequence[str], width: int) -> list[Line]:
     """An empty screen that says what can be done."""
     inks = ["strong", *["muted"] * len(texts)]
     return [row for text, ink in zip(texts, inks, strict=False) for row in wrap([Run(text, ink)], max(10, width))]
+
+
+# ---------------------------------------------------------------------------------------------------------- the keys
+
+
+def job_keys(info: JobInfo | None, *, narrow: bool, in_list: bool) -> list[Hint]:
+    """The keys that do something with a job as it is now."""
+    if info is None:
+        return []
+    stop: list[Hint] = [("{jobs.cancel}", "cancel")] if info.active else []
+    again: list[Hint] = [("{jobs.rerun}", "rerun"), ("{jobs.export}", "export log")]
+    if narrow:
+        return stop if in_list else [*stop, *again]
+    page: list[Hint] = [("{jobs.browse}", "browser")] if info.url.startswith(("https://", "http://")) else []
+    return [*stop, *page, again[0], ("{jobs.copy_id}", "copy id"), again[1], ("{jobs.load}", "load")]
+
+
+def log_keys(*, narrow: bool, searching: bool, following: bool) -> list[Hint]:
+    """The keys that do something with a log."""
+    keys: list[Hint] = [("{find}", "search")]
+    if not narrow:
+        keys += [("{find.next} {find.before}", "next, previous")] if searching else []
+        keys += [] if following else [("{jobs.follow}", "follow")]
+    return keys

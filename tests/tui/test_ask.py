@@ -5,6 +5,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from ml_intern.core.protocol import (
     AnswerQuestion,
     Processing,
@@ -130,6 +132,21 @@ async def test_markup_in_a_question_is_text(tmp_path: Path) -> None:
     options = (QuestionOption(label="[red]x[/red]", description="[b]bold[/b]"),)
     async with asked(tmp_path, question="[link=a]b[/link]?", options=options) as (stage, _agent):
         await stage.sees("[link=a]b[/link]?", "[red]x[/red]", "[b]bold[/b]")
+
+
+@pytest.mark.parametrize(
+    ("how", "choices", "words", "shown"),
+    [
+        ("answered", ("small", "large"), "and a [tiny] one", "you answered: small; large; and a [tiny] one"),
+        ("dismissed", (), "", "you gave no answer"),
+    ],
+)
+async def test_the_conversation_tells_what_was_answered(
+    tmp_path: Path, how: Any, choices: tuple[str, ...], words: str, shown: str
+) -> None:
+    async with asked(tmp_path) as (stage, agent):
+        agent.events.play(QuestionResolved(question_id="q1", how=how, choices=choices, text=words))
+        await stage.sees(shown)
 
 
 async def test_the_answer_reaches_the_model(tmp_path: Path) -> None:

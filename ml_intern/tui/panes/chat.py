@@ -256,9 +256,8 @@ class ChatPane(SearchFrame):
     def _mention(self, message: messages.AgentMessage) -> None:
         match message:
             case messages.ToolCalled(event=event) if event.tool not in SHOWN_ELSEWHERE:
-                mention = ToolLine(
-                    event.tool, summarise(event.tool, event.arguments), "pending", time=time_of_day(event.time)
-                )
+                told = summarise(event.tool, event.arguments)
+                mention = ToolLine(event.tool, told, "pending", time=time_of_day(event.time))
                 self._calls[event.tool_call_id] = (self._transcript.append(mention), mention)
             case messages.ToolMoved(event=event):
                 self._move(event.tool_call_id, event.state, None)
@@ -267,8 +266,9 @@ class ChatPane(SearchFrame):
                     self._move(item.tool_call_id, "waiting", None)
             case messages.ToolFinished(event=event):
                 self._move(event.tool_call_id, "completed" if event.success else "failed", event.duration_s)
-            case _:
-                pass
+            case messages.QuestionSettled(event=event) if event.how in {"answered", "dismissed"}:
+                answer = "; ".join(filter(None, (*event.choices, event.text)))
+                self.say(f"you answered: {answer}" if answer else "you gave no answer")
 
     def _move(self, call_id: str, state: str, seconds: float | None) -> None:
         if call_id not in self._calls:
@@ -276,8 +276,7 @@ class ChatPane(SearchFrame):
         block_id, before = self._calls[call_id]
         # A result goes with "rejected" and "cancelled" too; what the person did says more than that it failed.
         kept = before.state if before.state in STOPPED and state in {"completed", "failed"} else state
-        took = before.seconds if seconds is None else seconds
-        mention = replace(before, state=kept, seconds=took)
+        mention = replace(before, state=kept, seconds=before.seconds if seconds is None else seconds)
         self._calls[call_id] = (block_id, mention)
         self._transcript.update(block_id, mention)
 

@@ -190,7 +190,10 @@ def split_repo(text: str) -> tuple[str, str, str]:
     """
     given = text.strip()
     if "://" in given:
-        parts = [unquote(part) for part in urlsplit(given).path.split("/") if part]
+        try:
+            parts = [unquote(part) for part in urlsplit(given).path.split("/") if part]
+        except ValueError:
+            parts = []
         if len(parts) >= 4 and parts[2] in ("blob", "tree", "raw"):
             return f"{parts[0]}/{parts[1]}", parts[3], "/".join(parts[4:])
         given = "/".join(parts[:2]).removesuffix(".git")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from ml_intern.services.shapes import items, record
+
 _HIDDEN = frozenset({"hide", "hidden", "remove", "hide_input", "remove_cell", "remove-cell"})
 
 
@@ -23,7 +25,7 @@ def notebook_markdown(text: str) -> str:
 
 
 def _cell(cell: dict[str, Any], language: str) -> str:
-    tags = (cell.get("metadata") or {}).get("tags") or ()
+    tags = items(record(cell.get("metadata")).get("tags"))
     source = cell.get("source") or ""
     text = "".join(map(str, source)) if isinstance(source, list) else str(source)
     if _HIDDEN.intersection(map(str, tags)) or not text.strip():
@@ -35,7 +37,7 @@ def _cell(cell: dict[str, Any], language: str) -> str:
 
 
 def _language(notebook: dict[str, Any]) -> str:
-    kernel = (notebook.get("metadata") or {}).get("kernelspec") or {}
+    kernel = record(record(notebook.get("metadata")).get("kernelspec"))
     return str(kernel.get("language") or "python")
 
 

@@ -93,14 +93,14 @@ def parse_results(markup: str, base: str) -> list[Hit]:
     return list(hits.values())
 
 
-def _target(url: str) -> str | None:
+def _target(url: str, wrappings: int = 3) -> str | None:
     """Where a result leads: redirections of the engine are taken apart, advertisements are nothing."""
     parts = urlsplit(url)
     host = parts.hostname or ""
     if parts.path.endswith("/y.js") or "ad_domain" in parts.query:
         return None
     if wrapped := parse_qs(parts.query).get("uddg"):
-        return _target(link_to(url, wrapped[0]))
+        return _target(link_to(url, wrapped[0]), wrappings - 1) if wrappings else None
     ours = host == "duckduckgo.com" or host.endswith(".duckduckgo.com")
     return None if parts.scheme not in ("http", "https") or ours else url
 

@@ -263,12 +263,14 @@ async def test_a_notebook_is_markdown_without_outputs(desk: Desk, github: StandI
 def test_what_is_no_notebook_stays_as_it_is() -> None:
     for text in ("{not json", "[]", '{"cells": 3}'):
         assert notebook_markdown(text) == text
+    odd = {"cells": [{"cell_type": "code", "source": ["x"], "metadata": "hide"}], "metadata": {"kernelspec": []}}
+    assert notebook_markdown(json.dumps(odd)) == "```python\nx\n```"
 
 
 def test_an_address_of_a_page_names_repository_revision_and_path() -> None:
     assert split_repo("https://github.com/a/b/blob/v1/x/y%20z.py") == ("a/b", "v1", "x/y z.py")
     assert split_repo("https://github.com/a/b.git") == ("a/b", "", "")
-    for wrong in ("", "name", "a/b/c", "../..//x", "a/b?x=1"):
+    for wrong in ("", "name", "a/b/c", "../..//x", "a/b?x=1", "https://[x/a/b"):
         with pytest.raises(GitHubError, match="is no repository"):
             split_repo(wrong)
 

@@ -361,6 +361,7 @@ def test_hostile_markup_does_not_break_the_reader() -> None:
         "javascript:x",
         "http://[bad",
         "/l/?uddg=http%3A%2F%2F%5Bbad",
+        "/l/?uddg=%23",  # which leads to itself
         "//duckduckgo.com/y.js?uddg=https%3A%2F%2Fx.org",
     )
     for markup in (

@@ -31,6 +31,7 @@ from ml_intern.core.places import Places, find_places
 from ml_intern.core.protocol import Compacted, ErrorEvent, EventBase, LLMCall, ToolOutput, TurnComplete, UserInput
 from ml_intern.core.redact import Redactor
 from ml_intern.core.settings import LLMSettings, Settings
+from ml_intern.run import Run
 from ml_intern.sessions.restore import restore
 from ml_intern.wiring import Wired, assemble
 from tests.support.harness import is_end
@@ -200,12 +201,14 @@ def wire(origin: str, settings: Settings, directory: Path) -> Wired:
     workspace.mkdir()
     start_logging(places.logs, Redactor.from_env({}).text)
     return assemble(
-        settings,
-        places=places,
-        workspace=workspace,
-        env={"LOCAL_LLM_BASE_URL": f"{origin}/v1", "PATH": os.environ["PATH"], "HOME": str(directory)},
-        headless=True,
-        extra_tools=tools_of_the_night(),
+        Run(
+            settings,
+            places=places,
+            workspace=workspace,
+            env={"LOCAL_LLM_BASE_URL": f"{origin}/v1", "PATH": os.environ["PATH"], "HOME": str(directory)},
+            headless=True,
+            extra_tools=tools_of_the_night(),
+        )
     )
 
 

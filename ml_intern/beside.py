@@ -14,16 +14,13 @@ from ml_intern.core.events import EventStream
 from ml_intern.core.llm.catalog import Catalog
 from ml_intern.core.llm.client import LLMClient
 from ml_intern.core.once import Once
-from ml_intern.core.places import Places
 from ml_intern.core.redact import Redactor
-from ml_intern.core.settings import Settings
-from ml_intern.core.tools.router import ToolRouter
 from ml_intern.core.turn import TurnRunner
-from ml_intern.tools.registry import Services
+from ml_intern.parts import Toolbox
+from ml_intern.run import Run
 
 if TYPE_CHECKING:
-    from ml_intern.core.jobs import JobsBackend
-    from ml_intern.core.uploads import UploadDone
+    from ml_intern.core.uploads import UploadDone, Uploader
     from ml_intern.leftovers import LeftoverWatch
     from ml_intern.publishing import Action, Publisher
     from ml_intern.sessions.retention import Retention
@@ -43,40 +40,26 @@ class Around:
     """The parts of a session that those beside it work with.
 
     Attributes:
-        settings: The merged configuration.
-        places: Where ml-intern keeps its files.
+        run: What the run is given.
+        tools: The tools, and what they work with.
         runner: Runs the turns.
         llm: The way to models.
         catalog: What is known about models.
         events: The event stream.
         pending: Where turns wait for approvals.
-        services: What the tools share.
-        router: The tools.
-        local: Jobs on this machine.
         redactor: Knows the secrets of the run.
         tell: Takes a sentence for a person, and whether it is bad news.
-        attended: Whether somebody can answer.
-        lasts: Whether the session is one of a person's, with a log that stays and others before it.
-        resumed: Id of the session that is continued, or empty.
-        user_file: The user's configuration file in use, where it is not the usual one.
     """
 
-    settings: Settings
-    places: Places
+    run: Run
+    tools: Toolbox
     runner: TurnRunner
     llm: LLMClient
     catalog: Catalog
     events: EventStream
     pending: PendingApprovals
-    services: Services
-    router: ToolRouter
-    local: JobsBackend
     redactor: Redactor
     tell: Callable[[str, bool], None]
-    attended: bool
-    lasts: bool
-    resumed: str
-    user_file: Path | None
 
 
 class Beside:
@@ -97,6 +80,8 @@ class Beside:
 
     def __init__(self, around: Around, servers: dict[str, ServerConfig]) -> None:
         self._around = around
+        self._run = around.run
+        self._tools = around.tools
         self._servers = servers
         self._beginning: asyncio.Task[None] | None = None
         self.mcp = Once(self._make_mcp)
@@ -104,12 +89,12 @@ class Beside:
         self.artifacts = Once(self._make_artifacts)
         self.publisher = Once(self._make_publisher)
         self.retention = Once(self._make_retention)
-        self.leftovers = Once(self._make_leftovers) if around.lasts else None
+        self.leftovers = Once(self._make_leftovers) if self._run.lasts else None
 
     def begin(self) -> None:
         """Begins what goes on by itself: all in a moment, but for publishing, which counts from the first moment on."""
-        settings = self._around.settings
-        if self._around.lasts and settings.save_sessions and settings.sharing.enabled:
+        settings = self._run.settings
+        if self._run.lasts and settings.save_sessions and settings.sharing.enabled:
             self.publisher().start()
         self._beginning = asyncio.create_task(self._begin())
 
@@ -118,7 +103,7 @@ class Beside:
             await asyncio.sleep(SERVERS_AFTER_S)
             (await asyncio.to_thread(self.mcp)).start()
         if self.leftovers is not None:
-            settings = self._around.settings
+            settings = self._run.settings
             await asyncio.sleep(LEFTOVERS_AFTER_S)
             (await asyncio.to_thread(self.leftovers)).start()
             if settings.save_sessions and settings.sessions.keep_days is not None:
@@ -139,7 +124,7 @@ class Beside:
         Args:
             log: Its log, which is closed; None when there is none.
         """
-        if self.publisher.made is not None or self._around.settings.sharing.enabled:
+        if self.publisher.made is not None or self._run.settings.sharing.enabled:
             await self.publisher().aclose(log)
 
     async def share(self, action: Action) -> tuple[str, bool]:
@@ -150,10 +135,8 @@ class Beside:
         """Uploads data that the person names. See `Uploader`."""
         from ml_intern.tools.repos.upload import session_uploader
 
-        done: UploadDone = await session_uploader(self._around.services.hub, self._around.runner.session.workspace)(
-            path, session_id, tell
-        )
-        return done
+        uploader: Uploader = session_uploader(self._tools.services.hub, self._around.runner.session.workspace)
+        return await uploader(path, session_id, tell)
 
     # --------------------------------------------------------------------------------------------------- making
 
@@ -170,55 +153,56 @@ class Beside:
             runner.spending,
             around.events,
             around.pending,
-            questions=around.services.questions,
-            attended=around.attended,
+            questions=self._tools.services.questions,
+            attended=not self._run.headless,
             go_on=runner.steering.append,
         )
         return McpHub(
             self._servers,
-            around.router,
-            env=around.services.env,
+            self._tools.router,
+            env=self._run.env,
             workspace=runner.session.workspace,
             tell=around.tell,
-            vault=Vault(around.places.config),
+            vault=Vault(self._run.places.config),
             attendant=desk,
         )
 
     def _make_mcp_admin(self) -> McpAdmin:
         from ml_intern.tools.mcp.admin import McpAdmin
 
-        around = self._around
-        return McpAdmin(self.mcp(), around.places, around.services.env, around.user_file)
+        return McpAdmin(self.mcp(), self._run.places, self._run.env, self._run.user_file)
 
     def _make_artifacts(self) -> ArtifactDesk:
         from ml_intern.tools.repos.desk import ArtifactDesk
 
         session = self._around.runner.session
-        return ArtifactDesk(self._around.services.hub, lambda: session.state.get(Artifacts), self._around.events.emit)
+        return ArtifactDesk(self._tools.services.hub, lambda: session.state.get(Artifacts), self._around.events.emit)
 
     def _make_publisher(self) -> Publisher:
         from ml_intern.publishing import Publisher
 
         around = self._around
-        return Publisher(around.services.hub, around.places, around.redactor, around.settings.sharing, around.tell)
+        return Publisher(
+            self._tools.services.hub, self._run.places, around.redactor, self._run.settings.sharing, around.tell
+        )
 
     def _make_retention(self) -> Retention:
         from ml_intern.sessions.retention import Retention
         from ml_intern.sessions.store import SessionStore
 
         around = self._around
-        store = SessionStore(around.places.sessions, around.redactor)
-        return Retention(store, around.settings.sessions.keep_days, around.tell)
+        store = SessionStore(self._run.places.sessions, around.redactor)
+        return Retention(store, self._run.settings.sessions.keep_days, around.tell)
 
     def _make_leftovers(self) -> LeftoverWatch:
         from ml_intern.leftovers import LeftoverWatch, create_leftovers
 
         around = self._around
-        services = around.services
+        services = self._tools.services
         return LeftoverWatch(
-            create_leftovers(services.hub, services.jobs, around.local, around.places),
+            create_leftovers(services.hub, services.jobs, self._tools.local, self._run.places),
             around.events,
             around.runner.spending,
-            resumed=around.resumed,
+            resumed=self._run.resumed,
             keeps_sandbox=services.sandboxes is not None,
         )

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ml_intern.core.briefing import Briefing
@@ -20,20 +20,58 @@ from ml_intern.core.tools.router import ToolRouter
 from ml_intern.core.tools.schemas import Schemas, program_stamp
 from ml_intern.core.tools.spec import ToolSpec
 from ml_intern.resources import config_path
+from ml_intern.run import Run
 from ml_intern.services.endpoints import Endpoints
 from ml_intern.services.http import HttpService
 from ml_intern.services.hub import HubClient
 from ml_intern.tools.jobs.where import late_backend, places_for
-from ml_intern.tools.registry import Services
+from ml_intern.tools.registry import Services, create_builtin_tools
+from ml_intern.tools.skill import create_skill_tool
 
 if TYPE_CHECKING:
     from ml_intern.core.jobs import JobsBackend
     from ml_intern.core.llm.probe import Probe
     from ml_intern.services.notifier import Notifier
     from ml_intern.services.search_index import SearchIndex
-    from ml_intern.sessions.restore import SavedSession
     from ml_intern.tools.mcp.config import ServerConfig
     from ml_intern.tools.sandbox.access import Sandboxes
+
+
+@dataclass(frozen=True, slots=True)
+class Toolbox:
+    """The tools of a run, and what they work with.
+
+    Attributes:
+        router: The tools.
+        services: What they share.
+        skills: What the `skill` tool can load.
+        local: Jobs on this machine.
+    """
+
+    router: ToolRouter
+    services: Services
+    skills: Skills
+    local: JobsBackend
+
+
+def toolbox(run: Run) -> Toolbox:
+    """The built-in tools, and those that the run brings."""
+    hub = HubClient(run.env)
+    local = late_backend(("local",), partial(local_jobs, run))
+    jobs = jobs_backend(run, hub, local)
+    services = Services(
+        jobs=jobs,
+        hub=hub,
+        http=HttpService(run.places.cache / "http", max_wait_s=run.settings.web.max_wait_s),
+        index=Once(partial(search_index, run.places)),
+        env=run.env,
+        messaging=messaging(run.settings, run.env),
+        sandboxes=sandboxes(run, hub, jobs) if run.settings.tool_runtime == "sandbox" else None,
+        questions=Questions(attended=not run.headless),
+    )
+    skills = Skills(config_path("skills"), run.places.config, run.workspace)
+    tools = (*create_builtin_tools(services), create_skill_tool(skills), *run.extra_tools)
+    return Toolbox(router(run, tools), services, skills, local)
 
 
 def mcp_servers(settings: Settings) -> dict[str, ServerConfig]:
@@ -65,26 +103,24 @@ def search_index(places: Places) -> SearchIndex:
     return SearchIndex(places.cache / "search.db")
 
 
-def local_jobs(settings: Settings, places: Places, env: Mapping[str, str]) -> JobsBackend:
+def local_jobs(run: Run) -> JobsBackend:
     """Jobs on this machine."""
     from ml_intern.tools.jobs.local import LocalBackend
 
-    jobs = settings.jobs
-    return LocalBackend(places.jobs, env, cpu_slots=jobs.local_cpu_slots, memory_gb=jobs.local_memory_gb)
+    jobs = run.settings.jobs
+    return LocalBackend(run.places.jobs, run.child_env, cpu_slots=jobs.local_cpu_slots, memory_gb=jobs.local_memory_gb)
 
 
-def jobs_backend(
-    settings: Settings, hub: HubClient, local: JobsBackend, places: Places, env: Mapping[str, str]
-) -> JobsBackend:
+def jobs_backend(run: Run, hub: HubClient, local: JobsBackend) -> JobsBackend:
     """Where jobs go; made when more is wanted of it than what it is about."""
-    names = places_for(settings.jobs, hub.token, env)
+    names = places_for(run.settings.jobs, hub.token, run.child_env)
     if names == ("local",):
         return local
 
     def make() -> JobsBackend:
         from ml_intern.tools.jobs.choice import backend_of
 
-        return backend_of(names, settings.jobs, hub, local, env, places.jobs / "slurm")
+        return backend_of(names, run.settings.jobs, hub, local, run.child_env, run.places.jobs / "slurm")
 
     return late_backend(names, make)
 
@@ -115,7 +151,7 @@ async def probe_model(llm: LLMClient, model: str, effort: str) -> Probe:
     return await probe(llm, model, effort)
 
 
-def sandboxes(settings: Settings, hub: HubClient, jobs: JobsBackend, saved: SavedSession | None) -> Sandboxes:
+def sandboxes(run: Run, hub: HubClient, jobs: JobsBackend) -> Sandboxes:
     """Where the tools act in sandbox runtime.
 
     Raises:
@@ -129,56 +165,31 @@ def sandboxes(settings: Settings, hub: HubClient, jobs: JobsBackend, saved: Save
         raise ConfigError(
             "Sandbox tools need a Hugging Face token: set HF_TOKEN or run `hf auth login`, or use --local-tools."
         )
-    agency = Agency(hub, settings.sandbox, partial(rentable, jobs))
+    agency = Agency(hub, run.settings.sandbox, partial(rentable, jobs))
     try:
         agency.flavor("")
     except SandboxError as error:
         raise ConfigError(f"sandbox.flavor: {error}") from error
-    return Sandboxes(agency, resumed=saved.id if saved is not None else "")
+    return Sandboxes(agency, resumed=run.resumed)
 
 
-def services(
-    settings: Settings,
-    places: Places,
-    env: Mapping[str, str],
-    hub: HubClient,
-    jobs: JobsBackend,
-    sandboxes: Sandboxes | None,
-    *,
-    attended: bool,
-) -> Services:
-    """What the tools share."""
-    return Services(
-        jobs=jobs,
-        hub=hub,
-        http=HttpService(places.cache / "http", max_wait_s=settings.web.max_wait_s),
-        index=Once(partial(search_index, places)),
-        env=env,
-        messaging=messaging(settings, env),
-        sandboxes=sandboxes,
-        questions=Questions(attended=attended),
-    )
-
-
-def router(tools: Iterable[ToolSpec], settings: Settings, places: Places) -> ToolRouter:
+def router(run: Run, tools: Iterable[ToolSpec]) -> ToolRouter:
     """The tools, with their schemas as they were kept."""
-    schemas = Schemas(places.cache / "tool-schemas.json", program_stamp())
-    made = ToolRouter(list(tools), parallel=settings.tools.parallel, schemas=schemas)
+    schemas = Schemas(run.places.cache / "tool-schemas.json", program_stamp())
+    made = ToolRouter(list(tools), parallel=run.settings.tools.parallel, schemas=schemas)
     schemas.keep()
     return made
 
 
-def briefing(
-    settings: Settings, places: Places, workspace: Path, router: ToolRouter, skills: Skills, *, headless: bool
-) -> Briefing:
+def briefing(run: Run, tools: Toolbox) -> Briefing:
     """What the model is told before anything is said."""
     return Briefing(
         config_path("prompts", "system.md").read_text(encoding="utf-8"),
-        lambda: router.names,
-        workspace=workspace,
-        config=places.config,
-        headless=headless,
-        runtime=settings.tool_runtime,
-        skills=skills,
-        sandbox_workdir=settings.sandbox.workdir,
+        lambda: tools.router.names,
+        workspace=run.workspace,
+        config=run.places.config,
+        headless=run.headless,
+        runtime=run.settings.tool_runtime,
+        skills=tools.skills,
+        sandbox_workdir=run.settings.sandbox.workdir,
     )

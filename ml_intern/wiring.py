@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -21,48 +20,35 @@ from ml_intern.core.approvals.policy import Policy
 from ml_intern.core.approvals.rule_check import problems
 from ml_intern.core.approvals.rule_file import RuleFile
 from ml_intern.core.artifacts import Artifacts
-from ml_intern.core.briefing import Briefing
 from ml_intern.core.calls import ToolHost
-from ml_intern.core.child_env import without_secrets
-from ml_intern.core.config import BUNDLED, LoadedConfig, load_config
 from ml_intern.core.config_desk import ConfigDesk
 from ml_intern.core.context.manager import ContextManager
 from ml_intern.core.context.tokens import TokenCounter
 from ml_intern.core.display import DatasetBlock
-from ml_intern.core.env import load_env
 from ml_intern.core.events import EventStream
 from ml_intern.core.image_store import ImageStore
 from ml_intern.core.llm.catalog import Catalog
 from ml_intern.core.llm.client import LLMClient
 from ml_intern.core.llm.errors import LLMError
-from ml_intern.core.logs import start_logging
 from ml_intern.core.origins.memory import Origins
-from ml_intern.core.places import Places, find_places
+from ml_intern.core.places import Places
 from ml_intern.core.protocol import EventBase, Notice
 from ml_intern.core.redact import Redactor
 from ml_intern.core.session import Session
 from ml_intern.core.settings import Settings
 from ml_intern.core.skills import Skills
-from ml_intern.core.tools.spec import ToolSpec
 from ml_intern.core.turn import TurnRunner
 from ml_intern.options import Options
 from ml_intern.resources import config_path
-from ml_intern.services.hub import HubClient
+from ml_intern.run import Run, settle
 from ml_intern.sessions.log import SessionLog
-from ml_intern.tools.jobs.where import late_backend
 from ml_intern.tools.mentions import MentionReader
-from ml_intern.tools.registry import Services, create_builtin_tools, preview_dataset
+from ml_intern.tools.registry import Services, preview_dataset
 from ml_intern.tools.repos.found import ArtifactWatch
-from ml_intern.tools.skill import create_skill_tool
 
 if TYPE_CHECKING:
     from ml_intern.services.notifier import Notifier
-    from ml_intern.sessions.restore import SavedSession
-
-log = logging.getLogger(__name__)
-
-UNWATCHED_CAP_USD = 10.0
-"""Spending cap in dollars where nobody watches and none was given."""
+    from ml_intern.tools.mcp.config import ServerConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,224 +133,198 @@ def build(options: Options, env: Mapping[str, str] | None = None) -> Wired:
     Raises:
         ConfigError: The configuration cannot be used.
     """
-    workdir = (options.workdir or Path.cwd()).expanduser().absolute()
-    loaded_env = load_env(workdir, env)
-    places = find_places(loaded_env.values)
-    start_logging(places.logs, Redactor.from_env(loaded_env.values).text, debug=options.debug)
-    config = load_config(places, loaded_env.values, config_file=options.config, overrides=options.overrides())
-    suggestion, saved = "", resuming.saved_session(options, places, workdir)
-    configured = config.settings.model_name
-    if saved is not None:
-        config = replace(config, settings=resuming.as_it_was(config.settings, saved, options))
-    if options.demo:
-        from ml_intern.core.llm.practice import SUGGESTION, prepare_workspace
-
-        workdir, suggestion = prepare_workspace(places), SUGGESTION
-    elif saved is not None and options.workdir is None and Path(saved.directory).is_dir():
-        workdir = Path(saved.directory)
-    return assemble(
-        _for_this_run(config, headless=options.headless, demo=options.demo),
-        places=places,
-        workspace=workdir,
-        env=loaded_env.values,
-        headless=options.headless,
-        cap_lifted="max_cost_usd" in config.sources,
-        warnings=(*loaded_env.warnings, *config.warnings),
-        suggestion=suggestion,
-        saved=saved,
-        model_otherwise=configured,
-        look_for_leftovers=not options.demo,
-        user_file=config.user_file,
-        config_desk=ConfigDesk(places, loaded_env.values, options.config, options.overrides()),
-    )
+    return assemble(settle(options, env))
 
 
-def assemble(
-    settings: Settings,
-    *,
-    places: Places,
-    workspace: Path,
-    env: Mapping[str, str],
-    headless: bool = False,
-    cap_lifted: bool = False,
-    extra_tools: Iterable[ToolSpec] = (),
-    warnings: tuple[str, ...] = (),
-    suggestion: str = "",
-    saved: SavedSession | None = None,
-    model_otherwise: str = "",
-    look_for_leftovers: bool = False,
-    user_file: Path | None = None,
-    config_desk: ConfigDesk | None = None,
-) -> Wired:
-    """Puts the parts together.
+def assemble(run: Run) -> Wired:
+    """Puts the parts of a run together.
 
-    Args:
-        settings: The merged configuration.
-        places: Where ml-intern keeps its files.
-        workspace: Directory the tools work in.
-        env: Environment of this run. Children get it without its secrets.
-        headless: Whether nobody can answer.
-        cap_lifted: Whether a missing cap was asked for, so that `yolo` does not bring one.
-        extra_tools: Tools beside the built-in ones.
-        warnings: What was odd in the configuration.
-        suggestion: See `Wired`.
-        saved: A session to continue.
-        model_otherwise: The model to use where the one of `settings` cannot be used; empty for none.
-        look_for_leftovers: Whether to ask, some time after the start, what earlier sessions have left running.
-        user_file: The user's configuration file in use, where it is not the usual one.
-        config_desk: Shows and changes the configuration; by default one that knows of no flags.
+    Raises:
+        ConfigError: The configuration cannot be used.
     """
-    servers = parts.mcp_servers(settings)
-    catalog = Catalog(settings, env, config_path("models.json"), places.config / "models.json")
-    llm = LLMClient(settings, env, catalog)
-    settings, model_problem, told = _with_usable_model(settings, llm, model_otherwise)
-    child_env = without_secrets(env, keep=settings.tools.pass_env)
-    hub = HubClient(env)
-    local = late_backend(("local",), partial(parts.local_jobs, settings, places, child_env))
-    jobs = parts.jobs_backend(settings, hub, local, places, child_env)
-    sandboxes = parts.sandboxes(settings, hub, jobs, saved) if settings.tool_runtime == "sandbox" else None
-    services = parts.services(settings, places, env, hub, jobs, sandboxes, attended=not headless)
-    skills = Skills(config_path("skills"), places.config, workspace)
-    tools = (*create_builtin_tools(services), create_skill_tool(skills), *extra_tools)
-    router = parts.router(tools, settings, places)
-    briefing = parts.briefing(settings, places, workspace, router, skills, headless=headless)
-    events, redactor = EventStream(""), Redactor.from_env(env)
-    session = _new_session(settings, workspace, briefing, events, RuleFile(places, user_file, redactor.text))
-    events.session_id = session.id
-    names_of_servers = parts.mcp_server_names(servers)
-    odd_rules = problems(session.policy, router.names, names_of_servers)
-    told = (*warnings, *told, *catalog.warnings, briefing.hint, *skills.find().warnings, *odd_rules)
-    warnings = tuple(filter(None, told))
-
-    def tell(text: str, bad: bool = True) -> None:
-        events.emit(Notice(text=text, level="warning" if bad else "info"))
-
-    session_log = SessionLog(places.sessions, redactor, __version__, on_problem=tell)
-    if settings.save_sessions:
-        events.subscribe(session_log)
-    if saved is not None:
-        if settings.save_sessions:
-            resuming.claim(session_log, saved.id)
-        resuming.take_up(session, events, saved)  # mending an old history is an event that the log must hear of
-    events.subscribe(lambda event: session.state.get(Origins).take(event))
-    events.subscribe(ArtifactWatch(services.hub.endpoint, lambda: session.state.get(Artifacts), events.emit))
-    notifier = parts.notifier(services, redactor)
-    if notifier is not None:
-        events.subscribe(notifier)
-    pending, outputs = PendingApprovals(), partial(Path, places.cache / "outputs")
-    images = ImageStore(session_log.files_of if settings.save_sessions else outputs)
-    host = ToolHost(router, settings, child_env, outputs, images, lambda: briefing.instructions)
-    mentions = MentionReader(Path(env.get("HOME") or Path.home()), redactor.text)
-    runner = TurnRunner(session, llm, catalog, host, events, pending, settings, redactor, mentions=mentions)
-    if saved is not None and (reply := saved.open_reply):
-        runner.take_up(reply.text, reply.heard, saved.model, paid=reply.paid)
-    around = Around(
-        settings=settings,
-        places=places,
-        runner=runner,
-        llm=llm,
-        catalog=catalog,
-        events=events,
-        pending=pending,
-        services=services,
-        router=router,
-        local=local,
-        redactor=redactor,
-        tell=tell,
-        attended=not headless,
-        lasts=look_for_leftovers,
-        resumed=saved.id if saved is not None else "",
-        user_file=user_file,
-    )
-    beside = Beside(around, servers)
-    agent = Agent(
-        runner,
-        events,
-        pending,
-        system_prompt=briefing.system_prompt,
-        try_model=partial(parts.probe_model, llm),
-        preload=llm.preload,
-        trust_project=briefing.trust,
-        questions=services.questions,
-        uploader=beside.upload,
-        share=beside.share,
-        reopen=partial(
-            resuming.reopen,
-            places=places,
-            runner=runner,
-            events=events,
-            session_log=session_log if settings.save_sessions else None,
-            system_prompt=briefing.system_prompt,
-            usable=lambda model: not _look_at(llm, model)[0],
-        ),
-        on_ready=beside.begin,
-        default_cap_usd=None if settings.max_cost_usd is None and cap_lifted else UNWATCHED_CAP_USD,
-        tool_count=len(router.names),
-        notes=warnings,
-    )
-    return Wired(
-        agent=agent,
-        settings=settings,
-        places=places,
-        env=env,
-        llm=llm,
-        catalog=catalog,
-        session_log=session_log,
-        services=services,
-        beside=beside,
-        notifier=notifier,
-        skills=skills,
-        config=config_desk or ConfigDesk(places, env, user_file),
-        images=images,
-        preview_dataset=partial(preview_dataset, services, workspace),
-        rules=RuleDesk(session, host, names_of_servers),
-        warnings=warnings,
-        model_problem=model_problem,
-        suggestion=suggestion,
-        earlier=() if saved is None else tuple(saved.events),
-    )
+    return _Assembly(run).wired()
 
 
-def _with_usable_model(settings: Settings, llm: LLMClient, otherwise: str) -> tuple[Settings, str, tuple[str, ...]]:
-    """The settings with a model that can be used, if there is one; what is wrong with it; and what to tell of that."""
-    model = settings.model_name
+class _Assembly:
+    """The parts of one run, each made of those above it."""
+
+    def __init__(self, run: Run) -> None:
+        servers = parts.mcp_servers(run.settings)
+        server_names = parts.mcp_server_names(servers)
+        self.catalog = Catalog(run.settings, run.env, config_path("models.json"), run.places.config / "models.json")
+        self.llm = LLMClient(run.settings, run.env, self.catalog)
+        self.run, self.model_problem, model_notes = _with_usable_model(run, self.llm)
+        self.tools = parts.toolbox(self.run)
+        self.briefing = parts.briefing(self.run, self.tools)
+        self.redactor = Redactor.from_env(run.env)
+        self.events = EventStream("")
+        self.pending = PendingApprovals()
+        self.session = self._new_session()
+        self.warnings = self._collect_warnings(model_notes, server_names)
+        self.session_log = SessionLog(run.places.sessions, self.redactor, __version__, on_problem=self._tell)
+        self.notifier = parts.notifier(self.tools.services, self.redactor)
+        self._connect_events()
+        self.images = ImageStore(self.session_log.files_of if run.settings.save_sessions else self._outputs_of)
+        self.host = self._new_host()
+        self.runner = self._new_runner()
+        self.beside = self._new_beside(servers)
+        self.agent = self._new_agent()
+        self.rules = RuleDesk(self.session, self.host, server_names)
+
+    def wired(self) -> Wired:
+        """What front ends get of it."""
+        run, tools = self.run, self.tools
+        return Wired(
+            agent=self.agent,
+            settings=run.settings,
+            places=run.places,
+            env=run.env,
+            llm=self.llm,
+            catalog=self.catalog,
+            session_log=self.session_log,
+            services=tools.services,
+            beside=self.beside,
+            notifier=self.notifier,
+            skills=tools.skills,
+            config=run.config_desk or ConfigDesk(run.places, run.env, run.user_file),
+            images=self.images,
+            preview_dataset=partial(preview_dataset, tools.services, run.workspace),
+            rules=self.rules,
+            warnings=self.warnings,
+            model_problem=self.model_problem,
+            suggestion=run.suggestion,
+            earlier=() if run.saved is None else tuple(run.saved.events),
+        )
+
+    # ------------------------------------------------------------------------------------------------ the session
+
+    def _new_session(self) -> Session:
+        settings, workspace = self.run.settings, self.run.workspace
+        rules = RuleFile(self.run.places, self.run.user_file, self.redactor.text)
+        session = Session(
+            workspace=workspace,
+            model=settings.model_name,
+            context=ContextManager(self.briefing.system_prompt(), TokenCounter(), on_change=self.events.emit),
+            policy=Policy(settings.approvals, workspace, rules),
+            budget=Budget(settings.max_cost_usd),
+            effort=settings.reasoning_effort,
+            mode=settings.mode,
+            stream=settings.stream,
+        )
+        self.events.session_id = session.id
+        return session
+
+    def _collect_warnings(self, model_notes: Iterable[str], server_names: Iterable[str]) -> tuple[str, ...]:
+        of_skills = self.tools.skills.find().warnings
+        of_rules = problems(self.session.policy, self.tools.router.names, server_names)
+        told = (*self.run.warnings, *model_notes, *self.catalog.warnings, self.briefing.hint, *of_skills, *of_rules)
+        return tuple(filter(None, told))
+
+    def _connect_events(self) -> None:
+        """Lets everything that follows the session hear of it, the log first."""
+        events, session, saved = self.events, self.session, self.run.saved
+        if self.run.settings.save_sessions:
+            events.subscribe(self.session_log)
+        if saved is not None:
+            if self.run.settings.save_sessions:
+                resuming.claim(self.session_log, saved.id)
+            resuming.take_up(session, events, saved)  # mending an old history is an event that the log must hear of
+        events.subscribe(lambda event: session.state.get(Origins).take(event))
+        endpoint = self.tools.services.hub.endpoint
+        events.subscribe(ArtifactWatch(endpoint, lambda: session.state.get(Artifacts), events.emit))
+        if self.notifier is not None:
+            events.subscribe(self.notifier)
+
+    def _tell(self, text: str, bad: bool = True) -> None:
+        self.events.emit(Notice(text=text, level="warning" if bad else "info"))
+
+    def _outputs_of(self, session_id: str) -> Path:
+        return self.run.places.cache / "outputs" / session_id
+
+    # ------------------------------------------------------------------------------- the agent, and what is beside it
+
+    def _new_host(self) -> ToolHost:
+        return ToolHost(
+            self.tools.router,
+            self.run.settings,
+            self.run.child_env,
+            self._outputs_of,
+            self.images,
+            lambda: self.briefing.instructions,
+        )
+
+    def _new_runner(self) -> TurnRunner:
+        runner = TurnRunner(
+            self.session,
+            self.llm,
+            self.catalog,
+            self.host,
+            self.events,
+            self.pending,
+            self.run.settings,
+            self.redactor,
+            mentions=MentionReader(Path(self.run.env.get("HOME") or Path.home()), self.redactor.text),
+        )
+        saved = self.run.saved
+        if saved is not None and (reply := saved.open_reply):
+            runner.take_up(reply.text, reply.heard, saved.model, paid=reply.paid)
+        return runner
+
+    def _new_beside(self, servers: dict[str, ServerConfig]) -> Beside:
+        around = Around(
+            run=self.run,
+            tools=self.tools,
+            runner=self.runner,
+            llm=self.llm,
+            catalog=self.catalog,
+            events=self.events,
+            pending=self.pending,
+            redactor=self.redactor,
+            tell=self._tell,
+        )
+        return Beside(around, servers)
+
+    def _new_agent(self) -> Agent:
+        return Agent(
+            self.runner,
+            self.events,
+            self.pending,
+            system_prompt=self.briefing.system_prompt,
+            try_model=partial(parts.probe_model, self.llm),
+            preload=self.llm.preload,
+            trust_project=self.briefing.trust,
+            questions=self.tools.services.questions,
+            uploader=self.beside.upload,
+            share=self.beside.share,
+            reopen=self._reopen,
+            on_ready=self.beside.begin,
+            default_cap_usd=self.run.default_cap_usd,
+            tool_count=len(self.tools.router.names),
+            notes=self.warnings,
+        )
+
+    async def _reopen(self, prefix: str) -> str:
+        """Makes the running session an earlier one. See `Reopen`."""
+        return await resuming.reopen(
+            prefix,
+            places=self.run.places,
+            runner=self.runner,
+            events=self.events,
+            session_log=self.session_log if self.run.settings.save_sessions else None,
+            system_prompt=self.briefing.system_prompt,
+            usable=lambda model: not _look_at(self.llm, model)[0],
+        )
+
+
+def _with_usable_model(run: Run, llm: LLMClient) -> tuple[Run, str, tuple[str, ...]]:
+    """The run with a model that can be used, if there is one; what is wrong with it; and what to tell of that."""
+    model, other = run.settings.model_name, run.other_model
     problem, note = _look_at(llm, model)
-    if not problem or otherwise in ("", model):
-        return settings, problem, (note,)
-    told = f"Going on with {otherwise}, not with {model}: {problem}"
-    problem, note = _look_at(llm, otherwise)
-    return settings.model_copy(update={"model_name": otherwise}), problem, (told, note)
-
-
-def _new_session(
-    settings: Settings, workspace: Path, briefing: Briefing, events: EventStream, rules: RuleFile
-) -> Session:
-    return Session(
-        workspace=workspace,
-        model=settings.model_name,
-        context=ContextManager(briefing.system_prompt(), TokenCounter(), on_change=events.emit),
-        policy=Policy(settings.approvals, workspace, rules),
-        budget=Budget(settings.max_cost_usd),
-        effort=settings.reasoning_effort,
-        mode=settings.mode,
-        stream=settings.stream,
-    )
-
-
-def _for_this_run(config: LoadedConfig, *, headless: bool, demo: bool = False) -> Settings:
-    """The settings with what depends on the kind of run, where nobody has settled it.
-
-    A headless run can ask nobody, so its mode is `yolo`; and where nobody watches, there is a spending cap.
-    """
-    settings = config.settings
-    if demo:  # needs no account, so it can rent nothing
-        jobs = settings.jobs.model_copy(update={"backend": "local"})
-        settings = settings.model_copy(update={"tool_runtime": "local", "jobs": jobs})
-    if headless and config.sources.get("mode", BUNDLED) == BUNDLED:
-        settings = settings.model_copy(update={"mode": "yolo"})
-    if (headless or settings.mode == "yolo") and "max_cost_usd" not in config.sources:
-        settings = settings.model_copy(update={"max_cost_usd": UNWATCHED_CAP_USD})
-    return settings
+    if not problem or other in ("", model):
+        return run, problem, (note,)
+    told = f"Going on with {other}, not with {model}: {problem}"
+    problem, note = _look_at(llm, other)
+    return replace(run, settings=run.settings.model_copy(update={"model_name": other})), problem, (told, note)
 
 
 def _look_at(llm: LLMClient, model: str) -> tuple[str, str]:

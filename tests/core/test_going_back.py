@@ -17,6 +17,7 @@ from ml_intern.core.protocol import (
     UndoComplete,
 )
 from ml_intern.core.settings import Settings
+from ml_intern.run import Run
 from ml_intern.sessions.find import sessions_by_prefix
 from ml_intern.sessions.lock import in_use
 from ml_intern.sessions.restore import latest_session, restore
@@ -84,12 +85,14 @@ async def test_a_resumed_session_sends_exactly_what_the_old_one_would_have(tmp_p
         before = path.read_bytes()
         saved = restore(path)
         wired = assemble(
-            Settings(model_name=MODEL, mode="yolo", llm=FAST),
-            places=places,
-            workspace=tmp_path / "work",
-            env={"LOCAL_LLM_BASE_URL": server.url},
-            extra_tools=own,
-            saved=saved,
+            Run(
+                Settings(model_name=MODEL, mode="yolo", llm=FAST),
+                places=places,
+                workspace=tmp_path / "work",
+                env={"LOCAL_LLM_BASE_URL": server.url},
+                extra_tools=own,
+                saved=saved,
+            )
         )
         async with Harness.around(wired, server) as resumed:
             assert path.read_bytes() == before

@@ -33,6 +33,7 @@ from ml_intern.core.protocol import (
 )
 from ml_intern.core.redact import Redactor
 from ml_intern.core.settings import Settings
+from ml_intern.run import Run
 from ml_intern.sessions.exports import FORMATS, export
 from ml_intern.sessions.find import sessions_by_prefix
 from ml_intern.sessions.image_files import images_in
@@ -176,11 +177,13 @@ async def test_an_image_goes_to_the_model_and_only_its_name_into_events_and_log(
             before = session.context.messages
         check_copies(log, event.images[0], data)
         again = assemble(
-            Settings(model_name=MODEL, llm=FAST),
-            places=find_places({"ML_INTERN_HOME": str(tmp_path / "home")}),
-            workspace=tmp_path / "work",
-            env={"LOCAL_LLM_BASE_URL": server.url, "PATH": "/usr/bin:/bin"},
-            saved=restore(log),
+            Run(
+                Settings(model_name=MODEL, llm=FAST),
+                places=find_places({"ML_INTERN_HOME": str(tmp_path / "home")}),
+                workspace=tmp_path / "work",
+                env={"LOCAL_LLM_BASE_URL": server.url, "PATH": "/usr/bin:/bin"},
+                saved=restore(log),
+            )
         )
         async with Harness.around(again, server) as agent:
             assert agent.agent.session.context.messages == before

@@ -29,6 +29,7 @@ from ml_intern.core.protocol import (
 )
 from ml_intern.core.settings import MoneySettings, Settings
 from ml_intern.core.tools.spec import Params, ToolContext, ToolResult, ToolSpec
+from ml_intern.run import Run
 from ml_intern.sessions.restore import SavedSession, restore
 from ml_intern.wiring import assemble
 from tests.support.harness import Harness, tool
@@ -91,7 +92,9 @@ def assembled(
     workspace = directory / "work"
     workspace.mkdir(exist_ok=True)
     places = find_places({"ML_INTERN_HOME": str(directory / "home")})
-    wired = assemble(settings, places=places, workspace=workspace, env={"HOME": str(directory), **env}, saved=saved)
+    wired = assemble(
+        Run(settings, places=places, workspace=workspace, env={"HOME": str(directory), **env}, saved=saved)
+    )
     return Harness.around(wired, server)
 
 

@@ -20,6 +20,7 @@ from ml_intern.core.protocol import (
 )
 from ml_intern.core.settings import ApprovalRules, Settings, WebSettings
 from ml_intern.core.tools.spec import ToolSpec
+from ml_intern.run import Run
 from ml_intern.sessions.restore import latest_session, restore
 from ml_intern.wiring import assemble
 from tests.support.harness import FAST, MODEL, Harness, tool
@@ -59,14 +60,16 @@ class World:
     ) -> Harness:
         saved = settings.pop("saved", None)
         wired = assemble(
-            Settings.model_validate(
-                {"model_name": MODEL, "mode": mode, "llm": FAST, "web": WebSettings(allow_private=True), **settings}
-            ),
-            places=self.places,
-            workspace=self.work,
-            env={"LOCAL_LLM_BASE_URL": server.url, "PATH": str(self.bin), "HOME": str(self.place)},
-            extra_tools=own,
-            saved=saved,
+            Run(
+                Settings.model_validate(
+                    {"model_name": MODEL, "mode": mode, "llm": FAST, "web": WebSettings(allow_private=True), **settings}
+                ),
+                places=self.places,
+                workspace=self.work,
+                env={"LOCAL_LLM_BASE_URL": server.url, "PATH": str(self.bin), "HOME": str(self.place)},
+                extra_tools=own,
+                saved=saved,
+            )
         )
         return Harness.around(wired, server)
 

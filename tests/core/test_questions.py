@@ -19,6 +19,7 @@ from ml_intern.core.protocol import (
     UserInput,
 )
 from ml_intern.core.settings import Settings
+from ml_intern.run import Run
 from ml_intern.wiring import assemble
 from tests.support.harness import FAST, MODEL, Harness
 from tests.support.llm_server import ScriptedLLM, Step, call, text, tools
@@ -145,11 +146,13 @@ async def test_two_questions_of_one_reply_are_asked_one_after_the_other(tmp_path
 async def test_where_nobody_is_there_the_default_is_taken(tmp_path: Path, arguments: dict[str, Any], told: str) -> None:
     async with ScriptedLLM(*asking(**arguments)) as server:
         wired = assemble(
-            Settings(model_name=MODEL, mode="yolo", llm=FAST),
-            places=find_places({"ML_INTERN_HOME": str(tmp_path / "home")}),
-            workspace=tmp_path,
-            env={"LOCAL_LLM_BASE_URL": server.url},
-            headless=True,
+            Run(
+                Settings(model_name=MODEL, mode="yolo", llm=FAST),
+                places=find_places({"ML_INTERN_HOME": str(tmp_path / "home")}),
+                workspace=tmp_path,
+                env={"LOCAL_LLM_BASE_URL": server.url},
+                headless=True,
+            )
         )
         async with Harness.around(wired, server) as agent:
             assert isinstance((await agent.prompt())[-1], TurnComplete)

@@ -26,6 +26,7 @@ from ml_intern.core.redact import Redactor
 from ml_intern.core.settings import Settings
 from ml_intern.headless.output import StreamJSONOutput
 from ml_intern.headless.streams import Stream
+from ml_intern.run import Run
 from ml_intern.sessions.log import read_session
 from ml_intern.wiring import assemble
 from tests.core.test_redact import CAUGHT, PRIVATE_KEY
@@ -42,10 +43,12 @@ def chunks(events: list[EventBase], kind: str = "text") -> str:
 
 def with_secrets(server: ScriptedLLM, directory: Path) -> Harness:
     wired = assemble(
-        Settings(model_name=MODEL, mode="yolo", llm=FAST),
-        places=find_places({"ML_INTERN_HOME": str(directory / "home")}),
-        workspace=directory,
-        env={"LOCAL_LLM_BASE_URL": server.url, "PATH": "/usr/bin:/bin", "HOME": str(directory), **ENV},
+        Run(
+            Settings(model_name=MODEL, mode="yolo", llm=FAST),
+            places=find_places({"ML_INTERN_HOME": str(directory / "home")}),
+            workspace=directory,
+            env={"LOCAL_LLM_BASE_URL": server.url, "PATH": "/usr/bin:/bin", "HOME": str(directory), **ENV},
+        )
     )
     return Harness.around(wired, server)
 

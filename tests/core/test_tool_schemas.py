@@ -11,6 +11,7 @@ from ml_intern.core.places import find_places
 from ml_intern.core.settings import Settings
 from ml_intern.core.tools.schemas import Schemas, program_stamp
 from ml_intern.core.tools.spec import Params, ToolContext, ToolResult, ToolSpec
+from ml_intern.run import Run
 from ml_intern.wiring import assemble
 
 
@@ -77,10 +78,12 @@ def test_a_place_that_cannot_be_written_to_does_no_harm(tmp_path: Path) -> None:
 async def test_a_session_offers_the_same_tools_at_its_second_start(tmp_path: Path) -> None:
     async def offered() -> str:
         wired = assemble(
-            Settings(model_name="vllm/m"),
-            places=find_places({"ML_INTERN_HOME": str(tmp_path)}),
-            workspace=tmp_path,
-            env={"PATH": "/usr/bin"},
+            Run(
+                Settings(model_name="vllm/m"),
+                places=find_places({"ML_INTERN_HOME": str(tmp_path)}),
+                workspace=tmp_path,
+                env={"PATH": "/usr/bin"},
+            )
         )
         await wired.aclose()
         return json.dumps(wired.agent._runner._host.router.wire())

@@ -13,6 +13,7 @@ from starlette.responses import JSONResponse, Response
 from ml_intern.core.places import find_places
 from ml_intern.core.protocol import ApprovalDecision, ToolOutput, TurnComplete, UserInput
 from ml_intern.core.settings import Settings, WebSettings
+from ml_intern.run import Run
 from ml_intern.wiring import assemble
 from tests.support.harness import FAST, MODEL, Harness
 from tests.support.hub import StandInHub
@@ -57,10 +58,12 @@ class Victim:
             "HOME": str(self.place),
         }
         wired = assemble(
-            Settings(model_name=MODEL, mode="guarded", llm=FAST, web=WebSettings(allow_private=True), **settings),
-            places=find_places({"ML_INTERN_HOME": str(self.place / "state")}),
-            workspace=self.work,
-            env=env,
+            Run(
+                Settings(model_name=MODEL, mode="guarded", llm=FAST, web=WebSettings(allow_private=True), **settings),
+                places=find_places({"ML_INTERN_HOME": str(self.place / "state")}),
+                workspace=self.work,
+                env=env,
+            )
         )
         return Harness.around(wired, server)
 

@@ -16,6 +16,7 @@ from starlette.responses import Response
 from ml_intern.core.places import find_places
 from ml_intern.core.protocol import Interrupt, Interrupted, UserInput
 from ml_intern.core.settings import Settings, ToolSettings, WebSettings
+from ml_intern.run import Run
 from ml_intern.wiring import assemble
 from tests.support.harness import FAST, MODEL, Harness
 from tests.support.llm_server import ScriptedLLM, call, text, tools
@@ -100,10 +101,17 @@ async def test_after_an_interrupted_stall_every_call_has_its_result(tmp_path: Pa
     (tmp_path / "work").mkdir()
     async with ScriptedLLM(stalled, text("next")) as server:
         wired = assemble(
-            Settings(model_name=MODEL, mode="yolo", llm=FAST, web=WebSettings(allow_private=True)),
-            places=find_places({"ML_INTERN_HOME": str(tmp_path / "home")}),
-            workspace=tmp_path / "work",
-            env={**services(silent), "LOCAL_LLM_BASE_URL": server.url, "PATH": "/usr/bin:/bin", "HOME": str(tmp_path)},
+            Run(
+                Settings(model_name=MODEL, mode="yolo", llm=FAST, web=WebSettings(allow_private=True)),
+                places=find_places({"ML_INTERN_HOME": str(tmp_path / "home")}),
+                workspace=tmp_path / "work",
+                env={
+                    **services(silent),
+                    "LOCAL_LLM_BASE_URL": server.url,
+                    "PATH": "/usr/bin:/bin",
+                    "HOME": str(tmp_path),
+                },
+            )
         )
         async with Harness.around(wired, server) as agent:
             agent.submit(UserInput(text="go"))

@@ -41,6 +41,7 @@ from ml_intern.core.redact import Redactor
 from ml_intern.core.settings import LLMSettings, Settings
 from ml_intern.headless.output import StreamJSONOutput
 from ml_intern.headless.streams import Stream
+from ml_intern.run import Run
 from ml_intern.sessions.index import SessionIndex
 from ml_intern.sessions.log import read_session
 from ml_intern.sessions.restore import restore
@@ -265,12 +266,14 @@ async def resumption_problems(place: Path) -> list[str]:
     half_said = half_said_in(place)
     async with ScriptedLLM(text("I go on.")) as server:
         wired = assemble(
-            Settings(model_name=MODEL, mode="yolo", llm=QUICK),
-            places=find_places({"ML_INTERN_HOME": str(place / "home")}),
-            workspace=place / "work",
-            env={"LOCAL_LLM_BASE_URL": server.url, "PATH": "/usr/bin:/bin", "HOME": str(place)},
-            extra_tools=tools_of_the_night(),
-            saved=restore(log),
+            Run(
+                Settings(model_name=MODEL, mode="yolo", llm=QUICK),
+                places=find_places({"ML_INTERN_HOME": str(place / "home")}),
+                workspace=place / "work",
+                env={"LOCAL_LLM_BASE_URL": server.url, "PATH": "/usr/bin:/bin", "HOME": str(place)},
+                extra_tools=tools_of_the_night(),
+                saved=restore(log),
+            )
         )
         async with Harness.around(wired, server) as agent:
             ended = (await agent.prompt("Go on."))[-1]

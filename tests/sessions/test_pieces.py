@@ -21,6 +21,7 @@ from ml_intern.core.protocol import (
 )
 from ml_intern.core.redact import Redactor
 from ml_intern.core.settings import Settings
+from ml_intern.run import Run
 from ml_intern.sessions.exports import FORMATS, export
 from ml_intern.sessions.index import SessionIndex
 from ml_intern.sessions.lock import SessionLock
@@ -204,11 +205,13 @@ def killed_copy(agent: Harness, directory: Path) -> Path:
 
 def resumed(server: ScriptedLLM, directory: Path, path: Path) -> Harness:
     wired = assemble(
-        Settings(model_name=MODEL, mode="yolo", llm=FAST),
-        places=find_places({"ML_INTERN_HOME": str(directory / "home")}),
-        workspace=directory,
-        env={"LOCAL_LLM_BASE_URL": server.url, "PATH": "/usr/bin:/bin", "HOME": str(directory)},
-        saved=restore(path),
+        Run(
+            Settings(model_name=MODEL, mode="yolo", llm=FAST),
+            places=find_places({"ML_INTERN_HOME": str(directory / "home")}),
+            workspace=directory,
+            env={"LOCAL_LLM_BASE_URL": server.url, "PATH": "/usr/bin:/bin", "HOME": str(directory)},
+            saved=restore(path),
+        )
     )
     return Harness.around(wired, server)
 

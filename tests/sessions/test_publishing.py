@@ -13,6 +13,7 @@ from ml_intern.core.protocol import Notice, ShareTraces, ToolOutput
 from ml_intern.core.redact import Redactor
 from ml_intern.core.settings import Settings, SharingSettings
 from ml_intern.publishing import Publisher
+from ml_intern.run import Run
 from ml_intern.services.hub import HubClient
 from ml_intern.sessions.find import logs_in
 from ml_intern.sessions.restore import restore
@@ -44,17 +45,19 @@ class Desk:
         work = self.place / "work"
         work.mkdir(exist_ok=True)
         wired = assemble(
-            Settings(model_name=MODEL, mode="yolo", llm=FAST, sharing=SharingSettings(enabled=sharing)),
-            places=self.places,
-            workspace=work,
-            env={
-                **self.hub.env(),
-                "LOCAL_LLM_BASE_URL": server.url,
-                "PATH": "/usr/bin:/bin",
-                "HOME": str(self.place),
-                **env,
-            },
-            look_for_leftovers=True,
+            Run(
+                Settings(model_name=MODEL, mode="yolo", llm=FAST, sharing=SharingSettings(enabled=sharing)),
+                places=self.places,
+                workspace=work,
+                env={
+                    **self.hub.env(),
+                    "LOCAL_LLM_BASE_URL": server.url,
+                    "PATH": "/usr/bin:/bin",
+                    "HOME": str(self.place),
+                    **env,
+                },
+                lasts=True,
+            )
         )
         return Harness.around(wired, server)
 
@@ -185,12 +188,14 @@ async def test_a_session_that_goes_on_later_replaces_what_was_published(desk: De
         (log,) = [file.path for file in logs_in(desk.places.sessions)]
         saved = restore(log)
         wired = assemble(
-            Settings(model_name=MODEL, mode="yolo", llm=FAST, sharing=SharingSettings(enabled=True)),
-            places=desk.places,
-            workspace=desk.place / "work",
-            env={**desk.hub.env(), "LOCAL_LLM_BASE_URL": server.url, "HOME": str(desk.place)},
-            saved=saved,
-            look_for_leftovers=True,
+            Run(
+                Settings(model_name=MODEL, mode="yolo", llm=FAST, sharing=SharingSettings(enabled=True)),
+                places=desk.places,
+                workspace=desk.place / "work",
+                env={**desk.hub.env(), "LOCAL_LLM_BASE_URL": server.url, "HOME": str(desk.place)},
+                saved=saved,
+                lasts=True,
+            )
         )
         async with Harness.around(wired, server) as agent:
             await agent.prompt("second")

@@ -5,7 +5,8 @@ from typing import Any
 
 from ml_intern.core.protocol import EventBase, ModeChanged, ModelChanged, Ready
 from ml_intern.options import Options
-from ml_intern.wiring import UNWATCHED_CAP_USD, Wired, build
+from ml_intern.run import UNWATCHED_CAP_USD
+from ml_intern.wiring import Wired, build
 from tests.tui.review_story import PAST, prompt, write_log
 
 HOSTED = "anthropic/claude-opus-4-6"

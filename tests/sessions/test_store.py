@@ -13,6 +13,7 @@ from ml_intern.core.places import find_places
 from ml_intern.core.protocol import Notice
 from ml_intern.core.redact import Redactor
 from ml_intern.core.settings import SessionSettings, Settings
+from ml_intern.run import Run
 from ml_intern.sessions.index import SessionIndex
 from ml_intern.sessions.lock import SessionInUseError, SessionLock, in_use
 from ml_intern.sessions.log import SessionLog, read_session
@@ -136,7 +137,7 @@ async def test_a_start_throws_away_what_is_old_only_where_that_is_wanted(
     env = {"HOME": str(tmp_path), "PATH": os.environ["PATH"]}
     async with ScriptedLLM(text("hello")) as server:
         env["LOCAL_LLM_BASE_URL"] = server.url
-        wired = assemble(settings, places=places, workspace=tmp_path, env=env, look_for_leftovers=True)
+        wired = assemble(Run(settings, places=places, workspace=tmp_path, env=env, lasts=True))
         async with Harness.around(wired, server) as agent:
             if keep_days:
                 told = await agent.until(lambda event: isinstance(event, Notice) and "trash" in event.text)

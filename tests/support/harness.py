@@ -24,6 +24,7 @@ from ml_intern.core.protocol import (
 )
 from ml_intern.core.settings import LLMSettings, Settings
 from ml_intern.core.tools.spec import Params, ToolContext, ToolResult, ToolSpec
+from ml_intern.run import Run
 from ml_intern.wiring import Wired, assemble
 from tests.support.llm_server import Received, ScriptedLLM
 
@@ -63,11 +64,13 @@ class Harness:
         self.workspace.mkdir(parents=True, exist_ok=True)
         settings.setdefault("llm", FAST)
         wired = assemble(
-            Settings(model_name=model, mode=mode, stream=stream, max_cost_usd=cap, **settings),
-            places=find_places({"ML_INTERN_HOME": str(directory / "home")}),
-            workspace=self.workspace,
-            env={"LOCAL_LLM_BASE_URL": server.url, "PATH": "/usr/bin:/bin", "HOME": str(directory)},
-            extra_tools=tuple(tools),
+            Run(
+                Settings(model_name=model, mode=mode, stream=stream, max_cost_usd=cap, **settings),
+                places=find_places({"ML_INTERN_HOME": str(directory / "home")}),
+                workspace=self.workspace,
+                env={"LOCAL_LLM_BASE_URL": server.url, "PATH": "/usr/bin:/bin", "HOME": str(directory)},
+                extra_tools=tuple(tools),
+            )
         )
         self._watch(wired, server)
 

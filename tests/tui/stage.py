@@ -19,6 +19,7 @@ from textual.pilot import Pilot
 from ml_intern.core.places import find_places
 from ml_intern.core.settings import LLMSettings, Settings, UISettings
 from ml_intern.options import Options
+from ml_intern.run import Run
 from ml_intern.tui.app import MLInternApp
 from ml_intern.wiring import Wired, assemble
 from tests.support.llm_server import ScriptedLLM
@@ -179,10 +180,12 @@ def real_app(
 
     def connect(_options: Options) -> Wired:
         return assemble(
-            Settings(llm=LLMSettings(retry_base_s=0.01, retry_max_s=0.05), **settings),
-            places=find_places({"ML_INTERN_HOME": str(directory / "home")}),
-            workspace=workspace,
-            env={"LOCAL_LLM_BASE_URL": server.url, "PATH": "/usr/bin:/bin", "HOME": str(directory), **(env or {})},
+            Run(
+                Settings(llm=LLMSettings(retry_base_s=0.01, retry_max_s=0.05), **settings),
+                places=find_places({"ML_INTERN_HOME": str(directory / "home")}),
+                workspace=workspace,
+                env={"LOCAL_LLM_BASE_URL": server.url, "PATH": "/usr/bin:/bin", "HOME": str(directory), **(env or {})},
+            )
         )
 
     return (kind or WatchedApp)(options or Options(), connect)

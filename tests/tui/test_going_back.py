@@ -5,6 +5,7 @@ from pathlib import Path
 from ml_intern.core.places import find_places
 from ml_intern.core.settings import LLMSettings, Settings
 from ml_intern.options import Options
+from ml_intern.run import Run
 from ml_intern.sessions.restore import latest_session, restore
 from ml_intern.wiring import Wired, assemble
 from tests.support.llm_server import Gate, ScriptedLLM, call, text, tools
@@ -60,11 +61,13 @@ async def test_a_resumed_session_looks_as_it_did_and_goes_on(tmp_path: Path) -> 
 
     def connect(_options: Options) -> Wired:
         return assemble(
-            Settings(model_name="vllm/scripted", llm=LLMSettings(retry_base_s=0.01)),
-            places=places,
-            workspace=tmp_path / "work",
-            env={"LOCAL_LLM_BASE_URL": server.url, "PATH": "/usr/bin:/bin", "HOME": str(tmp_path)},
-            saved=restore(path),
+            Run(
+                Settings(model_name="vllm/scripted", llm=LLMSettings(retry_base_s=0.01)),
+                places=places,
+                workspace=tmp_path / "work",
+                env={"LOCAL_LLM_BASE_URL": server.url, "PATH": "/usr/bin:/bin", "HOME": str(tmp_path)},
+                saved=restore(path),
+            )
         )
 
     with ScriptedLLM(text("the new answer")) as server:

@@ -20,6 +20,7 @@ from ml_intern.core.protocol import (
 from ml_intern.core.redact import Redactor
 from ml_intern.core.settings import Settings
 from ml_intern.options import Options
+from ml_intern.run import Run
 from ml_intern.sessions.find import logs_in
 from ml_intern.sessions.index import SessionIndex
 from ml_intern.sessions.lock import SessionLock
@@ -426,11 +427,13 @@ async def test_an_earlier_session_is_gone_on_with(three: Past, tmp_path: Path) -
         def connect(options: Options) -> Wired:
             saved = restore(three.store.find(options.resume)) if options.resume else None
             return assemble(
-                Settings(model_name="vllm/scripted"),
-                places=find_places({"ML_INTERN_HOME": str(tmp_path / "home")}),
-                workspace=tmp_path,
-                env={"LOCAL_LLM_BASE_URL": server.url, "HOME": str(tmp_path)},
-                saved=saved,
+                Run(
+                    Settings(model_name="vllm/scripted"),
+                    places=find_places({"ML_INTERN_HOME": str(tmp_path / "home")}),
+                    workspace=tmp_path,
+                    env={"LOCAL_LLM_BASE_URL": server.url, "HOME": str(tmp_path)},
+                    saved=saved,
+                )
             )
 
         async with on_stage(WatchedApp(Options(), connect), (140, 40)) as stage:

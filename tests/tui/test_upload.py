@@ -8,6 +8,7 @@ import pytest
 from ml_intern.core.places import find_places
 from ml_intern.core.settings import Settings, UISettings
 from ml_intern.options import Options
+from ml_intern.run import Run
 from ml_intern.wiring import Wired, assemble
 from tests.support.hub import StandInHub
 from tests.support.llm_server import ScriptedLLM, call, text, tools
@@ -25,16 +26,18 @@ def app_on(hub: StandInHub, server: ScriptedLLM, directory: Path) -> WatchedApp:
 
     def connect(_options: Options) -> Wired:
         return assemble(
-            Settings(model_name="vllm/scripted", ui=UISettings(approval_grace_s=0.0)),
-            places=find_places({"ML_INTERN_HOME": str(directory / "home")}),
-            workspace=directory / "work",
-            env={
-                "LOCAL_LLM_BASE_URL": server.url,
-                "PATH": "/usr/bin:/bin",
-                "HOME": str(directory),
-                "HF_ENDPOINT": hub.url,
-                "HF_TOKEN": hub.token,
-            },
+            Run(
+                Settings(model_name="vllm/scripted", ui=UISettings(approval_grace_s=0.0)),
+                places=find_places({"ML_INTERN_HOME": str(directory / "home")}),
+                workspace=directory / "work",
+                env={
+                    "LOCAL_LLM_BASE_URL": server.url,
+                    "PATH": "/usr/bin:/bin",
+                    "HOME": str(directory),
+                    "HF_ENDPOINT": hub.url,
+                    "HF_TOKEN": hub.token,
+                },
+            )
         )
 
     return WatchedApp(Options(), connect)

@@ -22,6 +22,7 @@ from ml_intern.core.protocol import (
     UserInput,
 )
 from ml_intern.core.settings import LLMSettings, Settings
+from ml_intern.run import Run
 from ml_intern.sessions.restore import restore
 from ml_intern.wiring import assemble
 from tests.support.harness import MODEL, Harness
@@ -53,10 +54,12 @@ def assembled(
 ) -> Harness:
     (directory / "work").mkdir(exist_ok=True)
     wired = assemble(
-        Settings(model_name=MODEL, mode=mode, max_cost_usd=cap, llm=LLMSettings(retry_base_s=0.01), **settings),
-        places=find_places({"ML_INTERN_HOME": str(directory / "home")}),
-        workspace=directory / "work",
-        env={**hub.env(), "LOCAL_LLM_BASE_URL": server.url, "PATH": "/usr/bin:/bin", "HOME": str(directory)},
+        Run(
+            Settings(model_name=MODEL, mode=mode, max_cost_usd=cap, llm=LLMSettings(retry_base_s=0.01), **settings),
+            places=find_places({"ML_INTERN_HOME": str(directory / "home")}),
+            workspace=directory / "work",
+            env={**hub.env(), "LOCAL_LLM_BASE_URL": server.url, "PATH": "/usr/bin:/bin", "HOME": str(directory)},
+        )
     )
     return Harness.around(wired, server)
 

@@ -26,6 +26,7 @@ from ml_intern.core.protocol import (
     UserMessage,
 )
 from ml_intern.core.settings import ApprovalRules, Settings
+from ml_intern.run import Run
 from ml_intern.tools.mcp.desk import LEAVE_OUT
 from ml_intern.wiring import assemble
 from tests.support.harness import FAST, MODEL, Harness
@@ -156,17 +157,19 @@ async def test_where_nobody_looks_on_only_a_rule_allows_it(tmp_path: Path, rule:
     script = (tools(call("notes__ask_model", {})), text("four" if allowed else "done"), text("done"))
     async with ScriptedLLM(*script) as server:
         wired = assemble(
-            Settings(
-                model_name=MODEL,
-                mode="yolo",
-                llm=FAST,
-                approvals=ApprovalRules(allow=tuple(filter(None, [rule]))),
-                mcpServers={"notes": program()},
-            ),
-            places=find_places({"ML_INTERN_HOME": str(tmp_path / "home")}),
-            workspace=tmp_path,
-            env={"LOCAL_LLM_BASE_URL": server.url, "PATH": "/usr/bin:/bin", "HOME": str(tmp_path)},
-            headless=True,
+            Run(
+                Settings(
+                    model_name=MODEL,
+                    mode="yolo",
+                    llm=FAST,
+                    approvals=ApprovalRules(allow=tuple(filter(None, [rule]))),
+                    mcpServers={"notes": program()},
+                ),
+                places=find_places({"ML_INTERN_HOME": str(tmp_path / "home")}),
+                workspace=tmp_path,
+                env={"LOCAL_LLM_BASE_URL": server.url, "PATH": "/usr/bin:/bin", "HOME": str(tmp_path)},
+                headless=True,
+            )
         )
         async with Harness.around(wired, server) as agent:
             await connected(agent)

@@ -23,6 +23,7 @@ from ml_intern.core.protocol import (
     UserInput,
 )
 from ml_intern.core.settings import Settings
+from ml_intern.run import Run
 from ml_intern.sessions.find import sessions_by_prefix
 from ml_intern.sessions.restore import SavedSession, restore
 from ml_intern.wiring import assemble
@@ -50,17 +51,19 @@ def agent_on(
 ) -> Harness:
     (directory / "work").mkdir(exist_ok=True)
     wired = assemble(
-        Settings(model_name=MODEL, mode=mode, llm=FAST, **settings),
-        places=find_places({"ML_INTERN_HOME": str(directory / "home")}),
-        workspace=directory / "work",
-        env={
-            "LOCAL_LLM_BASE_URL": llm.url,
-            "PATH": "/usr/bin:/bin",
-            "HOME": str(directory),
-            "HF_ENDPOINT": hub.url,
-            "HF_TOKEN": MIA,
-        },
-        saved=saved,
+        Run(
+            Settings(model_name=MODEL, mode=mode, llm=FAST, **settings),
+            places=find_places({"ML_INTERN_HOME": str(directory / "home")}),
+            workspace=directory / "work",
+            env={
+                "LOCAL_LLM_BASE_URL": llm.url,
+                "PATH": "/usr/bin:/bin",
+                "HOME": str(directory),
+                "HF_ENDPOINT": hub.url,
+                "HF_TOKEN": MIA,
+            },
+            saved=saved,
+        )
     )
     return Harness.around(wired, llm)
 

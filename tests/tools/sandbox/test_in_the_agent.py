@@ -18,6 +18,7 @@ from ml_intern.core.protocol import (
     UserInput,
 )
 from ml_intern.core.settings import Settings
+from ml_intern.run import Run
 from ml_intern.wiring import Wired, assemble
 from tests.support.harness import FAST, Harness
 from tests.support.hub import StandInHub
@@ -38,10 +39,12 @@ def wired(hub: StandInHub, server: ScriptedLLM, directory: Path, **settings: Any
     workspace.mkdir()
     settings = {"model_name": "vllm/scripted", "tool_runtime": "sandbox", "mode": "yolo", "llm": FAST, **settings}
     return assemble(
-        Settings(**settings),
-        places=find_places({"ML_INTERN_HOME": str(directory / "home")}),
-        workspace=workspace,
-        env={"LOCAL_LLM_BASE_URL": server.url, "HOME": str(directory), **hub.env()},
+        Run(
+            Settings(**settings),
+            places=find_places({"ML_INTERN_HOME": str(directory / "home")}),
+            workspace=workspace,
+            env={"LOCAL_LLM_BASE_URL": server.url, "HOME": str(directory), **hub.env()},
+        )
     )
 
 

@@ -20,7 +20,7 @@ from ml_intern.parts import Toolbox
 from ml_intern.run import Run
 
 if TYPE_CHECKING:
-    from ml_intern.core.uploads import UploadDone, Uploader
+    from ml_intern.core.uploads import UploadDone
     from ml_intern.leftovers import LeftoverWatch
     from ml_intern.publishing import Action, Publisher
     from ml_intern.sessions.retention import Retention
@@ -135,7 +135,7 @@ class Beside:
         """Uploads data that the person names. See `Uploader`."""
         from ml_intern.tools.repos.upload import session_uploader
 
-        uploader: Uploader = session_uploader(self._tools.services.hub, self._around.runner.session.workspace)
+        uploader = session_uploader(self._tools.services.hub, self._around.runner.session.workspace)
         return await uploader(path, session_id, tell)
 
     # --------------------------------------------------------------------------------------------------- making

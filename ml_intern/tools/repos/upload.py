@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from ml_intern.core.approvals.paths import is_secret_path
 from ml_intern.core.display import TextBlock
 from ml_intern.core.protocol import ArtifactEvent
-from ml_intern.core.uploads import UploadDone, UploadError
+from ml_intern.core.uploads import UploadDone, Uploader, UploadError
 from ml_intern.services.hub import HubClient, HubError
 from ml_intern.services.threads import in_thread
 from ml_intern.tools.repos.common import Repo, count_text, size_text
@@ -90,7 +90,7 @@ class UploadedDataset:
         )
 
 
-def session_uploader(hub: HubClient, workspace: Path) -> Callable[[str, str, Callable[[str], None]], Any]:
+def session_uploader(hub: HubClient, workspace: Path) -> Uploader:
     """The uploader of an agent that works in this directory."""
 
     async def upload(path: str, session_id: str, tell: Callable[[str], None]) -> UploadDone:

@@ -24,6 +24,7 @@ from ml_intern.core.protocol import (
     ToolStateChange,
 )
 from ml_intern.core.redact import Redactor
+from ml_intern.core.tools.fetched import without_marks
 from ml_intern.headless.outcome import Outcome
 from ml_intern.headless.streams import Stream
 
@@ -99,7 +100,7 @@ class Progress:
                 self._tell_remark()
                 self.line(f"{marks.call} {one_line(event.tool)} {summary_of(event.arguments)}".rstrip())
             case ToolOutput() if not event.success:
-                self.line(f"  {marks.failed} {one_line(event.tool)}: {one_line(event.output)}")
+                self.line(f"  {marks.failed} {one_line(event.tool)}: {one_line(without_marks(event.output))}")
             case SubagentEvent(event=ToolCallEvent() as call):
                 self.faint(f"    {marks.call} {call.tool} {summary_of(call.arguments)}".rstrip())
             case SubagentEvent(event=Notice() as notice) if notice.level != "info":

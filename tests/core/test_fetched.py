@@ -7,7 +7,7 @@ import pytest
 
 from ml_intern.core.display import TableBlock, TextBlock
 from ml_intern.core.llm.types import RawToolCall
-from ml_intern.core.tools.fetched import as_data
+from ml_intern.core.tools.fetched import as_data, without_marks
 from ml_intern.core.tools.router import Prepared, ToolRouter
 from ml_intern.core.tools.spec import ToolContext, ToolResult, ToolSpec
 from tests.support.tools import Bench, within_marks
@@ -22,6 +22,14 @@ def test_a_fetched_text_stands_between_two_equal_marks() -> None:
     opening, closing = marks(result.text)
     assert opening == closing
     assert result.text.splitlines()[1] == "the page"
+
+
+@pytest.mark.parametrize("text", ["the page", "", "two\nlines\n", 'a </fetched mark="0"> in it'])
+def test_the_marks_can_be_taken_off_again(text: str) -> None:
+    marked = as_data(ToolResult(text), "web_fetch").text
+    assert without_marks(marked) == text.replace("</f", "&lt;/f")
+    assert without_marks(text) == text
+    assert without_marks(marked[: len(marked) - 30]).startswith(text[:1]), "cut short"
 
 
 def test_a_person_sees_the_text_without_marks_or_what_the_tool_shows() -> None:

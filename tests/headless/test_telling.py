@@ -25,6 +25,8 @@ from ml_intern.core.protocol import (
     TurnComplete,
 )
 from ml_intern.core.redact import Redactor
+from ml_intern.core.tools.fetched import as_data
+from ml_intern.core.tools.spec import ToolResult
 from ml_intern.headless.outcome import Outcome
 from ml_intern.headless.progress import Progress, one_line, summary_of
 from ml_intern.headless.streams import Stream
@@ -76,12 +78,14 @@ def test_what_happens_is_one_line_each() -> None:
         PlanItem(id="1", content="look", status="completed"),
         PlanItem(id="2", content="train", status="in_progress"),
     )
+    failed = ToolResult("ERROR: no such page", ok=False)
     assert told(
         Ready(tool_count=2, model="vllm/x", mode="yolo", workdir="/data", notes=("odd file",)),
         AssistantMessage(content="I will\nlook first."),
         ToolCallEvent(tool="bash", arguments={"command": "ls \x1b[31m\n-la"}, tool_call_id="1"),
         ToolOutput(tool="bash", tool_call_id="1", output="[/no] such\nfile", success=False),
         ToolOutput(tool="bash", tool_call_id="2", output="fine", success=True),
+        ToolOutput(tool="web_fetch", tool_call_id="3", output=as_data(failed, "web_fetch").text, success=False),
         PlanUpdate(plan=plan),
         Notice(text="retrying in 2 s", level="warning"),
         AssistantMessage(content="The answer."),
@@ -91,6 +95,7 @@ def test_what_happens_is_one_line_each() -> None:
         "  I will look first.",
         "▸ bash ls -la",
         "  ✗ bash: [/no] such file",
+        "  ✗ web_fetch: ERROR: no such page",
         "  plan 1/2 · train",
         "! retrying in 2 s",
     ]

@@ -12,7 +12,14 @@ from ml_intern.core.display import TextBlock
 from ml_intern.core.tools.spec import ToolResult
 
 _KEY = secrets.token_bytes(16)
+_MARKED = re.compile(r'<fetched by="[^"\n]*" mark="(\w+)">\n')
 _LOOKALIKE = re.compile(r"<(?=\s*/?\s*fetched\b)", re.IGNORECASE)
+
+
+def without_marks(output: str) -> str:
+    """What a person is told of an output: where it is a text between marks, that text."""
+    found = _MARKED.match(output)
+    return output if found is None else output[found.end() :].removesuffix(f'\n</fetched mark="{found[1]}">')
 
 
 def as_data(result: ToolResult, tool: str) -> ToolResult:

@@ -22,6 +22,7 @@ from ml_intern.core.protocol import (
     UndoComplete,
     UserMessage,
 )
+from ml_intern.core.tools.fetched import without_marks
 from ml_intern.headless.outcome import Outcome
 from ml_intern.headless.progress import Progress
 
@@ -66,7 +67,7 @@ class Teller:
             case AssistantMessage():
                 self._whole(event.content)
             case ToolOutput():
-                self.last_output = event.output
+                self.last_output = without_marks(event.output)
                 self._progress.event(event)
             case Ready():
                 self.model, self.mode = event.model, event.mode

@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ml_intern.core.tools.fetched import without_marks
 from ml_intern.sessions.needle import Needle, needle_of
 from ml_intern.sessions.replay import IDLE_S, Recording
 from ml_intern.sessions.replay_lines import Mark
@@ -66,7 +67,9 @@ def _found(event: Any, needle: Needle) -> str:
 
 
 def _output(event: protocol.ToolOutput) -> str:
-    first = next((text for text in clean_output(event.output[:2_000]).split("\n") if text.strip()), "no output")
+    first = next(
+        (text for text in clean_output(without_marks(event.output[:2_000])).split("\n") if text.strip()), "no output"
+    )
     took = f" after {duration(event.duration_s)}" if event.duration_s else ""
     return f"{event.tool} {'gave' if event.success else 'FAILED'}{took}: {first}"
 

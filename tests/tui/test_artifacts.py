@@ -57,7 +57,8 @@ async def shown(
 
 async def test_a_session_that_has_made_nothing_says_what_will_appear(tmp_path: Path) -> None:
     async with shown(tmp_path) as (stage, _):
-        await stage.sees("This session has put nothing on the Hub yet.", "0 things")
+        await stage.sees("This session has put nothing on the Hub yet.", "0 things", "esc back")
+        assert "copy link" not in stage.screen
         await stage.press("d", "o", "c", "escape")
         await stage.sees("Ask for machine-learning work")
 

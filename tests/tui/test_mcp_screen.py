@@ -82,7 +82,7 @@ async def test_a_server_is_switched_off_and_on_for_good(tmp_path: Path) -> None:
 async def test_a_server_is_added_to_the_configuration_and_connected_to(tmp_path: Path) -> None:
     command = program()
     async with shown(tmp_path, {}) as (stage, mcp):
-        await stage.sees("No MCP server is configured. Press a to add one")
+        await stage.sees("No MCP server is configured. Press a to add one", "a add   esc back")
         await stage.press("a")
         await stage.sees("add an MCP server", "ctrl+s add it")
         await stage.press("ctrl+s")
@@ -109,11 +109,13 @@ async def test_a_sign_in_shows_its_link_and_ends_connected(tmp_path: Path) -> No
     with SignInServer() as server:
         async with shown(tmp_path, {"closed": {"url": server.url}}) as (stage, mcp):
             await stage.sees("! wants a sign-in", "It wants you to sign in. Press s: your browser opens its page.")
+            await stage.sees("s sign in   esc back")
             await stage.press("s")
             await stage.until(lambda: bool(stage.app.opened), "the browser")
             await stage.sees("If it did not open, go to:", f"{server.origin}/authorize")
             Browser().open(stage.app.opened[0])
             await stage.sees("✓ connected", "Signed in to closed.", "closed__secret", "signed in; kept in")
+            await stage.sees("o sign out   esc back")
             await stage.press("o")
             await stage.sees("! wants a sign-in")
             assert mcp.router.names == ()

@@ -194,6 +194,7 @@ async def test_the_trail_is_reached_on_small_screens(tmp_path: Path, width: int)
 async def test_an_empty_trail_says_so(tmp_path: Path) -> None:
     async with playing(tmp_path, *begin("r1", "find moss")) as (stage, _agent):
         await stage.enter("/sources")
-        await stage.sees("looked into nothing yet")
+        await stage.sees("looked into nothing yet", "esc back")
+        assert "copy link" not in stage.screen
         await stage.press("enter", "c", "escape")
         await stage.sees_no_more("looked into nothing yet")

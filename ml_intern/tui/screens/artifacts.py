@@ -120,6 +120,7 @@ class ArtifactsScreen(Backdrop[None]):
         self.query_one("#artifacts-sums", Static).update(heading("artifacts", *sums))
         self.query_one("#artifacts-none").display = not items
         self._list.display = bool(items)
+        self.query_one("#artifacts-keys", KeyBar).show(KEYS if items else KEYS[-1:])
         self._list.clear_options()
         self._list.add_options([Option(row(item, self._views.get((item.kind, item.id)), width)) for item in items])
         self._list.highlighted = min(kept, len(items) - 1) if items else None

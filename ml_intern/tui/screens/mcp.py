@@ -19,7 +19,7 @@ from ml_intern.tui.ports import McpCare, McpServerView, McpToolView
 from ml_intern.tui.widgets.backdrop import Backdrop
 from ml_intern.tui.widgets.detail import LineView
 from ml_intern.tui.widgets.heading import heading
-from ml_intern.tui.widgets.key_bar import KeyBar
+from ml_intern.tui.widgets.key_bar import Hint, KeyBar
 from ml_intern.tui.widgets.text import cells, count, fit, one_line, pad
 
 STATES = {
@@ -33,16 +33,6 @@ STATE_CELLS = max(len(words) for words, _ in STATES.values())
 TOOLS_CELLS = 9
 NAME_CELLS = 20
 GAP = "  "
-KEYS = [
-    ("{move}", "choose"),
-    ("{mcp.add}", "add"),
-    ("{mcp.switch}", "on/off"),
-    ("{mcp.reconnect}", "reconnect"),
-    ("{mcp.log}", "log/tools"),
-    ("{mcp.sign_in}", "sign in"),
-    ("{mcp.sign_out}", "sign out"),
-    ("{back}", "back"),
-]
 NOTHING_YET = (
     "No MCP server is configured. Press {mcp.add} to add one: a program on this machine or an address. Its tools join "
     "those of the agent as server__tool, and what they may do is asked about like everything else."
@@ -88,7 +78,7 @@ class McpScreen(Backdrop[None]):
         yield Static(keymap_of(self).tell(NOTHING_YET), id="servers-none", markup=False)
         yield OptionList(id="servers", compact=True, markup=False)
         yield LineView(id="server-detail")
-        yield KeyBar(KEYS, id="servers-keys")
+        yield KeyBar(id="servers-keys")
 
     def on_mount(self) -> None:
         """Shows how things stand, and every change of it."""
@@ -135,6 +125,7 @@ class McpScreen(Backdrop[None]):
     @on(OptionList.OptionHighlighted)
     def _show_chosen(self) -> None:
         server = self._chosen
+        self.query_one("#servers-keys", KeyBar).show(keys_for(server))
         if server is None:
             return
         if self._log_shown:
@@ -215,6 +206,18 @@ class McpScreen(Backdrop[None]):
     def action_back(self) -> None:
         """Back to the conversation."""
         self.dismiss(None)
+
+
+def keys_for(server: McpServerView | None) -> list[Hint]:
+    """The keys that do something with a server as it is."""
+    add, back = ("{mcp.add}", "add"), ("{back}", "back")
+    if server is None:
+        return [add, back]
+    keys = [("{move}", "choose"), add, ("{mcp.switch}", "on/off"), ("{mcp.reconnect}", "reconnect")]
+    keys += [("{mcp.log}", "log/tools")]
+    keys += [("{mcp.sign_in}", "sign in")] if server.transport != "stdio" else []
+    keys += [("{mcp.sign_out}", "sign out")] if server.signed_in else []
+    return [*keys, back]
 
 
 def row(server: McpServerView, width: int, redact: Callable[[str], str]) -> Content:

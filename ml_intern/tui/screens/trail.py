@@ -56,5 +56,6 @@ class TrailScreen(Dialog[None]):
         listed = self.query_one(SourceList)
         listed.show_sources(sources)
         listed.display = bool(sources)
+        self.query_one("#trail-keys", KeyBar).show(KEYS if sources else KEYS[-1:])
         self.query_one("#trail-none").display = not sources
         entitle(self.query_one("#trail-dialog"), f"trail · {count(len(sources), 'source')}" if sources else "trail")

@@ -112,7 +112,7 @@ def test_a_whole_conversation_in_lines(tmp_path: Path) -> None:
         talk.hears("mode plan")
         talk.says("/output")
         talk.says("/status")
-        talk.hears("model vllm/scripted, mode plan, session", "0 prompts wait")
+        talk.hears("model vllm/scripted, mode plan, session", "0 lines wait")
         talk.says("/quit")
         assert talk.process.wait(timeout=20) == 0
         assert "train" in str(server.requests[2].messages[-1])
@@ -131,6 +131,16 @@ def test_the_end_of_the_input_waits_for_the_answer_and_answers_nothing(tmp_path:
         assert talk.hangs_up() == 0
         talk.hears("Done.", "Approval 1 of 2", "Interrupted.", "Left. session")
         assert (program.workdir / "old").exists()
+
+
+def test_lines_of_a_pipe_are_carried_out_one_after_the_other(tmp_path: Path) -> None:
+    lines = ("one", "two", "/undo", "three", "/new", "four", "/quit", "never")
+    with ScriptedLLM(*(text(f"Answer {number}.") for number in range(4))) as server:
+        program = Program(tmp_path, LOCAL_LLM_BASE_URL=server.url)
+        done = program.run("--plain", *MODEL, stdin="".join(f"{line}\n" for line in lines).encode())
+        assert (done.code, "Interrupted" in done.stdout) == (0, False)
+        asked = [[message["content"] for message in request.messages[1:]] for request in server.requests]
+    assert asked == [["one"], ["one", "Answer 0.", "two"], ["one", "Answer 0.", "three"], ["four"]]
 
 
 def test_ctrl_c_interrupts_once_and_leaves_twice(tmp_path: Path) -> None:

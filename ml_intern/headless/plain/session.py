@@ -22,6 +22,7 @@ from ml_intern.core.protocol import (
     QuestionAsked,
     QuestionResolved,
     Ready,
+    Steer,
     TurnComplete,
     UserInput,
 )
@@ -80,7 +81,7 @@ class PlainSession:
         self._reader = Reader()
         self._asked: Asked | None = None
         self._asked_at = 0.0
-        self._queue: deque[str] = deque()
+        self._queue: deque[str | Operation] = deque()
         self._running = False
         self._ready = asyncio.Event()
         self._idle = asyncio.Event()
@@ -181,12 +182,15 @@ class PlainSession:
         """The turn did not end well: what waits is not sent by itself."""
         self._running, self._asked = False, None
         if self._queue:
-            self._say(f"Prompts that wait: {len(self._queue)}. An empty line sends the next one.")
+            self._say(f"Lines that wait: {len(self._queue)}. An empty line sends the next one.")
         self._idle.set()
 
     def _send_next(self) -> None:
-        if self._queue and not self._running:
-            self._send(self._queue.popleft())
+        while self._queue and not self._running:
+            if isinstance(first := self._queue.popleft(), str):
+                self._send(first)
+            else:
+                self._submit(first)
 
     # ------------------------------------------------------------------------------------------ from the person
 
@@ -194,7 +198,9 @@ class PlainSession:
         await self._ready.wait()
         while (typed := await self._reader.line()).text is not None:
             if not await self._take(typed, typed.text):
-                return
+                if is_terminal():
+                    return
+                break  # the last line of a script: like the end of it
         while self._running:  # the end of a pipe: what was asked is still done
             self._unanswerable = True
             if self._asked is not None:
@@ -224,6 +230,8 @@ class PlainSession:
             self._prompt(meaning)
         elif isinstance(meaning, Local):
             return await self._carry_out(meaning.name)
+        elif self._running and not isinstance(meaning, Steer) and (self._queue or not is_terminal()):
+            self._wait(meaning)  # what came before it is still to be done, and lines of a pipe follow each other
         else:
             self._submit(meaning)
         return True
@@ -232,10 +240,13 @@ class PlainSession:
         if self._wired.model_problem and not self._teller.model:
             self._say("Choose a model first: /model ID.")
         elif self._running:
-            self._queue.append(text)
-            self._say("It waits for the end of the turn. /steer TEXT reaches the running turn.")
+            self._wait(text)
         else:
             self._send(text)
+
+    def _wait(self, line: str | Operation) -> None:
+        self._queue.append(line)
+        self._say("It waits for the end of the turn. /steer TEXT reaches the running turn.")
 
     def _send(self, text: str) -> None:
         self._running = True
@@ -268,7 +279,7 @@ class PlainSession:
         if usage is not None:
             cap = f" of ${usage.cap_usd:.2f}" if usage.cap_usd is not None else ", no cap"
             self._say(f"context {usage.tokens:,} of {usage.window:,} tokens, spent ${usage.cost_usd:.2f}{cap}")
-        self._say(f"directory {self._agent.session.workspace}; {len(self._queue)} prompts wait")
+        self._say(f"directory {self._agent.session.workspace}; {len(self._queue)} lines wait")
 
     def _tell_models(self) -> None:
         self._say(f"In use: {self._teller.model or 'none'}. Suggested:")

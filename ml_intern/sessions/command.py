@@ -6,11 +6,11 @@ import argparse
 import os
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from ml_intern.core.env import load_env
 from ml_intern.core.logs import start_logging
@@ -21,12 +21,14 @@ from ml_intern.options import Options, UsageError
 from ml_intern.parser import Parser
 from ml_intern.sessions.command_text import Printer, found_lines, list_lines
 from ml_intern.sessions.conversation import conversation_of
-from ml_intern.sessions.exports import FORMATS, ExportError, export
+from ml_intern.sessions.exports import FORMATS, ExportError, export, save
+from ml_intern.sessions.find import SessionFile
 from ml_intern.sessions.index import IndexUnavailableError, SessionIndex
 from ml_intern.sessions.log import read_session
 from ml_intern.sessions.store import SessionError, SessionStore, summary_of
 
 _AGE = re.compile(r"(\d{1,6})([hdw])\Z")
+Item = TypeVar("Item")
 _UNITS = {"h": "hours", "d": "days", "w": "weeks"}
 
 
@@ -150,7 +152,7 @@ def _export(desk: Desk, choice: argparse.Namespace) -> int:
         else:
             desk.out.text(text)
         return OK
-    choice.to.write_text(text, encoding="utf-8")
+    save(text, choice.to)
     target = str(choice.to.absolute())
     desk.out.answer({**answer, "path": target}, lambda: [f"Session {path.stem[:8]} is in {target}."])
     return OK
@@ -184,34 +186,55 @@ def _tag(desk: Desk, choice: argparse.Namespace) -> int:
 
 def _delete(desk: Desk, choice: argparse.Namespace) -> int:
     paths = list(dict.fromkeys(desk.store.find(prefix) for prefix in choice.ids))
-    for path in paths:
+    ids: list[str] = []
+
+    def delete(path: Path) -> None:
         desk.store.delete(path)
-    ids = [path.stem for path in paths]
+        ids.append(path.stem)
+
+    problem = _as_far_as_possible(paths, delete)
     desk.out.answer(
         {"deleted": ids}, lambda: [f"{name} is in the trash; `ml-intern sessions restore {name[:8]}`" for name in ids]
     )
-    return OK
+    return _complain(problem, FAILURE) if problem else OK
+
+
+def _as_far_as_possible(items: Iterable[Item], work: Callable[[Item], object]) -> str:
+    """Does something to each of them, and says of those with which it cannot be done why."""
+    problems = []
+    for item in items:
+        try:
+            work(item)
+        except SessionError as error:
+            problems.append(str(error))
+    return " ".join(problems)
 
 
 def _restore(desk: Desk, choice: argparse.Namespace) -> int:
-    ids = [desk.store.restore(prefix).stem for prefix in choice.ids]
+    ids: list[str] = []
+    problem = _as_far_as_possible(choice.ids, lambda prefix: ids.append(desk.store.restore(prefix).stem))
     desk.out.answer({"restored": ids}, lambda: [f"{name} is back." for name in ids])
-    return OK
+    return _complain(problem, FAILURE) if problem else OK
 
 
 def _prune(desk: Desk, choice: argparse.Namespace) -> int:
     files = desk.store.older_than(choice.older_than, in_trash=choice.trash)
-    if not choice.dry_run:
-        for file in files:
+    pruned: list[SessionFile] = []
+
+    def prune(file: SessionFile) -> None:
+        if not choice.dry_run:
             (desk.store.destroy if choice.trash else desk.store.delete)(file.path)
-    ids = [file.path.stem for file in files]
+        pruned.append(file)
+
+    problem = _as_far_as_possible(files, prune)
+    ids = [file.id for file in pruned]
     verb = "be deleted for good" if choice.trash else "go to the trash"
     done = "were deleted for good" if choice.trash else "are in the trash"
-    size = sum(file.size for file in files) / 1e6
-    said = f"{len(ids)} sessions ({size:.1f} MB) {f'would {verb}' if choice.dry_run else done}."
-    answer = {"pruned": ids, "bytes": sum(file.size for file in files), "dry_run": choice.dry_run}
+    size = sum(file.size for file in pruned)
+    said = f"{len(ids)} sessions ({size / 1e6:.1f} MB) {f'would {verb}' if choice.dry_run else done}."
+    answer = {"pruned": ids, "bytes": size, "dry_run": choice.dry_run}
     desk.out.answer(answer, lambda: [*ids, said] if choice.dry_run else [said])
-    return OK
+    return _complain(problem, FAILURE) if problem else OK
 
 
 def _fork(desk: Desk, choice: argparse.Namespace) -> int:
@@ -289,7 +312,8 @@ def _age(value: str) -> timedelta:
     match = _AGE.match(value)
     if not match:
         raise argparse.ArgumentTypeError(f"{value!r} is not an age such as 90d, 12w or 36h")
-    return timedelta(**{_UNITS[match[2]]: int(match[1])})
+    age = timedelta(**{_UNITS[match[2]]: int(match[1])})
+    return min(age, timedelta(days=36_500))  # before that there were no sessions, and soon after not even a calendar
 
 
 def _file(value: str) -> Path:

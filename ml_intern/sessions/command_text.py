@@ -54,8 +54,12 @@ class Printer:
 
     def _write(self, text: str) -> None:
         # As bytes: an encoding that the terminal's locale cannot express must not stop it.
-        self._stream.buffer.write(text.encode("utf-8", "replace"))
-        self._stream.buffer.flush()
+        try:
+            self._stream.buffer.write(text.encode("utf-8", "replace"))
+            self._stream.buffer.flush()
+        except OSError as error:
+            error.filename = "standard output"
+            raise
 
 
 def list_lines(sessions: Sequence[Summary], columns: int, *, everywhere: bool) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import shutil
@@ -64,8 +65,8 @@ class SessionStore:
             if what == "session" and prefix and sessions_by_prefix(self.trash, prefix):
                 known = f"it is in the trash; `ml-intern sessions restore {prefix}` brings it back"
             raise SessionError(f"There is no {what} whose id begins with {prefix!r}; {known}.")
-        some = ", ".join(path.stem[: len(prefix) + 4] for path in found[:5])
-        raise SessionError(f"{len(found)} sessions have an id that begins with {prefix!r}: {some} …; give more of it.")
+        some = ", ".join(path.stem for path in found[:5]) + (" …" if len(found) > 5 else "")
+        raise SessionError(f"{len(found)} sessions have an id that begins with {prefix!r}: {some}; give more of it.")
 
     # -------------------------------------------------------------------------------------------------- telling
 
@@ -157,29 +158,41 @@ class SessionStore:
     # ------------------------------------------------------------------------------------- throwing away, bringing back
 
     def delete(self, path: Path) -> None:
-        """Puts a session into the trash.
+        """Puts a session into the trash. One of the same id that lies there already stays, under another id.
 
         Raises:
             SessionError: It is being written by another process.
         """
         lock = _lock(path, "leave it first")
         try:
-            _move(path, self.trash / path.relative_to(self.directory))
+            earlier = find_session(self.trash, path.stem)
+            if earlier is not None:
+                _move(earlier, earlier.with_stem(self._free_id(path.stem)))
+            _move(path, self.trash / path.relative_to(self.directory), files_last=True)
         finally:
             lock.release()
 
     def restore(self, prefix: str) -> Path:
         """Brings the one session in the trash whose id begins like this back to its place, and returns its log.
 
+        Where there is a session of that id again, it comes back under another one.
+
         Raises:
-            SessionError: There is none, there are several, or the place is taken.
+            SessionError: There is none, or there are several.
         """
         path = self._only(self.trash, prefix, "session in the trash")
-        if find_session(self.directory, path.stem) is not None:
-            raise SessionError(f"There is a session {path.stem} again; rename or delete that one first.")
         target = self.directory / path.relative_to(self.trash)
+        if find_session(self.directory, path.stem) is not None:
+            target = target.with_stem(self._free_id(path.stem))
         _move(path, target)
         return target
+
+    def _free_id(self, session_id: str) -> str:
+        """An id like this one that no session has, in the trash or outside of it."""
+        others = (f"{session_id[:120]}-{number}" for number in itertools.count(2))
+        return next(
+            name for name in others if not any(find_session(place, name) for place in (self.directory, self.trash))
+        )
 
     def older_than(self, age: timedelta, *, in_trash: bool = False) -> list[SessionFile]:
         """Sessions that nobody has used for so long, the oldest first; none that is in use."""
@@ -249,8 +262,12 @@ def _seq(event: Mapping[str, Any]) -> int:
     return seq if type(seq) is int else 0
 
 
-def _move(path: Path, target: Path) -> None:
+def _move(path: Path, target: Path, *, files_last: bool = False) -> None:
+    """Moves a session. When it is killed in between, what lies beside the log is where the session can be used."""
     make_private_directories(target.parent)
+    if files_last:
+        path.replace(target)
     if files_of(path).is_dir():
         files_of(path).replace(files_of(target))
-    path.replace(target)
+    if not files_last:
+        path.replace(target)

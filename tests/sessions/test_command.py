@@ -95,6 +95,20 @@ def test_session_is_changed_copied_thrown_away_and_brought_back(program: Program
     assert json.loads(program.run("sessions", "list", "--all", "--json").stdout) == []
 
 
+def test_what_can_be_done_is_done_and_told_and_the_rest_is_named(program: Program, log: Path) -> None:
+    lock = SessionLock.take(log)
+    try:
+        done = program.run("sessions", "delete", "bbbb", "aaaa", "--json")
+        assert (done.code, done.object) == (1, {"deleted": ["bbbb2222"]})
+        assert "aaaa1111 is open in another ml-intern" in done.stderr
+    finally:
+        lock.release()
+    done = program.run("sessions", "restore", "nope", "bbbb", "--json")
+    assert (done.code, done.object) == (1, {"restored": ["bbbb2222"]})
+    assert "'nope'" in done.stderr
+    assert program.run("sessions", "prune", "--older-than", "999999w", "--json").object["pruned"] == []
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
@@ -102,6 +116,8 @@ def test_session_is_changed_copied_thrown_away_and_brought_back(program: Program
         (["show", "../../etc"], 1, "no session"),
         (["export", "aa", "--format", "pdf"], 2, "pdf"),
         (["export", "aa", "--to", "/nonexistent/x"], 1, "/nonexistent/x"),
+        (["export", "aa", "--to", "/dev/full"], 1, ": /dev/full"),
+        (["export", "aa", "--to", "/"], 1, "directory: /"),
         (["import", "/nonexistent/x"], 2, "not a file"),
         (["prune"], 2, "--older-than"),
         (["prune", "--older-than", "soon"], 2, "'soon'"),

@@ -3,6 +3,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+import resource
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ from ml_intern.core.protocol import (
     UndoComplete,
 )
 from ml_intern.core.redact import Redactor
-from ml_intern.sessions.exports import FORMATS, ExportError, export
+from ml_intern.sessions.exports import FORMATS, ExportError, export, save
 from tests.sessions.support import CANARY, answer, call, output, prompt, record, whole_session
 
 
@@ -40,6 +41,28 @@ def exported(tmp_path: Path, form: str, *events: EventBase) -> str:
 
 def lines(text: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in text.splitlines()]
+
+
+def test_an_export_is_written_whole_or_its_file_stays_as_it_was(tmp_path: Path) -> None:
+    target, link, new = tmp_path / "a.md", tmp_path / "link.md", tmp_path / "new.md"
+    target.write_text("before")
+    target.chmod(0o640)
+    link.symlink_to(target)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))
+    try:
+        for path, overwrite in ((link, True), (new, False)):
+            with pytest.raises(OSError, match="too large") as error:
+                save("x" * 10_000, path, overwrite=overwrite)
+            assert error.value.filename == str(path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert (target.read_text(), new.exists()) == ("before", False)
+    save("after", link)
+    assert (target.read_text(), link.is_symlink(), target.stat().st_mode & 0o777) == ("after", True, 0o640)
+    with pytest.raises(FileExistsError):
+        save("x", target, overwrite=False)
+    assert sorted(tmp_path.iterdir()) == [target, link]
 
 
 # ------------------------------------------------------------------------------------------------------ for people

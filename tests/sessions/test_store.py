@@ -14,6 +14,7 @@ from ml_intern.core.protocol import Notice
 from ml_intern.core.redact import Redactor
 from ml_intern.core.settings import SessionSettings, Settings
 from ml_intern.run import Run
+from ml_intern.sessions.find import logs_in
 from ml_intern.sessions.index import SessionIndex
 from ml_intern.sessions.lock import SessionInUseError, SessionLock, in_use
 from ml_intern.sessions.log import SessionLog, read_session
@@ -103,12 +104,19 @@ def test_deleted_session_comes_back_with_all_its_files(store: SessionStore) -> N
         store.restore("big")
 
 
-def test_session_that_is_there_again_is_not_written_over(store: SessionStore, log: Path) -> None:
-    store.delete(log)
-    record(store.directory, "abcdef", *prompt("another"))
-    with pytest.raises(SessionError, match="again"):
-        store.restore("abcdef")
-    assert summary_of(log).title == "another"
+def test_of_sessions_with_the_same_id_none_is_ever_written_over(store: SessionStore) -> None:
+    def made(title: str) -> Path:
+        return record(store.directory, "abcdef", *prompt(title), *output("1", "bash", title * 30_000))
+
+    for title in ("first", "second"):
+        store.delete(made(title))
+    assert {summary_of(file.path).title for file in logs_in(store.trash)} == {"first", "second"}
+    third = made("third")
+    back = store.restore("abcdef")
+    assert (summary_of(back).title, back.stem) == ("second", "abcdef-3")
+    assert [event["output"] for event in read_session(back) if event["type"] == "tool_output"] == ["second" * 30_000]
+    assert summary_of(store.restore("abcdef-2")).title == "first"
+    assert summary_of(third).title == "third"
 
 
 def test_old_sessions_are_those_nobody_has_used(store: SessionStore, log: Path) -> None:

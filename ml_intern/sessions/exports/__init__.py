@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -40,6 +42,49 @@ def export(path: Path, form: str, redactor: Redactor) -> str:
 
         return embed(text, files_of(path))
     return text
+
+
+def save(text: str, target: Path, *, overwrite: bool = True) -> None:
+    """Writes an export into a file: all of it, or the file stays as it was.
+
+    Args:
+        text: The export.
+        target: The file. One that is no regular file, a pipe for example, is written into.
+        overwrite: Whether it may be there already.
+
+    Raises:
+        OSError: It cannot be written; `filename` is the target.
+    """
+    try:
+        if not overwrite:
+            target.touch(exist_ok=False)
+        if target.exists() and not target.is_file():
+            _write(text, target)
+        else:
+            _replace(text, target.resolve())  # a link stays one
+    except OSError as error:
+        error.filename = str(target)  # a full disk names none
+        if not overwrite and not isinstance(error, FileExistsError):
+            target.unlink(missing_ok=True)
+        raise
+
+
+def _replace(text: str, target: Path) -> None:
+    unfinished = target.with_name(f".{target.name[:40]}.{os.getpid()}")
+    try:
+        _write(text, unfinished)
+        if target.exists():
+            shutil.copymode(target, unfinished)
+        unfinished.replace(target)
+    except PermissionError:  # a file that may be written in a directory that may not
+        _write(text, target)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def _write(text: str, target: Path) -> None:
+    with target.open("w", encoding="utf-8") as file:
+        file.write(text)
 
 
 def _unchecked(path: Path) -> ExportError:

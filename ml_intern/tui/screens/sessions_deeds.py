@@ -9,7 +9,7 @@ from typing import Any
 
 from textual.screen import Screen
 
-from ml_intern.sessions.exports import FORMATS, ExportError, export
+from ml_intern.sessions.exports import FORMATS, ExportError, export, save
 from ml_intern.sessions.find import logs_in
 from ml_intern.sessions.lock import in_use
 from ml_intern.sessions.store import SessionError, SessionStore, summary_of
@@ -159,8 +159,7 @@ class Deeds:
     async def _export(self, session: Summary, form: str, path: Path, overwrite: bool) -> None:
         def write() -> None:
             text = export(self._store.find(session.id), form, self._store.redactor)
-            with path.open("w" if overwrite else "x", encoding="utf-8") as file:
-                file.write(text)
+            save(text, path, overwrite=overwrite)
 
         await asyncio.to_thread(write)
         self._say(f"Saved to {path}.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -70,6 +71,7 @@ class Archive:
             if not self.loaded:
                 await self._put(lambda: entries_of(self._index.list()))
                 self.loaded = True
+                gc.freeze()  # they stay; to go through twenty thousand with each full collection would hold up a key
                 self.news(frozenset())
             await self.refresh()
         except IndexUnavailableError as error:

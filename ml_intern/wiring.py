@@ -20,7 +20,7 @@ from ml_intern.core.approvals.policy import Policy
 from ml_intern.core.approvals.rule_check import problems
 from ml_intern.core.approvals.rule_file import RuleFile
 from ml_intern.core.artifacts import Artifacts
-from ml_intern.core.calls import ToolHost
+from ml_intern.core.calls.host import ToolHost
 from ml_intern.core.config_desk import ConfigDesk
 from ml_intern.core.context.manager import ContextManager
 from ml_intern.core.context.tokens import TokenCounter

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from ml_intern.core.protocol import PlanItem
 
 if TYPE_CHECKING:
-    from ml_intern.core.calls import Outcome
+    from ml_intern.core.calls.results import Outcome
 
 SAME_CALL_LIMIT = 3
 """Equal calls with equal results in a row that count as repetition."""

@@ -10,7 +10,7 @@ import uuid
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import replace
 
-from ml_intern.core.calls import STOP_GRACE_S, CallBatch
+from ml_intern.core.calls.batch import STOP_GRACE_S, CallBatch
 from ml_intern.core.context.messages import Message
 from ml_intern.core.events import EventSink
 from ml_intern.core.exchange import Conversation, Exchange

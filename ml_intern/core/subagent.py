@@ -16,7 +16,8 @@ from ml_intern.core.approvals.asking import Asker
 from ml_intern.core.approvals.effects import Assessment, Effect
 from ml_intern.core.approvals.pending import NOTHING_SAID, PendingApprovals
 from ml_intern.core.approvals.policy import Verdict
-from ml_intern.core.calls import STOP_GRACE_S, CallBatch, ToolHost
+from ml_intern.core.calls.batch import STOP_GRACE_S, CallBatch
+from ml_intern.core.calls.host import ToolHost
 from ml_intern.core.context.digest import record_of
 from ml_intern.core.context.manager import ContextManager
 from ml_intern.core.context.messages import Message

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING
 
 from ml_intern.core.approvals.pending import PendingApprovals
 from ml_intern.core.asides import Asides
-from ml_intern.core.calls import CallBatch, ToolHost
+from ml_intern.core.calls.batch import CallBatch
+from ml_intern.core.calls.host import ToolHost
 from ml_intern.core.context.messages import Message
 from ml_intern.core.events import EventStream
 from ml_intern.core.exchange import Exchange, TurnEnd

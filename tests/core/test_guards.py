@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ml_intern.core.calls import Outcome
+from ml_intern.core.calls.results import Outcome
 from ml_intern.core.guards import (
     MAX_CONTINUATIONS,
     MAX_CYCLE,

@@ -11,7 +11,7 @@ from typing import Literal
 from ml_intern.core.approvals.effects import Assessment, Effect
 from ml_intern.core.approvals.policy import Policy, RuleKind
 from ml_intern.core.approvals.rule_check import ORDER, problem_of
-from ml_intern.core.calls import ToolHost
+from ml_intern.core.calls.host import ToolHost
 from ml_intern.core.config import ConfigError
 from ml_intern.core.session import Session
 from ml_intern.core.tools.router import Refused

@@ -1,0 +1,1 @@
+"""The tool calls of a reply, from what the model wrote to the one result that each gets."""

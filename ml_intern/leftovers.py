@@ -13,7 +13,7 @@ from pathlib import Path
 
 from ml_intern.core.env import load_env
 from ml_intern.core.events import EventStream
-from ml_intern.core.jobs import JobsBackend
+from ml_intern.core.jobs_backend import JobsBackend
 from ml_intern.core.places import Places, find_places
 from ml_intern.core.plain_text import plain
 from ml_intern.core.protocol import Leftover, LeftoversEvent, Notice

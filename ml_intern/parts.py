@@ -29,7 +29,7 @@ from ml_intern.tools.registry import Services, create_builtin_tools
 from ml_intern.tools.skill import create_skill_tool
 
 if TYPE_CHECKING:
-    from ml_intern.core.jobs import JobsBackend
+    from ml_intern.core.jobs_backend import JobsBackend
     from ml_intern.core.llm.probe import Probe
     from ml_intern.services.notifier import Notifier
     from ml_intern.services.search_index import SearchIndex

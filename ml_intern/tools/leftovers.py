@@ -8,7 +8,8 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Literal
 
 from ml_intern.core import labels
-from ml_intern.core.jobs import Flavor, JobInfo, JobRef, JobsBackend, JobsError
+from ml_intern.core.jobs import Flavor, JobInfo, JobRef, JobsError
+from ml_intern.core.jobs_backend import JobsBackend
 from ml_intern.core.protocol import Leftover
 from ml_intern.services.hub import HubClient, HubError
 from ml_intern.tools.rented import Rented, cancel_rented, list_rented

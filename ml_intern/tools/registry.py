@@ -41,7 +41,7 @@ from ml_intern.tools.web.search import create_web_search
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ml_intern.core.jobs import JobsBackend
+    from ml_intern.core.jobs_backend import JobsBackend
     from ml_intern.services.docs import Docs
     from ml_intern.services.http import Progress
     from ml_intern.services.search_index import SearchIndex

@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal
 
 from ml_intern.core import labels
-from ml_intern.core.jobs import ACTIVE_STAGES, Flavor, JobsBackend
+from ml_intern.core.jobs import ACTIVE_STAGES, Flavor
+from ml_intern.core.jobs_backend import JobsBackend
 from ml_intern.services.hub import HubClient, HubError
 from ml_intern.tools.jobs.hardware import hub_flavors
 

@@ -13,7 +13,7 @@ from ml_intern.tui.widgets.text import count_short
 
 if TYPE_CHECKING:
     from ml_intern.core.images import ImageRef
-    from ml_intern.core.jobs import JobsBackend
+    from ml_intern.core.jobs_backend import JobsBackend
     from ml_intern.core.llm.prices import ModelInfo
     from ml_intern.core.protocol import Leftover
     from ml_intern.core.skills import Skills

@@ -10,7 +10,7 @@ from typing import Any, cast
 
 from ml_intern.core.config_desk import ConfigDesk
 from ml_intern.core.events import Consumer
-from ml_intern.core.jobs import JobsBackend
+from ml_intern.core.jobs_backend import JobsBackend
 from ml_intern.core.places import find_places
 from ml_intern.core.protocol import EventBase, Operation, Ready
 from ml_intern.core.settings import Settings, UISettings

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import cast
 
-from ml_intern.core.jobs import Flavor, JobsBackend
+from ml_intern.core.jobs import Flavor
+from ml_intern.core.jobs_backend import JobsBackend
 from ml_intern.tools.jobs.hardware import hub_flavors
 
 

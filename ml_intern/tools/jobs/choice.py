@@ -10,16 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ml_intern.core.approvals.effects import Cost
-from ml_intern.core.jobs import (
-    Flavor,
-    JobInfo,
-    JobLoad,
-    JobRef,
-    JobsBackend,
-    JobSchedules,
-    JobSpec,
-    PaidJobs,
-)
+from ml_intern.core.jobs import Flavor, JobInfo, JobLoad, JobRef, JobSpec
+from ml_intern.core.jobs_backend import JobsBackend, JobSchedules, PaidJobs
 from ml_intern.core.settings import JobSettings
 from ml_intern.tools.jobs.hub import HubBackend
 from ml_intern.tools.jobs.where import about, places_for

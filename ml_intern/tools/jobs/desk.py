@@ -7,7 +7,8 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 
-from ml_intern.core.jobs import Flavor, JobInfo, JobRef, JobsBackend, JobsError, PaidJobs, ScheduledJob
+from ml_intern.core.jobs import Flavor, JobInfo, JobRef, JobsError, ScheduledJob
+from ml_intern.core.jobs_backend import JobsBackend, PaidJobs
 from ml_intern.core.tools.spec import ToolContext
 from ml_intern.services.hub import HubClient
 from ml_intern.tools.jobs import report

@@ -17,17 +17,8 @@ from pathlib import Path
 import ml_intern
 from ml_intern.core.approvals.effects import Cost
 from ml_intern.core.child_env import without_secrets
-from ml_intern.core.jobs import (
-    Flavor,
-    JobInfo,
-    JobLoad,
-    JobRef,
-    JobSchedules,
-    JobsError,
-    JobSpec,
-    UnknownJobError,
-    duration_text,
-)
+from ml_intern.core.jobs import Flavor, JobInfo, JobLoad, JobRef, JobsError, JobSpec, UnknownJobError, duration_text
+from ml_intern.core.jobs_backend import JobSchedules
 from ml_intern.tools.jobs.gpus import VISIBLE_VARIABLES, Gpus
 from ml_intern.tools.jobs.local_files import JobDirectory, prune
 from ml_intern.tools.jobs.local_flavors import local_flavor, machine_flavors, needs_gpu

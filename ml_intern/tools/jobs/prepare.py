@@ -11,7 +11,8 @@ from pathlib import Path
 
 from ml_intern.core import labels
 from ml_intern.core.approvals.effects import Cost
-from ml_intern.core.jobs import Flavor, JobsBackend, JobsError, JobSpec, Volume, parse_duration
+from ml_intern.core.jobs import Flavor, JobsError, JobSpec, Volume, parse_duration
+from ml_intern.core.jobs_backend import JobsBackend
 from ml_intern.core.llm.routing import find_hf_token
 from ml_intern.core.secret_values import is_secret
 from ml_intern.core.tools.spec import ToolContext

@@ -6,15 +6,8 @@ import asyncio
 import secrets
 
 from ml_intern.core.approvals.effects import READS_ONLY, Assessment, Cost, Effect
-from ml_intern.core.jobs import (
-    JobRef,
-    JobSchedules,
-    JobsError,
-    NoCreditError,
-    ScheduledJob,
-    UnreachableError,
-    UnsureError,
-)
+from ml_intern.core.jobs import JobRef, JobsError, NoCreditError, ScheduledJob, UnreachableError, UnsureError
+from ml_intern.core.jobs_backend import JobSchedules
 from ml_intern.core.protocol import Notice
 from ml_intern.core.tools.spec import ToolContext, ToolResult
 from ml_intern.tools.jobs import report

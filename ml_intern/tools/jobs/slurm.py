@@ -16,7 +16,6 @@ from ml_intern.core.jobs import (
     JobInfo,
     JobLoad,
     JobRef,
-    JobSchedules,
     JobsError,
     JobSpec,
     UnknownJobError,
@@ -24,6 +23,7 @@ from ml_intern.core.jobs import (
     UnsureError,
     duration_text,
 )
+from ml_intern.core.jobs_backend import JobSchedules
 from ml_intern.tools.jobs.local_program import arguments, environment, shown_as
 from ml_intern.tools.jobs.log_lines import GrowingLog, last_lines
 from ml_intern.tools.jobs.slurm_files import SlurmDirectory, prune

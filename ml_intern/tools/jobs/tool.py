@@ -11,7 +11,7 @@ from ml_intern.core.tools.spec import ToolSpec
 from ml_intern.tools.jobs.params import JobsParams
 
 if TYPE_CHECKING:
-    from ml_intern.core.jobs import JobsBackend
+    from ml_intern.core.jobs_backend import JobsBackend
     from ml_intern.services.hub import HubClient
     from ml_intern.tools.jobs.acting import Acting
     from ml_intern.tools.jobs.desk import ReadScript

@@ -11,7 +11,8 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
-from ml_intern.core.jobs import JobInfo, JobLoad, JobsBackend, JobsError, UnreachableError
+from ml_intern.core.jobs import JobInfo, JobLoad, JobsError, UnreachableError
+from ml_intern.core.jobs_backend import JobsBackend
 from ml_intern.core.metrics import TrainingMetrics
 from ml_intern.tools.jobs.spill import SpilledLog
 

@@ -11,16 +11,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ml_intern.core import labels
-from ml_intern.core.jobs import (
-    Flavor,
-    JobInfo,
-    JobRef,
-    JobsBackend,
-    JobsError,
-    JobSpec,
-    UnreachableError,
-    UnsureError,
-)
+from ml_intern.core.jobs import Flavor, JobInfo, JobRef, JobsError, JobSpec, UnreachableError, UnsureError
+from ml_intern.core.jobs_backend import JobsBackend
 from ml_intern.core.notes import ModelNotes
 from ml_intern.core.protocol import Notice
 from ml_intern.core.tools.spec import ToolContext

@@ -31,7 +31,7 @@ from ml_intern.tui.widgets.key_bar import KeyBar
 from ml_intern.tui.widgets.script_area import ScriptArea
 
 if TYPE_CHECKING:
-    from ml_intern.core.jobs import JobsBackend
+    from ml_intern.core.jobs_backend import JobsBackend
     from ml_intern.core.protocol import ApprovalRequired
     from ml_intern.tui.modals.wish import Wish
 

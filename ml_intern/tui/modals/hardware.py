@@ -25,7 +25,8 @@ from ml_intern.tui.widgets.form import Switch, TextField
 from ml_intern.tui.widgets.key_bar import Hint, KeyBar
 
 if TYPE_CHECKING:
-    from ml_intern.core.jobs import Flavor, JobsBackend
+    from ml_intern.core.jobs import Flavor
+    from ml_intern.core.jobs_backend import JobsBackend
 
 DTYPES = (("bf16", "bf16"), ("fp16", "fp16"), ("fp32", "fp32"))
 OPTIMIZERS = (("adamw", "AdamW"), ("adamw-8bit", "AdamW 8 bit"))

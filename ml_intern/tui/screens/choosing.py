@@ -17,7 +17,7 @@ from ml_intern.tui.setup import EffortMeaning, FindModels, no_models
 from ml_intern.tui.state import SessionState
 
 if TYPE_CHECKING:
-    from ml_intern.core.jobs import JobsBackend
+    from ml_intern.core.jobs_backend import JobsBackend
     from ml_intern.tui.modals.wish import Wish
 
 

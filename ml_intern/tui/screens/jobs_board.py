@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
-from ml_intern.core.jobs import Flavor, JobInfo, JobRef, JobsBackend, JobsError
+from ml_intern.core.jobs import Flavor, JobInfo, JobRef, JobsError
+from ml_intern.core.jobs_backend import JobsBackend
 from ml_intern.tui.job_book import JobBook, KnownJob
 from ml_intern.tui.screens import jobs_text as words
 from ml_intern.tui.screens.jobs_feed import JobFeed

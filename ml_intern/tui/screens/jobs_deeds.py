@@ -10,7 +10,8 @@ from typing import Any
 
 from textual.screen import Screen
 
-from ml_intern.core.jobs import JobInfo, JobsBackend, JobsError
+from ml_intern.core.jobs import JobInfo, JobsError
+from ml_intern.core.jobs_backend import JobsBackend
 from ml_intern.tui.modals.confirm import Confirm
 from ml_intern.tui.modals.rerun import Request, Rerun
 from ml_intern.tui.modals.save_as import SaveAs, free_name

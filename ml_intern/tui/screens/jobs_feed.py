@@ -9,7 +9,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TypeVar
 
-from ml_intern.core.jobs import JobInfo, JobLoad, JobRef, JobsBackend, JobsError
+from ml_intern.core.jobs import JobInfo, JobLoad, JobRef, JobsError
+from ml_intern.core.jobs_backend import JobsBackend
 from ml_intern.core.metrics import TrainingMetrics
 from ml_intern.core.trackio import TrackioReader, database_of
 from ml_intern.tui.widgets.line_store import LineStore

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from ml_intern.core.jobs import JobRef, JobsBackend, JobsError, JobSpec, PaidJobs, UnknownJobError
+from ml_intern.core.jobs import JobRef, JobsError, JobSpec, UnknownJobError
+from ml_intern.core.jobs_backend import JobsBackend, PaidJobs
 from ml_intern.core.settings import JobSettings
 from ml_intern.services.hub import HubClient
 from ml_intern.tools.jobs.choice import Choice, choose_backend

@@ -7,17 +7,8 @@ from dataclasses import replace
 import pytest
 
 from ml_intern.core.approvals.effects import Cost
-from ml_intern.core.jobs import (
-    Flavor,
-    JobInfo,
-    JobLoad,
-    JobRef,
-    JobSchedules,
-    JobsError,
-    JobSpec,
-    Stage,
-    parse_duration,
-)
+from ml_intern.core.jobs import Flavor, JobInfo, JobLoad, JobRef, JobsError, JobSpec, Stage, parse_duration
+from ml_intern.core.jobs_backend import JobSchedules
 from ml_intern.tools.jobs.watch import Follower, LiveLog, Sight
 
 LINES = tuple(f"line {number}" for number in range(9))

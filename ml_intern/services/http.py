@@ -1,17 +1,11 @@
-"""The one HTTP client of all services: a cache on disk, waits that are told, limits for each host, bodies with an end.
-
-Answers are kept by method and address. A service says how long its answers stay fresh (`ttl_s`), or lets the server's
-own headers decide (`ttl_s=None`: conditional requests with ETags). Answers to requests with a token are kept apart.
-"""
+"""The one HTTP client of all services: waits that are told, limits for each host, bodies with an end, a cache."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import email.utils
-import hashlib
 import json
-import logging
 import random
 import time
 from collections import defaultdict
@@ -25,15 +19,12 @@ from ml_intern.core.lean import skip_unused_parts
 from ml_intern.services.addresses import AddressError, Network, UnknownHostError, is_loopback, proxy_for
 from ml_intern.services.bodies import ENCODINGS, PackedError, TooLongError, body_of, text_of
 from ml_intern.services.endpoints import NOWHERE, origin_of
+from ml_intern.services.http_cache import CACHE_BYTES, PERSONAL, caching_of, with_cache
 from ml_intern.services.markup import link_to
 
 if TYPE_CHECKING:
     import httpx
 
-log = logging.getLogger(__name__)
-
-CACHE_BYTES = 500_000_000
-CACHED_FOR_S = 30 * 86_400.0
 PER_HOST = 8
 """Requests to one host at the same time."""
 ATTEMPTS = 4
@@ -252,7 +243,7 @@ class HttpService:
                 return answer
             before, url, params = url, link_to(url, target), None
             if origin_of(url) != origin_of(before):
-                headers = {name: value for name, value in headers.items() if name.lower() not in _PERSONAL}
+                headers = {name: value for name, value in headers.items() if name.lower() not in PERSONAL}
             if answer.status == 303 or (method == "POST" and answer.status in (301, 302)):
                 method, body = "GET", None
         raise FetchError("redirects", f"{host_of(request.url)} redirects too often.")
@@ -263,7 +254,7 @@ class HttpService:
         client = await self._client(url, cached=request.ttl_s != 0.0)
         built = client.build_request(method, url, params=params, headers=headers, json=body)
         full_url = str(built.url)
-        built.extensions["caching"] = _caching(request, method, full_url, headers)
+        built.extensions["caching"] = caching_of(request.ttl_s, method, full_url, headers)
         built.extensions["timeout"] = {"connect": min(15.0, request.timeout_s), "pool": request.timeout_s}
         if address:
             built.extensions["sni_hostname"] = built.url.host
@@ -321,76 +312,10 @@ class HttpService:
         except (ImportError, ValueError) as error:  # a kind of proxy that needs another package, or that there is not
             raise FetchError("offline", f"The proxy {host_of(proxy)} cannot be used: {error}.") from error
         return httpx.AsyncClient(
-            transport=self._with_cache(wire) if cached else wire,
+            transport=with_cache(wire, self._cache, self._cache_bytes, MAX_BODY_BYTES) if cached else wire,
             headers={"User-Agent": f"ml-intern/{__version__}", "Accept-Encoding": ENCODINGS},
             follow_redirects=False,
         )
-
-    def _with_cache(self, wire: httpx.AsyncBaseTransport) -> httpx.AsyncBaseTransport:
-        from hishel import AsyncSqliteStorage, CacheOptions
-        from hishel.httpx import AsyncCacheTransport
-
-        path = self._cache / "answers.db"
-        try:
-            self._cache.mkdir(parents=True, exist_ok=True, mode=0o700)
-            _put_aside_if_unusable(path)
-        except (OSError, RuntimeError) as error:
-            log.warning("answers are not kept: %s", error)
-            return wire
-        storage = AsyncSqliteStorage(
-            database_path=path, default_ttl=CACHED_FOR_S, max_size=self._cache_bytes, max_stream_size=MAX_BODY_BYTES
-        )
-        return AsyncCacheTransport(wire, storage, rfc=CacheOptions(shared=False))
-
-
-def _put_aside_if_unusable(path: Path) -> None:
-    """All that is kept can be fetched again: a file that is damaged, or of another version, must not stop that.
-
-    Raises:
-        OSError: Nothing can be kept there.
-        RuntimeError: Neither in a fresh file.
-    """
-    import sqlite3
-
-    for last in (False, True):
-        try:
-            with contextlib.closing(sqlite3.connect(path)) as db:
-                db.execute("SELECT name FROM sqlite_master").fetchall()
-            asyncio.run(_try_storage(path))
-        except (sqlite3.DatabaseError, RuntimeError) as error:
-            if "locked" in str(error):
-                return
-            if last:
-                raise RuntimeError(str(error)) from error
-            log.warning("the cache of answers %s is begun anew: %s", path, error)
-            path.replace(path.with_suffix(".damaged"))
-        else:
-            return
-
-
-async def _try_storage(path: Path) -> None:
-    """Raises RuntimeError when the file has tables of another version."""
-    from hishel import AsyncSqliteStorage
-
-    storage = AsyncSqliteStorage(database_path=path)
-    try:
-        await storage.get_entries("")
-    finally:
-        await storage.close()
-
-
-_PERSONAL = frozenset({"authorization", "cookie", "x-api-key"})
-_TELLING = _PERSONAL | {"accept"}
-"""Headers that an answer depends on."""
-
-
-def _caching(request: Fetch, method: str, url: str, headers: Mapping[str, str]) -> dict[str, Any]:
-    """How the cache treats one request; answers to somebody who has signed in are that somebody's alone."""
-    said_who = "|".join(f"{name}={headers[name]}" for name in sorted(headers) if name.lower() in _TELLING)
-    key = hashlib.sha256(f"{method} {url} {said_who}".encode("utf-8", "surrogatepass")).hexdigest()
-    if request.ttl_s is None:
-        return {"key": f"rfc-{key}"}
-    return {"rfc": False, "ttl": request.ttl_s, "key": key}
 
 
 def host_of(url: str) -> str:

@@ -238,6 +238,18 @@ SAYS = (
 )
 
 
+async def test_keys_that_find_nothing_say_so(tmp_path: Path) -> None:
+    async with conversation(tmp_path, "hello") as (stage, _):
+        await stage.press("tab")
+        for key, told in (
+            ("{", "There is no error before this."),
+            ("}", "There is no error after this."),
+            ("t", "There are no thoughts in view."),
+        ):
+            await stage.press(key)
+            await stage.sees(told)
+
+
 async def test_links_in_view_are_opened_by_keys_with_their_targets_in_sight(tmp_path: Path) -> None:
     async with conversation(tmp_path, SAYS) as (stage, _):
         await stage.press("tab", "o")

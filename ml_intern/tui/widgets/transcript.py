@@ -179,7 +179,8 @@ class Transcript(BlockList):
 
     def action_jump_error(self, step: int) -> None:
         """Goes to the next or previous error: of a turn, in a notice, or of a tool call."""
-        self._jump(_is_error, step)
+        if not self._jump(_is_error, step):
+            self.notify(f"There is no error {'after' if step > 0 else 'before'} this.", markup=False)
 
     def _jump(self, wanted: Callable[[Block], bool], step: int) -> bool:
         """Brings the next or previous block of a kind to the top. False when there is none."""
@@ -296,6 +297,7 @@ class Transcript(BlockList):
             if _is_fold(row):
                 self.toggle(row.serial)
                 return
+        self.notify("There are no thoughts in view.", markup=False)
 
     def on_click(self, event: events.Click) -> None:
         """The mark leads to the end; a fold opens; the details of an error are copied."""

@@ -245,6 +245,7 @@ async def test_keys_that_find_nothing_say_so(tmp_path: Path) -> None:
             ("{", "There is no error before this."),
             ("}", "There is no error after this."),
             ("t", "There are no thoughts in view."),
+            ("ctrl+o", "There is no tool call yet."),
         ):
             await stage.press(key)
             await stage.sees(told)

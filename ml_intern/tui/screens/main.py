@@ -382,8 +382,7 @@ class MainScreen(Backdrop[None]):
 
     def action_open_call(self) -> None:
         """The chosen or newest tool call in full."""
-        if call_id := self._tools.chosen:
-            self.post_message(messages.OpenCall(call_id))
+        self.post_message(messages.OpenCall(self._tools.chosen))
 
     def show_tab(self, name: str) -> None:
         """Shows one pane where there is room for one only; the focus stays."""

@@ -95,6 +95,8 @@ class Visits:
                 if entry := self._calls.entry(message.tool_call_id):
                     calls = Calls(self._calls.entry, self._calls.neighbour, self._calls.choose, self._clock)
                     open_entry(self._screen.app, entry, calls)
+                else:
+                    self._screen.notify("There is no tool call yet.", markup=False)
             case messages.ShowDataset():
                 open_dataset(self._screen.app, message, setup)
             case messages.OpenJobs():

@@ -13,6 +13,7 @@ from ml_intern.core.events import EventStream
 from ml_intern.core.origins.memory import Origins
 from ml_intern.core.places import Places
 from ml_intern.core.plan import Plan
+from ml_intern.core.protocol import Notice
 from ml_intern.core.session import Session
 from ml_intern.core.settings import Effort, Settings
 from ml_intern.options import Options
@@ -27,17 +28,17 @@ def saved_session(options: Options, places: Places, workdir: Path) -> SavedSessi
     """The session that `--resume` or `--continue` names.
 
     Raises:
-        ConfigError: There is no such session, or several fit.
+        ConfigError: There is no such session, several fit, or nothing of it can be read.
     """
     if options.resume is None and not options.continue_latest:
         return None
-    from ml_intern.sessions.restore import latest_session, restore
+    from ml_intern.sessions.restore import latest_session
 
     if options.continue_latest:
         latest = latest_session(places.sessions, workdir)
         if latest is None:
             raise ConfigError(f"There is no earlier session in {workdir} to continue.")
-        return restore(latest)
+        return _read(latest)
     return _named(places, options.resume or "")
 
 
@@ -45,20 +46,50 @@ def _named(places: Places, prefix: str) -> SavedSession:
     """The one session whose id begins with `prefix`.
 
     Raises:
-        ConfigError: There is no such session, or several fit.
+        ConfigError: There is no such session, several fit, or nothing of it can be read.
     """
     from ml_intern.sessions.find import sessions_by_prefix
-    from ml_intern.sessions.restore import restore, title_of
+    from ml_intern.sessions.restore import title_of
     from ml_intern.sessions.text import one_line
 
     found = sessions_by_prefix(places.sessions, prefix)
     if len(found) == 1 and prefix:
-        return restore(found[0])
+        return _read(found[0])
     if not found:
         what = f"whose id begins with {prefix!r}" if prefix else "to resume"
         raise ConfigError(f"There is no session {what}; `ml-intern sessions list --all` shows them all.")
     newest = "; ".join(f"{path.stem[:8]} {one_line(title_of(path), 40)}" for path in found[:5])
     raise ConfigError(f"Name one session with --resume ID. The newest: {newest}.")
+
+
+def _read(path: Path) -> SavedSession:
+    from ml_intern.sessions.restore import restore
+
+    saved = restore(path)
+    if not saved.says_something:
+        raise ConfigError(
+            f"Session {saved.id[:8]} cannot be gone on with: its log holds nothing that can be read. "
+            f"It stays as it is: {path}"
+        )
+    return saved
+
+
+def workspace_of(saved: SavedSession, otherwise: Path) -> tuple[Path, str]:
+    """Where a session goes on, and what is to be told of that."""
+    directory = Path(saved.directory)
+    if not directory.is_absolute():  # a trace of another program need not name one
+        return otherwise, ""
+    if directory.is_dir():
+        return directory.resolve(), ""
+    return otherwise, f"This session worked in {directory}, which is gone; it goes on in {otherwise}."
+
+
+def damage_of(saved: SavedSession) -> str:
+    """What to tell of parts of a log that cannot be read; empty when there are none."""
+    if not saved.unreadable:
+        return ""
+    parts = "1 entry" if saved.unreadable == 1 else f"{saved.unreadable:,} entries"
+    return f"{parts} of this session's log cannot be read and {'is' if saved.unreadable == 1 else 'are'} left out."
 
 
 def as_it_was(settings: Settings, saved: SavedSession, options: Options) -> Settings:
@@ -76,20 +107,22 @@ def as_it_was(settings: Settings, saved: SavedSession, options: Options) -> Sett
     return settings.model_copy(update=before)
 
 
-def claim(session_log: SessionLog, session_id: str) -> None:
+def claim(session_log: SessionLog, saved: SavedSession) -> None:
     """Makes this process the one that writes the log of a resumed session.
 
     Raises:
-        ConfigError: Another process does.
+        ConfigError: Another process does, or has done so since the session was read.
     """
-    from ml_intern.sessions.lock import SessionInUseError
+    from ml_intern.sessions.lock import SessionChangedError, SessionInUseError
 
+    short = saved.id[:8]
     try:
-        session_log.claim(session_id)
+        session_log.claim(saved.id, saved.size)
     except SessionInUseError as error:
-        short = session_id[:8]
         text = f"Session {short} is open in another ml-intern; leave it there, or work on a copy of it"
         raise ConfigError(f"{text}: `ml-intern sessions fork {short}`.") from error
+    except SessionChangedError as error:
+        raise ConfigError(f"Another ml-intern has just gone on with session {short}; resume it once more.") from error
 
 
 def take_up(session: Session, events: EventStream, saved: SavedSession) -> None:
@@ -140,11 +173,13 @@ async def reopen(
                 f"That session works in {saved.directory}; `ml-intern --resume {saved.id[:8]}` goes on with it there."
             )
         if session_log is not None:
-            claim(session_log, saved.id)
+            claim(session_log, saved)
     except (ConfigError, OSError) as error:
         return str(error)
     await session.restart(system_prompt())
     take_up(session, events, saved)
+    if damage := damage_of(saved):
+        events.emit(Notice(text=damage, level="warning"))
     if usable(saved.model):
         session.model = saved.model
     if saved.effort in get_args(Effort):

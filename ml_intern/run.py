@@ -89,21 +89,24 @@ def settle(options: Options, env: Mapping[str, str] | None = None) -> Run:
     Raises:
         ConfigError: The configuration cannot be used.
     """
-    workdir = (options.workdir or Path.cwd()).expanduser().absolute()
+    workdir = (options.workdir or Path.cwd()).expanduser().resolve()
     loaded_env = load_env(workdir, env)
     places = find_places(loaded_env.values)
     start_logging(places.logs, Redactor.from_env(loaded_env.values).text, debug=options.debug)
     config = load_config(places, loaded_env.values, config_file=options.config, overrides=options.overrides())
     saved = resuming.saved_session(options, places, workdir)
     configured, suggestion = config.settings.model_name, ""
+    of_the_past: tuple[str, ...] = ()
     if saved is not None:
         config = replace(config, settings=resuming.as_it_was(config.settings, saved, options))
     if options.demo:
         from ml_intern.core.llm.practice import SUGGESTION, prepare_workspace
 
         workdir, suggestion = prepare_workspace(places), SUGGESTION
-    elif saved is not None and options.workdir is None and Path(saved.directory).is_dir():
-        workdir = Path(saved.directory)
+    elif saved is not None:
+        there, moved = resuming.workspace_of(saved, workdir)
+        workdir, moved = (there, moved) if options.workdir is None else (workdir, "")
+        of_the_past = (moved, resuming.damage_of(saved))
     return Run(
         _for_this_kind(config, headless=options.headless, demo=options.demo),
         places,
@@ -112,7 +115,7 @@ def settle(options: Options, env: Mapping[str, str] | None = None) -> Run:
         headless=options.headless,
         cap_lifted="max_cost_usd" in config.sources,
         lasts=not options.demo,
-        warnings=(*loaded_env.warnings, *config.warnings),
+        warnings=(*loaded_env.warnings, *config.warnings, *of_the_past),
         suggestion=suggestion,
         saved=saved,
         other_model=configured,

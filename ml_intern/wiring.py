@@ -227,7 +227,7 @@ class _Assembly:
             events.subscribe(self.session_log)
         if saved is not None:
             if self.run.settings.save_sessions:
-                resuming.claim(self.session_log, saved.id)
+                resuming.claim(self.session_log, saved)
             resuming.take_up(session, events, saved)  # mending an old history is an event that the log must hear of
         events.subscribe(lambda event: session.state.get(Origins).take(event))
         endpoint = self.tools.services.hub.endpoint

@@ -78,7 +78,7 @@ def run(options: Options, *, as_json: bool = False) -> int:
 
 
 def _desk(options: Options, as_json: bool) -> Desk:
-    directory = (options.workdir or Path.cwd()).expanduser().absolute()
+    directory = (options.workdir or Path.cwd()).expanduser().resolve()
     env = load_env(directory).values
     places = find_places(env)
     redactor = Redactor.from_env(env)

@@ -23,6 +23,13 @@ class SessionInUseError(OSError):
         super().__init__(errno.EBUSY, "another ml-intern is writing it", str(path))
 
 
+class SessionChangedError(OSError):
+    """Another process has written this session since it was read."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(errno.EBUSY, "another ml-intern has just gone on with it", str(path))
+
+
 class SessionLock:
     """The right to write one log. Readers need none."""
 

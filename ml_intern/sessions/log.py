@@ -32,7 +32,7 @@ from ml_intern.core.protocol import (
 )
 from ml_intern.core.redact import WITHHELD, Redactor
 from ml_intern.sessions.aside import LARGE_TEXT, bring_back, files_of, put_aside
-from ml_intern.sessions.lock import SessionLock
+from ml_intern.sessions.lock import SessionChangedError, SessionLock
 from ml_intern.sessions.pieces import HEAD_BYTES, without_superfluous
 
 log = logging.getLogger(__name__)
@@ -60,6 +60,8 @@ _PRELUDE = frozenset(
 kind."""
 
 _SAFE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}\Z")
+
+_BLANK = b"\0 \t\r\n"
 
 _SEQ = re.compile(rb'"seq"\s{0,4}:\s{0,4}(\d{1,18})')
 
@@ -110,14 +112,22 @@ class SessionLog:
         if self._begun:
             self._write_out()
 
-    def claim(self, session_id: str) -> None:
+    def claim(self, session_id: str, size: int | None = None) -> None:
         """Keeps the log of an earlier session for this process before there is anything to write.
+
+        Args:
+            session_id: The session.
+            size: Bytes of the log when it was read; None when it was not.
 
         Raises:
             SessionInUseError: Another process writes it.
+            SessionChangedError: Another process has written it since it was read.
         """
         path = find_session(self._directory, session_id)
         lock = None if path is None else SessionLock.take(path)
+        if lock is not None and path is not None and size not in (None, path.stat().st_size):
+            lock.release()
+            raise SessionChangedError(path)
         self._turn_to(session_id)
         self._lock = lock
 
@@ -289,7 +299,13 @@ def find_session(directory: Path, session_id: str) -> Path | None:
     return next(iter(sorted(directory.glob(f"[0-9]*/[0-9]*/{_checked_id(session_id)}.jsonl"))), None)
 
 
-def read_session(path: Path, *, pieces: bool = False, last_seq: int | None = None) -> Iterator[dict[str, Any]]:
+def read_session(
+    path: Path,
+    *,
+    pieces: bool = False,
+    last_seq: int | None = None,
+    on_damage: Callable[[], object] = lambda: None,
+) -> Iterator[dict[str, Any]]:
     """The events of a log, oldest first, as plain objects; types this version does not know included.
 
     Lines that are no JSON objects - the torn last one after a crash, runs of NUL after a power cut - are passed over.
@@ -299,6 +315,7 @@ def read_session(path: Path, *, pieces: bool = False, last_seq: int | None = Non
         path: The log.
         pieces: Also give the pieces of replies that became whole, or were taken back.
         last_seq: End with the event of this number, as if the log did.
+        on_damage: Called for each line that is passed over, but for an empty or a torn one: nothing of these was shown.
 
     Raises:
         OSError: The file cannot be read.
@@ -309,6 +326,8 @@ def read_session(path: Path, *, pieces: bool = False, last_seq: int | None = Non
         for line in lines if pieces else without_superfluous(lines):
             if (event := parse_line(line, path)) is not None:
                 yield event
+            elif line.endswith(b"\n") and line.strip(_BLANK):
+                on_damage()
 
 
 def _seq_of(line: bytes) -> int:
@@ -319,7 +338,7 @@ def _seq_of(line: bytes) -> int:
 def parse_line(line: bytes, path: Path, limit: int | None = None) -> dict[str, Any] | None:
     """The event in one line of the log at `path`; None when there is none. See `bring_back` for `limit`."""
     try:
-        event = json.loads(line.strip(b"\0 \t\r\n").decode("utf-8", "replace"))
+        event = json.loads(line.strip(_BLANK).decode("utf-8", "replace"))
     except (ValueError, RecursionError):
         return None
     if not isinstance(event, dict):

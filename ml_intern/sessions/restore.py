@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
-from ml_intern.core.context.manager import fold
+from ml_intern.core.context.manager import fold, parse_record
 from ml_intern.core.ledger import Ledger
 from ml_intern.core.protocol import (
     EVENT,
@@ -74,7 +75,8 @@ class SavedSession:
         events: What a screen shows of it, oldest first. A turn that was cut off ends with `interrupted`.
         answers: What the person answered when the agent asked.
         open_reply: The reply within which the run was killed. It is in `events`, and not in `records`.
-        unreadable: Lines that make no sense to this version.
+        unreadable: Lines, and messages in them, that make no sense. Types that this version does not know are none.
+        size: Bytes of the log when it was read.
     """
 
     id: str
@@ -91,6 +93,16 @@ class SavedSession:
     answers: list[QuestionResolved] = field(default_factory=list)
     open_reply: OpenReply = field(default_factory=OpenReply)
     unreadable: int = 0
+    size: int = 0
+
+    @property
+    def says_something(self) -> bool:
+        """Whether there is anything to go on with."""
+        return bool(self.records or self.events)
+
+    def count_damage(self) -> None:
+        """Counts a line that makes no sense."""
+        self.unreadable += 1
 
 
 def restore(path: Path) -> SavedSession:
@@ -99,15 +111,15 @@ def restore(path: Path) -> SavedSession:
     Raises:
         OSError: The file cannot be read.
     """
-    saved = SavedSession(path.stem)
+    saved = SavedSession(path.stem, size=path.stat().st_size)
     changes: list[HistoryRecord] = []
     running = False
-    for line in read_session(path):
+    for line in read_session(path, on_damage=saved.count_damage):
         try:
             event = EVENT.validate_python(line)
         except ValidationError as error:
             log.info("%s: an event of type %s is not understood (%s)", path, line.get("type"), error.error_count())
-            saved.unreadable += 1
+            saved.unreadable += error.errors()[0]["type"] != "union_tag_invalid"
             continue
         if isinstance(event, HistoryRecord):
             changes.append(event)
@@ -115,7 +127,9 @@ def restore(path: Path) -> SavedSession:
         saved.open_reply.take(line)
         _take(saved, event)
     _close_asides(saved)
-    saved.records = fold(changes)
+    records = fold(changes)
+    saved.records = [record for record in records if parse_record(record) is not None]
+    saved.unreadable += len(records) - len(saved.records)
     saved.ledger.keep_promises()
     if running:
         stamp = {"seq": saved.last_seq, "session_id": saved.id}
@@ -145,9 +159,15 @@ def title_of(path: Path) -> str:
     return " ".join(str(next(prompts, {}).get("content", "")).split())
 
 
+_HEAD = 4
+"""Events at the beginning of a log among which one names the directory, even where the first line is damaged."""
+
+
 def _directory_of(path: Path) -> str:
-    first = next(iter(read_session(path)), {})
-    return str(first.get("directory", "")) if first.get("type") == "session_started" else ""
+    for event in islice(read_session(path), _HEAD):
+        if event.get("type") in {"session_started", "ready"}:
+            return str(event.get("directory") or event.get("workdir") or "")
+    return ""
 
 
 def _is_running(event: EventBase, before: bool) -> bool:
@@ -164,6 +184,7 @@ def _take(saved: SavedSession, event: EventBase) -> None:
             saved.directory, saved.model = event.directory, event.model
         case Ready():
             saved.model, saved.effort, saved.mode = event.model, event.effort, event.mode
+            saved.directory = saved.directory or event.workdir
         case ModelChanged():
             saved.model, saved.effort = event.model, event.effort
         case ModeChanged():

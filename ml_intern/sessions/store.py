@@ -127,11 +127,16 @@ class SessionStore:
 
         Returns:
             The log of the copy.
+
+        Raises:
+            SessionError: There is nothing in it that can be read.
         """
         target = self.new_log(new_session_id(), utc_now())
         events = read_session(path) if last_seq is None else cut(read_session(path, last_seq=last_seq), last_seq)
         origin = {"type": "session_meta", "origin": f"fork of {path.stem}"}
         copied = [{**event, "session_id": target.stem} for event in events]
+        if not copied:
+            raise SessionError(f"There is nothing in session {path.stem[:8]} that can be read: {path}")
         copy_images(copied, files_of(path), files_of(target))
         self.write(target, [*copied, origin])
         return target

@@ -106,6 +106,7 @@ class Summary:
                 self.directory, self.model = string(event.get("directory")), string(event.get("model"))
             case "ready" | "model_changed" | "session_resumed":
                 self.model = string(event.get("model")) or self.model
+                self.directory = self.directory or string(event.get("workdir"))
             case "user_message":
                 self.prompt = self.prompt or plain(string(event.get("content"))[:_PROMPT_LENGTH]) or _pictured(event)
             case "processing":

@@ -300,7 +300,10 @@ def test_what_cannot_be_checked_is_not_exported(tmp_path: Path, form: str) -> No
 @pytest.mark.parametrize("form", FORMATS)
 def test_session_without_anything_can_be_exported(tmp_path: Path, form: str) -> None:
     path = tmp_path / "empty.jsonl"
-    path.touch()
+    path.write_bytes(b"\xff\n")
+    with pytest.raises(ExportError, match="nothing in session empty"):  # an empty page would look like the session
+        export(path, form, Redactor())
+    path.write_bytes(b'{"type": "of another time"}')
     assert export(path, form, Redactor()).strip() if form != "claude" else export(path, form, Redactor()) == ""
 
 

@@ -3,9 +3,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from ml_intern.core.protocol import EventBase, ModeChanged, ModelChanged, Ready
+import pytest
+
+from ml_intern.core.config import ConfigError
+from ml_intern.core.protocol import EventBase, HistoryRecord, ModeChanged, ModelChanged, Ready
+from ml_intern.core.redact import Redactor
 from ml_intern.options import Options
+from ml_intern.resuming import claim
 from ml_intern.run import UNWATCHED_CAP_USD
+from ml_intern.sessions.log import SessionLog
+from ml_intern.sessions.restore import latest_session, restore
+from ml_intern.sessions.store import summary_of
 from ml_intern.wiring import Wired, build
 from tests.tui.review_story import PAST, prompt, write_log
 
@@ -13,15 +21,24 @@ HOSTED = "anthropic/claude-opus-4-6"
 
 
 def resumed(directory: Path, *events: EventBase, **options: Any) -> Wired:
+    begin(directory, *events)
+    return go_on(directory, **options)
+
+
+def begin(directory: Path, *events: EventBase, workdir: str | None = None) -> Path:
     directory.mkdir(exist_ok=True)
-    home = directory / "home"
+    workdir = str(directory) if workdir is None else workdir
     told: list[EventBase] = [
-        Ready(tool_count=20, model="vllm/first", effort="low", mode="ask", workdir=str(directory)),
+        Ready(tool_count=20, model="vllm/first", effort="low", mode="ask", workdir=workdir),
         *events,
         *prompt("Hello"),
     ]
-    write_log(home / "sessions", [(float(at), event) for at, event in enumerate(told)])
-    (home / "config").mkdir()
+    return write_log(directory / "home" / "sessions", [(float(at), event) for at, event in enumerate(told)])
+
+
+def go_on(directory: Path, **options: Any) -> Wired:
+    home = directory / "home"
+    (home / "config").mkdir(exist_ok=True)
     (home / "config" / "cli_agent_config.json").write_text('{"model_name": "vllm/mine"}', encoding="utf-8")
     env = {
         "ML_INTERN_HOME": str(home),
@@ -29,7 +46,7 @@ def resumed(directory: Path, *events: EventBase, **options: Any) -> Wired:
         "PATH": "/usr/bin:/bin",
         "HOME": str(directory),
     }
-    return build(Options(resume=PAST, **options), env)
+    return build(Options(**{"resume": PAST, **options}), env)
 
 
 def choices(wired: Wired) -> tuple[str, str, str]:
@@ -66,3 +83,66 @@ async def test_a_model_that_cannot_be_used_any_more_gives_way_to_the_configured_
     [warning] = [text for text in wired.warnings if "Going on with" in text]
     assert HOSTED in warning
     assert "ANTHROPIC_API_KEY" in warning
+
+
+@pytest.mark.parametrize("content", [b"", b"\0" * 500, bytes(range(256)) * 9, b'{"type": "of another time"}\n'])
+def test_a_log_in_which_nothing_can_be_read_is_said_to_be_one_and_stays_as_it_is(
+    tmp_path: Path, content: bytes
+) -> None:
+    log = begin(tmp_path)
+    log.write_bytes(content)
+    with pytest.raises(ConfigError, match="nothing that can be read") as error:
+        go_on(tmp_path)
+    assert str(log) in str(error.value)
+    assert log.read_bytes() == content
+
+
+async def test_what_of_a_log_cannot_be_read_is_counted_and_told(tmp_path: Path) -> None:
+    odd = HistoryRecord(op="append", messages=({"role": "oracle", "content": "x"}, {"content": 3}))
+    log = begin(tmp_path, odd)
+    lines = log.read_bytes().splitlines(keepends=True)
+    made = [lines[0], b"\xff garbage\n", b"\0\0\0\n", b'{"type": "of another time"}\n', *lines[1:]]
+    log.write_bytes(b"".join(made) + b'{"torn": ')
+    wired = go_on(tmp_path)
+    assert [warning for warning in wired.warnings if "cannot be read" in warning] == [
+        "3 entries of this session's log cannot be read and are left out."
+    ]
+    assert [message.content for message in wired.agent.session.context.messages] == ["Hello"]
+
+
+async def test_a_session_goes_on_where_it_worked_or_says_that_this_is_gone(tmp_path: Path) -> None:
+    here = Path.cwd()
+    for number, (workdir, place, told) in enumerate(
+        [(tmp_path, tmp_path, False), (tmp_path / "gone", here, True), ("", here, False), ("home", here, False)]
+    ):
+        directory = tmp_path / str(number)
+        begin(directory, workdir=str(workdir))
+        wired = go_on(directory)
+        assert wired.agent.session.workspace == place
+        assert any("which is gone" in warning for warning in wired.warnings) == told
+
+
+async def test_a_directory_is_the_same_by_whatever_link_it_is_reached(tmp_path: Path) -> None:
+    link = tmp_path / "link"
+    link.symlink_to(tmp_path)
+    log = begin(tmp_path)
+    assert go_on(tmp_path, resume=None, continue_latest=True, workdir=link).agent.session.id == log.stem
+
+
+def test_the_newest_session_of_a_directory_is_found_though_its_first_line_is_damaged(tmp_path: Path) -> None:
+    log = begin(tmp_path)
+    log.write_bytes(log.read_bytes().replace(b"{", b"[", 1))
+    assert latest_session(tmp_path / "home" / "sessions", tmp_path) == log
+    assert restore(log).directory == summary_of(log).directory == str(tmp_path)
+
+
+def test_a_session_that_another_process_has_gone_on_with_meanwhile_is_not_resumed_as_it_was(tmp_path: Path) -> None:
+    log = begin(tmp_path)
+    saved = restore(log)
+    with log.open("ab") as file:
+        file.write(b'{"seq": 99, "type": "processing"}\n')
+    writer = SessionLog(tmp_path / "home" / "sessions", Redactor(), "1", print)
+    with pytest.raises(ConfigError, match="resume it once more"):
+        claim(writer, saved)
+    claim(writer, restore(log))
+    writer.close()

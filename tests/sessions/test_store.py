@@ -81,6 +81,13 @@ def test_copy_is_a_session_of_its_own(store: SessionStore, log: Path) -> None:
     assert copy.stat().st_mode & 0o777 == 0o600
 
 
+def test_a_log_without_an_event_is_not_copied(store: SessionStore, log: Path) -> None:
+    log.write_bytes(b"\xff\n" * 9)
+    with pytest.raises(SessionError, match="nothing in session abcdef"):
+        store.fork(log)
+    assert [file.path for file in logs_in(store.directory)] == [log]
+
+
 def test_copy_can_end_at_an_event(store: SessionStore) -> None:
     log = record(store.directory, "two", *prompt("first"), *answer("one"), *prompt("second"), *answer("two"))
     (end,) = [event["seq"] for event in read_session(log) if event.get("final_response") == "one"]

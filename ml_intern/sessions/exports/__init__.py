@@ -24,7 +24,7 @@ def export(path: Path, form: str, redactor: Redactor) -> str:
     """The text of a session in one of `FORMATS`, without secrets.
 
     Raises:
-        ExportError: It could not be checked for secrets.
+        ExportError: It could not be checked for secrets, or nothing of it can be read.
         OSError: The log cannot be read.
     """
     events: list[dict[str, Any]] = []
@@ -33,6 +33,8 @@ def export(path: Path, form: str, redactor: Redactor) -> str:
         if clean is WITHHELD:
             raise _unchecked(path)
         events.append(clean)
+    if not events:
+        raise ExportError(f"There is nothing in session {path.stem[:8]} that can be read: {path}")
     # Once more: a rendering can put together what stood apart.
     text = redactor.text(_writer(form)(conversation_of(path.stem, events)))
     if text is WITHHELD:

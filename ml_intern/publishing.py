@@ -16,10 +16,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from ml_intern.core.config import ConfigError, save_user_setting
+from ml_intern.core.config import ConfigError
 from ml_intern.core.places import Places
 from ml_intern.core.redact import Redactor
 from ml_intern.core.settings import SharingSettings
+from ml_intern.core.user_config import save_user_setting
 from ml_intern.services.hub import HubClient, HubError
 from ml_intern.sessions.exports import ExportError, export
 from ml_intern.sessions.find import SessionFile, logs_in

@@ -7,8 +7,10 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
-from ml_intern.core.config import KeyPath, LoadedConfig, load_config, reset_user_setting, save_user_setting
+from ml_intern.core.config import LoadedConfig, load_config
+from ml_intern.core.config_tree import KeyPath
 from ml_intern.core.places import Places
+from ml_intern.core.user_config import reset_user_setting, save_user_setting
 
 
 class ConfigDesk:

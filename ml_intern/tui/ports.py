@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from ml_intern.core.approvals.desk import Explanation, KnownRule
-    from ml_intern.core.config import KeyPath, LoadedConfig
+    from ml_intern.core.config import LoadedConfig
+    from ml_intern.core.config_tree import KeyPath
     from ml_intern.core.display import DatasetBlock
     from ml_intern.core.keys import Key, Verdict
     from ml_intern.core.protocol import ArtifactEvent, Leftover

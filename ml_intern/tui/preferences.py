@@ -17,7 +17,8 @@ def save_choice(setting: str, value: str, options: Options) -> None:
     Raises:
         ConfigError: The file is broken or cannot be written.
     """
-    from ml_intern.core.config import save_user_setting, user_config_file
+    from ml_intern.core.config import user_config_file
+    from ml_intern.core.user_config import save_user_setting
 
     places = find_places()
     file, _ = user_config_file(places, os.environ, options.config)

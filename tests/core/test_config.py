@@ -7,20 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from ml_intern.core.config import (
-    BUNDLED,
-    COMMAND_LINE,
-    DEFAULT,
-    USER_FILE,
-    ConfigError,
-    LoadedConfig,
-    load_config,
-    objection_to,
-    reset_user_setting,
-    save_user_setting,
-)
+from ml_intern.core.config import BUNDLED, COMMAND_LINE, DEFAULT, USER_FILE, ConfigError, LoadedConfig, load_config
 from ml_intern.core.config_desk import ConfigDesk
 from ml_intern.core.places import Places, find_places
+from ml_intern.core.user_config import objection_to, reset_user_setting, save_user_setting
 
 
 @pytest.fixture

@@ -7,8 +7,9 @@ from pathlib import Path
 from threading import Lock
 
 from ml_intern.core.approvals.policy import RuleKind
-from ml_intern.core.config import ConfigError, read_user_setting, save_user_setting, user_config_file
+from ml_intern.core.config import ConfigError, user_config_file
 from ml_intern.core.places import Places
+from ml_intern.core.user_config import read_user_setting, save_user_setting
 
 
 class RuleFile:

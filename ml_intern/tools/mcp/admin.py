@@ -7,8 +7,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from ml_intern.core.config import ConfigError, save_user_setting, substitute_variables
+from ml_intern.core.config import ConfigError, substitute_variables
 from ml_intern.core.places import Places
+from ml_intern.core.user_config import save_user_setting
 from ml_intern.tools.mcp.config import parse_servers
 from ml_intern.tools.mcp.hub import McpHub, ServerStatus
 

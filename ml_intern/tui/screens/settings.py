@@ -10,8 +10,9 @@ from typing import Any, ClassVar
 from textual.binding import BindingType
 from textual.content import Content
 
-from ml_intern.core.config import ConfigError, LoadedConfig, objection_to
+from ml_intern.core.config import ConfigError, LoadedConfig
 from ml_intern.core.settings_schema import Setting, all_settings, setting_groups
+from ml_intern.core.user_config import objection_to
 from ml_intern.tui import messages
 from ml_intern.tui.keys.keymap import bind
 from ml_intern.tui.modals.ask_text import AskText

@@ -18,9 +18,9 @@ from ml_intern.tui.widgets.blocks import (
     ToolLine,
 )
 from ml_intern.tui.widgets.lines import BLANK, Line
+from ml_intern.tui.widgets.piece_list import KEPT_LINES
 from ml_intern.tui.widgets.pieces import RenderCache, Rendered
 from ml_intern.tui.widgets.transcript import Transcript
-from ml_intern.tui.widgets.virtual import KEPT_LINES
 from tests.tui.stage import settled
 from tests.tui.widgets.support import Host, seen, text_of, until
 

@@ -11,17 +11,17 @@ import logging
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import groupby
 from pathlib import Path
-from typing import BinaryIO, get_args
+from typing import BinaryIO
 
 from pydantic import ValidationError
 
-from ml_intern.core.protocol import EVENT, AssistantChunk, Event, EventBase
+from ml_intern.core.protocol import EVENT, AssistantChunk, EventBase
 from ml_intern.sessions.lock import in_use
 from ml_intern.sessions.log import parse_line
 from ml_intern.sessions.needle import Needle
 from ml_intern.sessions.pieces import NEXT, PIECE
+from ml_intern.sessions.replay_events import PREVIEW_BYTES, Damage, EventParser
 from ml_intern.sessions.replay_lines import LineReader, LogLine, Mark
 from ml_intern.sessions.summary import docs_of
 
@@ -31,8 +31,6 @@ IDLE_S = 5.0
 """A longer pause between two steps counts as this long in the shortened time of a replay."""
 STEP_S = 0.02
 """Steps of one instant are this far apart in it, so that each can be seen."""
-PREVIEW_BYTES = 16_384
-"""So much of a text that lies beside the log is read for a list."""
 PAID_SHARE = 0.05
 """A model call counts as a large one from this share of the price of all on."""
 PORTION = 256
@@ -40,43 +38,9 @@ PORTION = 256
 
 _UNFOLDED = frozenset({"history", "session_started", "session_meta", "leftovers"})
 """They change nothing that a screen shows."""
-_KNOWN = frozenset(model.model_fields["type"].default for model in get_args(get_args(Event)[0]))
 _SEARCHED = frozenset({"user_message", "assistant_message", "tool_call", "tool_output"})
 _PIECE = PIECE.decode()
 _AFTER_REPLY = frozenset({kind.decode() for kind in NEXT} | {"assistant_message"})
-
-
-@dataclass(slots=True)
-class Damage:
-    """What of a log cannot be read.
-
-    Attributes:
-        lines: Lines that are no event.
-        unknown: Events of kinds that this version does not know.
-        withheld: Events that could not be checked for secrets when they were written.
-        torn: The last line is cut off.
-    """
-
-    lines: int = 0
-    unknown: int = 0
-    withheld: int = 0
-    torn: bool = False
-
-    @property
-    def text(self) -> str:
-        """A sentence for a person; empty when nothing is missing."""
-        parts = [
-            _counted(self.lines, "line of this log cannot be read", "lines of this log cannot be read"),
-            "its last line is cut off" if self.torn else "",
-            _counted(self.unknown, "event is of a kind unknown to this version", "events are of unknown kinds"),
-            _counted(self.withheld, "event was withheld when it was written", "events were withheld when written"),
-        ]
-        said = "; ".join(part for part in parts if part)
-        return f"Not all of it is here: {said}. The rest is shown." if said else ""
-
-
-def _counted(number: int, one: str, many: str) -> str:
-    return f"{number:,} {one if number == 1 else many}" if number else ""
 
 
 @dataclass(slots=True)
@@ -93,7 +57,6 @@ class Recording:
         tools: How often each tool was called.
         model: Model of its beginning, as the first line names it.
         metered: The log tells what the session has cost (`context_usage`), and need not be added up.
-        damage: What cannot be read, as far as it is known by now.
     """
 
     path: Path
@@ -105,18 +68,18 @@ class Recording:
     tools: dict[str, int] = field(default_factory=dict)
     model: str = ""
     metered: bool = False
-    damage: Damage = field(default_factory=Damage)
     _name: str = ""
     _prompt: str = ""
     _shown: list[int] = field(default_factory=list)
     _open: list[int] = field(default_factory=list)  # lines with pieces of the reply that streams in
     _whole_at: dict[int, int] = field(default_factory=dict)  # and with which line they are of no more use
     _readable: dict[int, bool] = field(default_factory=dict)  # whether that line is what it looks like
-    _bad: set[int] = field(default_factory=set)
     _reader: LineReader = field(init=False)
+    _parser: EventParser = field(init=False)
 
     def __post_init__(self) -> None:
         self._reader = LineReader(self.path)
+        self._parser = EventParser(self.path)
 
     @classmethod
     def open(cls, path: Path) -> Recording:
@@ -134,6 +97,11 @@ class Recording:
 
     def __len__(self) -> int:
         return len(self.stops)
+
+    @property
+    def damage(self) -> Damage:
+        """What cannot be read, as far as it is known by now."""
+        return self._parser.damage
 
     @property
     def title(self) -> str:
@@ -281,8 +249,8 @@ class Recording:
                         continue
                     raw = data[line.offset - base : line.end - base]
                     if line.kind == _PIECE:
-                        yield from self._pieces(at, raw)
-                    elif (event := self._event(at, raw)) is not None:
+                        yield from self._parser.pieces(at, raw)
+                    elif (event := self._parser.event(at, raw)) is not None:
                         yield event
 
     def events_of(self, kinds: Collection[str], last_of: Collection[str], stop: int) -> Iterator[EventBase]:
@@ -313,42 +281,8 @@ class Recording:
             return False
         if whole not in self._readable:
             with self.path.open("rb") as file:
-                self._readable[whole] = self._event(whole, _read(file, self.lines[whole])) is not None
+                self._readable[whole] = self._parser.event(whole, _read(file, self.lines[whole])) is not None
         return self._readable[whole]
-
-    def _pieces(self, at: int, raw: bytes) -> Iterator[EventBase]:
-        """Pieces in a row, those of one kind put together."""
-        events = (self._event(at, line) for line in raw.splitlines(keepends=True))
-        pieces = (event for event in events if isinstance(event, AssistantChunk))
-        for _, same in groupby(pieces, key=lambda piece: piece.kind):
-            first, *more = same
-            text = "".join(piece.content for piece in (first, *more))
-            yield first.model_copy(update={"content": text, "seq": more[-1].seq if more else first.seq})
-
-    def _event(self, at: int, raw: bytes) -> EventBase | None:
-        if b'"$file"' not in raw:
-            try:
-                return EVENT.validate_json(raw)
-            except ValidationError:
-                pass  # a lone surrogate, a run of NUL, or no event: the slower way tells
-        whole = parse_line(raw, self.path, PREVIEW_BYTES)
-        try:
-            return EVENT.validate_python(whole)
-        except ValidationError as error:
-            if at not in self._bad:
-                self._bad.add(at)
-                self._note(whole, error)
-            return None
-
-    def _note(self, raw: dict[str, object] | None, error: ValidationError) -> None:
-        kind = (raw or {}).get("type")
-        log.info("%s: an event of type %s is not understood (%s)", self.path, kind, error.error_count())
-        if raw is not None and "withheld" in raw:
-            self.damage.withheld += 1
-        elif raw is not None and kind not in _KNOWN:
-            self.damage.unknown += 1
-        else:
-            self.damage.lines += 1
 
     def whole_call(self, call_id: str, step: int) -> list[EventBase]:
         """All that was told of one tool call up to a step, its texts whole.

@@ -238,7 +238,7 @@ async def test_a_filter_lets_the_arrows_stop_at_one_tool_or_at_errors_only(tmp_p
         await stage.press("home", "f")
         await stage.type("error")
         await stage.press("enter", "right")
-        await stage.sees("only errors: 1", "bash FAILED")
+        await stage.sees("only errors: 1 event", "bash FAILED")
 
 
 async def test_a_pane_takes_all_the_room_and_gives_it_back(tmp_path: Path) -> None:

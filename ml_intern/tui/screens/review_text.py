@@ -207,7 +207,7 @@ def place_among(step: int, finds: Chosen) -> str:
 
 def chosen(only: Chosen | None) -> Parts:
     """The filter."""
-    return () if only is None else (Part(f"only {only.name}: {len(only.steps):,}", "$warning", rank=2),)
+    return () if only is None else (Part(f"only {only.name}: {count(len(only.steps), 'event')}", "$warning", rank=2),)
 
 
 def legend(timeline: Timeline) -> Parts:

@@ -224,7 +224,7 @@ def _weights(work: Workload) -> Part:
 
 def _states(work: Workload, blocks: int, width: int) -> tuple[Part, ...]:
     """Weights, gradients and optimizer."""
-    trained = work.params if work.method == "full" else float(LORA_SHAPE * width * blocks * work.rank)
+    trained = work.params if work.method == "full" else adapter_params(work)
     size, gradient = size_text(trained), BYTES[work.dtype]
     moments = 8 if work.optimizer == "adamw" else 2
     master = 4 if work.dtype != "fp32" else 0

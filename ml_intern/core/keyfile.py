@@ -35,15 +35,6 @@ def save_key(places: Places, name: str, value: str) -> Path:
     return _write(places, {**_read(places), name: value.strip()})
 
 
-def forget_key(places: Places, name: str) -> Path:
-    """Takes a key out; gives the file.
-
-    Raises:
-        OSError: The file cannot be read or written.
-    """
-    return _write(places, {other: value for other, value in _read(places).items() if other != name})
-
-
 def _read(places: Places) -> dict[str, str]:
     path = key_file(places)
     if not path.exists():

@@ -52,12 +52,10 @@ class Account:
     Attributes:
         name: The user.
         orgs: Organisations of the user, sorted.
-        is_pro: Whether the user has a PRO subscription; None when the Hub does not say.
     """
 
     name: str
     orgs: tuple[str, ...] = ()
-    is_pro: bool | None = None
 
     @property
     def namespaces(self) -> tuple[str, ...]:
@@ -187,5 +185,4 @@ def _first_line(error: Exception) -> str:
 
 def _account(answer: Mapping[str, Any]) -> Account:
     orgs = sorted(str(org["name"]) for org in answer.get("orgs") or () if org.get("name"))
-    pro = answer.get("isPro")
-    return Account(str(answer["name"]), tuple(orgs), pro if isinstance(pro, bool) else None)
+    return Account(str(answer["name"]), tuple(orgs))

@@ -48,12 +48,6 @@ class PairTracker:
         return (message,)
 
 
-def repaired(messages: list[Message]) -> list[Message]:
-    """A history as a valid request has it; open calls at the very end stay open."""
-    tracker = PairTracker()
-    return [admitted for message in messages for admitted in tracker.admit(message)]
-
-
 def _with_distinct_calls(message: Message) -> Message:
     calls = {call.id: call for call in message.tool_calls}
     return message if len(calls) == len(message.tool_calls) else replace(message, tool_calls=tuple(calls.values()))

@@ -146,13 +146,6 @@ def find_hf_token(env: Mapping[str, str]) -> str:
         return ""
 
 
-def has_key(env: Mapping[str, str]) -> bool:
-    """Whether any provider's key or a Hugging Face token is there."""
-    return bool(find_hf_token(env)) or any(
-        env.get(name, "").strip() for names in KEY_VARIABLES.values() for name in names
-    )
-
-
 def near_matches(model: str, known: Iterable[str], limit: int = 3) -> list[str]:
     """Known ids that look like this one, best first; among equals those that come first in `known`.
 

@@ -14,29 +14,10 @@ from ml_intern.core.jobs import Flavor, JobInfo, JobLoad, JobRef, JobSpec
 from ml_intern.core.jobs_backend import JobsBackend, JobSchedules, PaidJobs
 from ml_intern.core.settings import JobSettings
 from ml_intern.tools.jobs.hub import HubBackend
-from ml_intern.tools.jobs.where import about, places_for
+from ml_intern.tools.jobs.where import about
 
 if TYPE_CHECKING:
     from ml_intern.services.hub import HubClient
-
-
-def choose_backend(
-    settings: JobSettings,
-    hub: HubClient,
-    local: JobsBackend,
-    env: Mapping[str, str],
-    slurm_root: Path,
-) -> JobsBackend:
-    """Where the jobs of a run go.
-
-    Args:
-        settings: `backend` names the place for jobs that ask for none; `auto` is the Hub where there is a token.
-        hub: The way to the Hub.
-        local: This machine.
-        env: Environment of the run.
-        slurm_root: Where jobs of a cluster are kept.
-    """
-    return backend_of(places_for(settings, hub.token, env), settings, hub, local, env, slurm_root)
 
 
 def backend_of(
@@ -47,7 +28,16 @@ def backend_of(
     env: Mapping[str, str],
     slurm_root: Path,
 ) -> JobsBackend:
-    """The backend for what `places_for` has given. For the other arguments see `choose_backend`."""
+    """Where the jobs of a run go.
+
+    Args:
+        names: The places, as `places_for` gives them; jobs go to the first that ask for none.
+        settings: What is configured for jobs.
+        hub: The way to the Hub.
+        local: This machine.
+        env: Environment of the run.
+        slurm_root: Where jobs of a cluster are kept.
+    """
 
     def make(name: str) -> JobsBackend:
         if name == "hub":

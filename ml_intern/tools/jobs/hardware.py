@@ -27,11 +27,6 @@ def hub_flavors() -> tuple[Flavor, ...]:
     )
 
 
-def hub_flavor_names() -> tuple[str, ...]:
-    """Their names, in the same order."""
-    return tuple(flavor.name for flavor in hub_flavors())
-
-
 def is_cpu_flavor(name: str) -> bool:
     """Whether a name means CPUs only; the default does."""
     return not name or name == "local" or name.startswith("cpu-")

@@ -9,7 +9,7 @@ from ml_intern.core.jobs import JobRef, JobsError, JobSpec, UnknownJobError
 from ml_intern.core.jobs_backend import JobsBackend, PaidJobs
 from ml_intern.core.settings import JobSettings
 from ml_intern.services.hub import HubClient
-from ml_intern.tools.jobs.choice import Choice, choose_backend
+from ml_intern.tools.jobs.choice import Choice, backend_of
 from ml_intern.tools.jobs.local import LocalBackend
 from ml_intern.tools.jobs.tool import create_jobs_tool
 from ml_intern.tools.jobs.where import late_backend, places_for
@@ -105,7 +105,9 @@ def test_the_place_follows_the_configuration_and_the_token(
     if not token:
         del env["HF_TOKEN"]
     settings = JobSettings.model_validate({"backend": setting})
-    assert choose_backend(settings, HubClient(env), local, QUIET, tmp_path / "slurm").name == expected
+    client = HubClient(env)
+    names = places_for(settings, client.token, QUIET)
+    assert backend_of(names, settings, client, local, QUIET, tmp_path / "slurm").name == expected
 
 
 @pytest.mark.parametrize("backend", ["auto", "hub", "local", "slurm"])
@@ -113,13 +115,14 @@ def test_the_place_follows_the_configuration_and_the_token(
 def test_what_a_model_is_told_is_known_before_the_backend_is_made(backend: str, token: str, tmp_path: Path) -> None:
     settings, env = JobSettings.model_validate({"backend": backend}), {**QUIET, "HF_TOKEN": token}
     hub, made = HubClient(env), []
-    real = choose_backend(settings, hub, LocalBackend(tmp_path / "jobs"), env, tmp_path / "slurm")
+    names = places_for(settings, hub.token, env)
+    real = backend_of(names, settings, hub, LocalBackend(tmp_path / "jobs"), env, tmp_path / "slurm")
 
     def make() -> JobsBackend:
         made.append(True)
         return real
 
-    late = late_backend(places_for(settings, hub.token, env), make)
+    late = late_backend(names, make)
     assert (late.name, late.about) == (real.name, real.about)
     assert made == []
     assert late.poll_s == real.poll_s

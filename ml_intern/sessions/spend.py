@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from ml_intern.core.ledger import Totals
 from ml_intern.sessions.summary import milliseconds, number, string
 from ml_intern.sessions.text import one_line
 
@@ -95,28 +96,6 @@ GROUP BY day, number, kind, what, ref ORDER BY day, number, kind, what, ref
 
 
 @dataclass(frozen=True, slots=True)
-class Sums:
-    """Dollars by how sure they are; see `core.ledger.Totals`.
-
-    Attributes:
-        measured_usd: Told by the provider, or the time that a job really ran.
-        estimated_usd: Reckoned: tokens times price, or the worst case of what nobody measured.
-        promised_usd: Worst case of what still runs, or did when the log ended. Not spent yet.
-        unknown: How many calls and jobs have a price that nobody knows; they are in none of the sums.
-    """
-
-    measured_usd: float = 0.0
-    estimated_usd: float = 0.0
-    promised_usd: float = 0.0
-    unknown: int = 0
-
-    @property
-    def spent_usd(self) -> float:
-        """Measured and estimated together."""
-        return self.measured_usd + self.estimated_usd
-
-
-@dataclass(frozen=True, slots=True)
 class SpendRow:
     """One line of a table.
 
@@ -130,7 +109,7 @@ class SpendRow:
 
     key: str
     label: str
-    sums: Sums
+    sums: Totals
     note: str = ""
     day: str = ""
 
@@ -235,33 +214,35 @@ class SpendBooks:
     def __init__(self, index: SessionIndex) -> None:
         self._index = index
 
-    def total(self) -> Sums:
+    def total(self) -> Totals:
         """All of it."""
         (row,) = self._rows(_TOTAL)
-        return Sums(*row)
+        return Totals(*row)
 
     def days(self) -> list[SpendRow]:
         """By day of this machine's time zone, the newest first; days on which nothing was spent are left out."""
-        return [SpendRow(day, day, Sums(*sums), day=day) for day, *sums in self._rows(_DAYS)]
+        return [SpendRow(day, day, Totals(*sums), day=day) for day, *sums in self._rows(_DAYS)]
 
     def sessions(self, limit: int = -1) -> list[SpendRow]:
         """By session, the one used last first (-1: all); sessions that cost nothing are left out."""
         return [
-            SpendRow(key, _title(name, prompt), Sums(*sums), note=model, day=_local_day(started))
+            SpendRow(key, _title(name, prompt), Totals(*sums), note=model, day=_local_day(started))
             for key, name, prompt, started, model, *sums in self._rows(_SESSIONS, limit)
         ]
 
     def models(self) -> list[SpendRow]:
         """By model, the dearest first, with what it was used for."""
         return [
-            SpendRow(model, model, Sums(*sums), note=f"{count:,} {'call' if count == 1 else 'calls'}: {_listed(kinds)}")
+            SpendRow(
+                model, model, Totals(*sums), note=f"{count:,} {'call' if count == 1 else 'calls'}: {_listed(kinds)}"
+            )
             for model, kinds, count, *sums in self._rows(_MODELS)
         ]
 
     def rented(self, limit: int = -1) -> list[SpendRow]:
         """By job and sandbox, the newest first (-1: all), each with the session that has paid for it."""
         return [
-            SpendRow(ref, f"{kind} {ref}", Sums(*sums), note=_title(name, prompt), day=day)
+            SpendRow(ref, f"{kind} {ref}", Totals(*sums), note=_title(name, prompt), day=day)
             for ref, kind, day, name, prompt, *sums in self._rows(_RENTED, limit)
         ]
 

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from ml_intern.core.ledger import Totals
 from ml_intern.core.protocol import EventBase, Expense, LLMCall, SessionMeta
 from ml_intern.core.redact import Redactor
 from ml_intern.sessions.index import SessionIndex
-from ml_intern.sessions.spend import CSV_COLUMNS, SpendBooks, SpendRow, Sums
+from ml_intern.sessions.spend import CSV_COLUMNS, SpendBooks, SpendRow
 from ml_intern.sessions.store import SessionStore
 from tests.sessions.support import prompt, record
 
@@ -44,13 +45,13 @@ def write(index: SessionIndex, name: str, *events: EventBase) -> Path:
     return record(index.path.parent, name, *prompt(f"Train {name}"), *events)
 
 
-def by_key(rows: list[SpendRow]) -> dict[str, Sums]:
+def by_key(rows: list[SpendRow]) -> dict[str, Totals]:
     return {row.key: row.sums for row in rows}
 
 
 def test_nothing_was_spent_where_there_are_no_sessions(index: SessionIndex) -> None:
     books = SpendBooks(index)
-    assert books.total() == Sums()
+    assert books.total() == Totals()
     assert (books.days(), books.sessions(), books.models(), books.rented()) == ([], [], [], [])
 
 
@@ -68,7 +69,7 @@ def test_sums_are_kept_apart_by_how_sure_they_are(index: SessionIndex) -> None:
     )
     index.refresh()
     books = SpendBooks(index)
-    assert books.total() == Sums(measured_usd=3.5, estimated_usd=0.25, promised_usd=2.0, unknown=3)
+    assert books.total() == Totals(measured_usd=3.5, estimated_usd=0.25, promised_usd=2.0, unknown=3)
     assert books.total().spent_usd == 3.75
     assert by_key(books.sessions()) == {"one": books.total()}
 
@@ -86,14 +87,14 @@ def test_the_last_word_on_a_job_counts_and_a_promise_taken_back_is_gone(index: S
     )
     index.refresh()
     (row,) = SpendBooks(index).rented()
-    assert (row.key, row.label, row.note, row.sums) == ("66f1", "job 66f1", "Train one", Sums(measured_usd=0.7))
+    assert (row.key, row.label, row.note, row.sums) == ("66f1", "job 66f1", "Train one", Totals(measured_usd=0.7))
 
 
 def test_what_is_reserved_for_a_sandbox_belongs_to_it(index: SessionIndex) -> None:
     write(index, "one", job("box", 0.3, "measured", "sandbox"), job("box (reserved)", 0.1, "promised", "sandbox"))
     index.refresh()
     (row,) = SpendBooks(index).rented()
-    assert (row.key, row.sums) == ("box", Sums(measured_usd=0.3, promised_usd=0.1))
+    assert (row.key, row.sums) == ("box", Totals(measured_usd=0.3, promised_usd=0.1))
 
 
 def test_a_log_that_grew_adds_to_what_was_known(index: SessionIndex) -> None:
@@ -102,7 +103,7 @@ def test_a_log_that_grew_adds_to_what_was_known(index: SessionIndex) -> None:
     write(index, "one", call(0.25), job("66f1", 0.5, "measured"))
     index.refresh()
     books = SpendBooks(index)
-    assert books.total() == Sums(measured_usd=0.5, estimated_usd=0.5)
+    assert books.total() == Totals(measured_usd=0.5, estimated_usd=0.5)
     (model,) = books.models()
     assert (model.key, model.note) == ("anthropic/claude", "2 calls: main")
 
@@ -113,7 +114,7 @@ def test_a_session_that_is_gone_takes_its_spending_along(index: SessionIndex) ->
     index.refresh()
     path.unlink()
     index.refresh()
-    assert SpendBooks(index).total() == Sums(estimated_usd=0.5)
+    assert SpendBooks(index).total() == Totals(estimated_usd=0.5)
 
 
 def test_a_copy_does_not_pay_again_for_what_its_original_has_paid(index: SessionIndex) -> None:
@@ -121,16 +122,16 @@ def test_a_copy_does_not_pay_again_for_what_its_original_has_paid(index: Session
     copy = SessionStore(index.path.parent, Redactor()).fork(path)
     index.refresh()
     books = SpendBooks(index)
-    assert by_key(books.sessions()) == {"one": Sums(measured_usd=2.0, estimated_usd=0.25)}
+    assert by_key(books.sessions()) == {"one": Totals(measured_usd=2.0, estimated_usd=0.25)}
     record(index.path.parent, copy.stem, call(1.0))
     index.refresh()
-    assert by_key(books.sessions())[copy.stem] == Sums(estimated_usd=1.0)
+    assert by_key(books.sessions())[copy.stem] == Totals(estimated_usd=1.0)
 
 
 def test_a_renamed_session_keeps_its_spending(index: SessionIndex) -> None:
     write(index, "one", call(0.25), SessionMeta(title="Mine"))
     index.refresh()
-    assert [(row.label, row.sums) for row in SpendBooks(index).sessions()] == [("Mine", Sums(estimated_usd=0.25))]
+    assert [(row.label, row.sums) for row in SpendBooks(index).sessions()] == [("Mine", Totals(estimated_usd=0.25))]
 
 
 def test_days_are_those_of_this_machine(index: SessionIndex, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -172,5 +173,5 @@ def test_an_index_of_an_earlier_version_is_made_anew(index: SessionIndex) -> Non
         db.execute("PRAGMA user_version = 1")
     db.close()
     assert index.refresh() >= 0
-    assert SpendBooks(index).total() == Sums(estimated_usd=0.25)
+    assert SpendBooks(index).total() == Totals(estimated_usd=0.25)
     assert index.path.stat().st_mode & 0o777 == 0o600

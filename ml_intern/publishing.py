@@ -211,18 +211,30 @@ class Publisher:
                 "Sessions stay on this machine. `/share-traces on` publishes them to a private data set of yours."
             )
         repo = await self._repo()
-        try:
-            info = await self._hub.call(lambda api: api.dataset_info(repo))
-        except HubError as error:
-            if error.kind != "no_repo":
-                raise
+        private = await self._is_private(repo)
+        if private is None:
             return _Told(f"Sessions are published to {repo} when they end; it is made with the first one.")
-        seen = "private" if info.private else "PUBLIC"
+        seen = "private" if private else "PUBLIC"
         url = self._hub.web_url(repo, "dataset")
         return _Told(f"Sessions are published to {url} when they end; it is {seen}, {self._book.count} are there.")
 
+    async def _is_private(self, repo: str) -> bool | None:
+        """Whether only its owner sees the data set; None when there is none yet."""
+        try:
+            return bool((await self._hub.call(lambda api: api.dataset_info(repo))).private)
+        except HubError as error:
+            if error.kind != "no_repo":
+                raise
+            return None
+
     async def _switch_on(self) -> _Told:
         repo = await self._repo()  # first of all: without an account there is nowhere to publish to
+        if await self._is_private(repo) is False:
+            return _Told(
+                f"{repo} is there already and PUBLIC: everybody could read your sessions. Close it with "
+                "`/share-traces private` before `/share-traces on`; `/share-traces public` opens it again.",
+                bad=True,
+            )
         save_user_setting(self._places, "sharing.enabled", True)
         self._book.begin()
         self._enabled = True

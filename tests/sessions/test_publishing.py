@@ -217,6 +217,20 @@ async def test_a_person_switches_it_on_looks_and_opens_it_to_others(desk: Desk, 
     assert len(desk.published) == 1
 
 
+async def test_sessions_do_not_go_to_an_open_data_set_by_being_switched_on(desk: Desk, hub: StandInHub) -> None:
+    hub.repos.create(REPO, kind="dataset")
+    async with ScriptedLLM(text("one")) as server, desk.run(server, sharing=False) as agent:
+        agent.submit(ShareTraces(action="on"))
+        assert "everybody could read your sessions" in await told(agent, REPO)
+        await agent.prompt()
+        agent.submit(ShareTraces(action="private"))
+        await told(agent, "is now private")
+        agent.submit(ShareTraces(action="on"))
+        await told(agent, "From now on")
+    assert hub.repos.get(REPO, "dataset").private is True
+    assert len(desk.published) == 1
+
+
 async def test_without_an_account_it_cannot_be_switched_on(desk: Desk) -> None:
     async with ScriptedLLM(text("one")) as server, desk.run(server, sharing=False, HF_TOKEN="") as agent:
         agent.submit(ShareTraces(action="on"))

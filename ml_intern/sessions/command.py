@@ -163,7 +163,8 @@ def _import(desk: Desk, choice: argparse.Namespace) -> int:
 
     path = import_trace(choice.file, desk.store)
     summary = summary_of(path)
-    said = f"Imported as session {summary.id}: {summary.turns} turns, {summary.title}"
+    turns = "1 turn" if summary.turns == 1 else f"{summary.turns} turns"
+    said = f"Imported as session {summary.id}: {turns}, {summary.title} ({summary.origin})"
     desk.out.answer(summary.row(), lambda: [said])
     return OK
 

@@ -14,7 +14,7 @@ from typing import Any
 from ml_intern.core.protocol import EventBase, SessionMeta, utc_now
 from ml_intern.core.redact import WITHHELD, Redactor
 from ml_intern.core.session import new_session_id
-from ml_intern.sessions.aside import files_of
+from ml_intern.sessions.aside import files_of, put_aside
 from ml_intern.sessions.find import TRASH, SessionFile, logs_in, sessions_by_prefix
 from ml_intern.sessions.image_files import copy_images
 from ml_intern.sessions.lock import SessionInUseError, SessionLock, in_use
@@ -155,8 +155,12 @@ class SessionStore:
                 for event in events:
                     seq = max(seq, _seq(event)) if "seq" in event else seq + 1
                     stamp = {"seq": seq, "time": event.get("time") or utc_now(), "session_id": path.stem}
-                    file.write(clean_line(self.redactor, {**stamp, **event}))
+                    file.write(clean_line(self.redactor, {**stamp, **event}, files_of(path)))
             unfinished.replace(path)
+        except BaseException:
+            if not path.exists():
+                shutil.rmtree(files_of(path), ignore_errors=True)
+            raise
         finally:
             unfinished.unlink(missing_ok=True)
 
@@ -225,9 +229,17 @@ def summary_of(path: Path) -> Summary:
     return summary
 
 
-def clean_line(redactor: Redactor, event: Mapping[str, Any]) -> bytes:
-    """An event as a line of a log, without secrets; one that cannot be checked says so instead of what it held."""
+def clean_line(redactor: Redactor, event: Mapping[str, Any], files: Path | None = None) -> bytes:
+    """An event as a line of a log, without secrets; one that cannot be checked says so instead of what it held.
+
+    Args:
+        redactor: Takes secrets out.
+        event: The event.
+        files: Where its large texts are kept; None to leave them in the line.
+    """
     clean = redactor.data(dict(event))
+    if files is not None and clean is not WITHHELD:
+        clean = put_aside(clean, files)
     text = clean if clean is WITHHELD else redactor.text(json.dumps(clean))
     if text is WITHHELD:
         kept = {key: event.get(key) for key in ("seq", "time", "session_id", "type")}

@@ -8,13 +8,14 @@ import pytest
 
 from ml_intern.core.context.manager import ContextManager
 from ml_intern.core.context.tokens import TokenCounter
+from ml_intern.core.protocol import HistoryRecord
 from ml_intern.core.redact import Redactor
 from ml_intern.sessions.conversation import Conversation, read_conversation
 from ml_intern.sessions.exports import export
 from ml_intern.sessions.imports import import_trace
 from ml_intern.sessions.restore import restore
 from ml_intern.sessions.store import SessionError, SessionStore
-from tests.sessions.support import CANARY, record, whole_session
+from tests.sessions.support import CANARY, output, record, whole_session
 
 
 @pytest.fixture
@@ -176,6 +177,65 @@ def test_log_from_another_machine_keeps_its_id(store: SessionStore, tmp_path: Pa
     found = import_trace(path, store)
     assert found.stem == "one"
     assert shape(read_conversation(found)) == shape(read_conversation(path))
+
+
+def test_log_from_another_machine_brings_its_images_and_large_texts_along(store: SessionStore, tmp_path: Path) -> None:
+    name, large = f"{'ab' * 20}.png", "line\n" * 20_000
+    image = {"file": name, "name": "plot.png", "media": "image/png", "width": 1, "height": 1, "size": 3}
+    shown = HistoryRecord(op="append", messages=({"role": "user", "content": "look", "images": [image]},))
+    path = record(tmp_path / "elsewhere", "one", shown, *whole_session(), *output("9", "bash", large))
+    (path.with_suffix(".files") / name).write_bytes(b"png")
+    found = import_trace(path, store)
+    assert {each.name for each in found.with_suffix(".files").iterdir()} > {name}
+    assert (found.with_suffix(".files") / name).read_bytes() == b"png"
+    assert max(map(len, found.read_bytes().splitlines())) < 5_000
+    assert restore(found).records == restore(path).records
+
+
+def test_a_damaged_log_is_imported_as_far_as_it_can_be_read(store: SessionStore, tmp_path: Path) -> None:
+    path = record(tmp_path / "elsewhere", "one", *whole_session())
+    before = shape(read_conversation(path))
+    path.write_bytes(path.read_bytes().replace(b"{", b"\xff", 1) + b'{"torn')
+    found = read_conversation(import_trace(path, store))
+    assert shape(found) == before
+    assert (found.summary.id, found.summary.directory) == ("one", "/data/project")
+    assert found.summary.origin == "imported from one.jsonl, 1 of its lines could not be read"
+
+
+def test_what_of_a_trace_makes_no_sense_is_counted(store: SessionStore, tmp_path: Path) -> None:
+    messages = [{"role": "user", "content": "go"}, {"role": "oracle", "content": "x"}, 7, {"role": "system"}]
+    found = imported(store, tmp_path, {"session_id": "s", "messages": messages}, name="session_1.json")
+    assert found.summary.origin == "imported from session snapshot, 2 of its entries could not be read"
+
+
+def test_a_reply_that_claude_code_tells_in_several_lines_is_one(store: SessionStore, tmp_path: Path) -> None:
+    def part(block: dict[str, Any], reply_id: str = "msg_1") -> dict[str, Any]:
+        usage = {"input_tokens": 10, "output_tokens": 2}
+        return claude("assistant", [block], message={"id": reply_id, "model": "m", "usage": usage})
+
+    def calls(*names: str) -> list[dict[str, Any]]:
+        return [part({"type": "tool_use", "id": name, "name": "Bash", "input": {}}) for name in names]
+
+    def result(name: str) -> dict[str, Any]:
+        return claude("user", [{"type": "tool_result", "tool_use_id": name, "content": name}])
+
+    image = {"type": "image", "source": {"type": "base64", "data": "aaaa"}}
+    thought = {"type": "thinking", "thinking": "hm"}
+    lines = [claude("user", [image]), part(thought), part({"type": "text", "text": "I look."}), *calls("a", "b")]
+    lines += [result("a"), result("b"), *calls("c"), result("c"), part({"type": "text", "text": "Done."}, "msg_2")]
+    found = imported(store, tmp_path, *lines)
+    assert shape(found) == [
+        ("user", "[image]"),
+        ("assistant", "I look."),
+        ("tool", "a"),
+        ("tool", "b"),
+        ("assistant", ""),
+        ("tool", "c"),
+        ("assistant", "Done."),
+    ]
+    assert [call.id for call in found.entries[1].message.tool_calls] == ["a", "b"]
+    assert found.entries[1].message.reasoning == "hm"
+    assert [event["prompt_tokens"] for event in found.events if event["type"] == "llm_call"] == [10, 10]
 
 
 def test_the_same_trace_is_imported_once(store: SessionStore, tmp_path: Path) -> None:

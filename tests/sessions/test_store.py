@@ -222,6 +222,9 @@ def test_large_text_lies_beside_the_log_once_and_is_read_in_its_place(store: Ses
     (shown,) = [event["output"] for event in read_session(log) if event["type"] == "tool_output"]
     assert shown.startswith(text)
     assert restore(log).records[-1]["content"] == shown
+    copy = store.fork(log)
+    assert max(map(len, copy.read_bytes().splitlines())) < 2_000
+    assert restore(copy).records[-1]["content"] == shown
     file.unlink()
     (gone,) = [event["output"] for event in read_session(log) if event["type"] == "tool_output"]
     assert "cannot be read" in gone

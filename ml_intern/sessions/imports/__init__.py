@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from ml_intern.core.protocol import utc_now
+from ml_intern.sessions.aside import files_of
+from ml_intern.sessions.image_files import copy_images
 from ml_intern.sessions.imports.build import Trace, events_of
 from ml_intern.sessions.imports.claude import from_claude
 from ml_intern.sessions.imports.codex import from_codex
@@ -31,26 +33,37 @@ def import_trace(file: Path, store: SessionStore) -> Path:
         SessionError: The file is no trace that is known here, holds no messages, or is here already.
         OSError: It cannot be read, or the log not written.
     """
-    records = _records(file)
-    if records and records[0].get("type") == "session_started":
-        return _import_log(file, str(records[0].get("session_id") or file.stem), store)
+    records, damaged = _records(file)
+    ours = next((record for record in records if {"seq", "type", "session_id"} <= record.keys()), None)
+    if ours is not None:
+        return _import_log(file, str(ours["session_id"] or file.stem), store)
     trace = next((trace for read in _READERS if (trace := read(records)) is not None), None)
     if trace is None:
         kinds = "a session_*.json, a trace of Claude Code or of Codex, or a log of ml-intern"
         raise SessionError(f"{file} is none of the traces that can be imported: {kinds}.")
     if not trace.messages:
         raise SessionError(f"{file} holds no messages.")
+    trace.left_out += damaged
     session_id = str(uuid.uuid5(_NAMESPACE, f"{trace.source}:{trace.id or file.stem}"))
     events = events_of(trace)
     return _write(store, session_id, events)
 
 
 def _import_log(file: Path, session_id: str, store: SessionStore) -> Path:
-    events = ({**event, "session_id": session_id} for event in read_session(file))
-    return _write(store, session_id, [*events, {"type": "session_meta", "origin": f"imported from {file.name}"}])
+    damaged = 0
+
+    def count() -> None:
+        nonlocal damaged
+        damaged += 1
+
+    events = [{**event, "session_id": session_id} for event in read_session(file, on_damage=count)]
+    origin = f"imported from {file.name}"
+    if damaged:
+        origin += f", {damaged:,} of its lines could not be read"
+    return _write(store, session_id, [*events, {"type": "session_meta", "origin": origin}], files_of(file))
 
 
-def _write(store: SessionStore, session_id: str, events: list[dict[str, Any]]) -> Path:
+def _write(store: SessionStore, session_id: str, events: list[dict[str, Any]], files: Path | None = None) -> Path:
     try:
         existing = find_session(store.directory, session_id)
     except ValueError as error:
@@ -58,6 +71,8 @@ def _write(store: SessionStore, session_id: str, events: list[dict[str, Any]]) -
     if existing is not None:
         raise SessionError(f"This trace is here already, as session {session_id}; delete that first to import it anew.")
     path = store.new_log(session_id, _month_of(events))
+    if files is not None:
+        copy_images(events, files, files_of(path))
     store.write(path, events)
     return path
 
@@ -67,20 +82,21 @@ def _month_of(events: list[dict[str, Any]]) -> str:
     return time if milliseconds(time) and time[:4].isdecimal() and time[5:7].isdecimal() else utc_now()
 
 
-def _records(file: Path) -> list[dict[str, Any]]:
-    """The objects of a file: one JSON document, or one a line."""
+def _records(file: Path) -> tuple[list[dict[str, Any]], int]:
+    """The objects of a file, which is one JSON document or has one a line; and how many of its lines are none."""
     text = file.read_bytes().decode("utf-8", "replace").removeprefix("\ufeff")
     try:
         whole = json.loads(text)
-        return [whole] if isinstance(whole, dict) else []
+        return ([whole], 0) if isinstance(whole, dict) else ([], 1)
     except (ValueError, RecursionError):
         pass  # one object a line, then
-    records = []
-    for line in text.split("\n"):
-        try:
-            record = json.loads(line)
-        except (ValueError, RecursionError):
-            continue
-        if isinstance(record, dict):
-            records.append(record)
-    return records
+    lines = [line for line in text.split("\n") if line.strip("\0 \t\r")]
+    records = [record for line in lines if isinstance(record := _loaded(line), dict)]
+    return records, len(lines) - len(records)
+
+
+def _loaded(line: str) -> Any:
+    try:
+        return json.loads(line)
+    except (ValueError, RecursionError):
+        return None

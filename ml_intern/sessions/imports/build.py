@@ -65,6 +65,7 @@ class Trace:
         version: Version of the program.
         title: Its name, or empty.
         messages: Its messages, without system prompts.
+        left_out: Entries that make no sense.
     """
 
     source: str
@@ -74,6 +75,7 @@ class Trace:
     version: str = ""
     title: str = ""
     messages: list[Said] = field(default_factory=list)
+    left_out: int = 0
 
 
 def call(call_id: Any, name: Any, arguments: Any) -> ToolCall:
@@ -84,12 +86,17 @@ def call(call_id: Any, name: Any, arguments: Any) -> ToolCall:
 
 
 def text_of(content: Any) -> str:
-    """The text of a message whose content is a text or a list of blocks."""
+    """The text of a message whose content is a text or a list of blocks. An image is only named."""
     if isinstance(content, str):
         return content
-    blocks = content if isinstance(content, list) else ()
-    texts = [block if isinstance(block, str) else string(block.get("text")) for block in blocks if block]
+    texts = map(_text_of_block, content if isinstance(content, list) else ())
     return "\n".join(text for text in texts if text)
+
+
+def _text_of_block(block: Any) -> str:
+    if not isinstance(block, dict):
+        return string(block)
+    return string(block.get("text")) or ("[image]" if "image" in string(block.get("type")) else "")
 
 
 def events_of(trace: Trace) -> list[dict[str, Any]]:
@@ -97,7 +104,10 @@ def events_of(trace: Trace) -> list[dict[str, Any]]:
     time = next((iso(said.time) for said in trace.messages if milliseconds(said.time)), utc_now())
     version = f"{trace.source} {trace.version}".strip()
     head = SessionStarted(schema_version=SCHEMA_VERSION, directory=trace.directory, model=trace.model, version=version)
-    events: list[EventBase] = [head, SessionMeta(title=trace.title or None, origin=f"imported from {trace.source}")]
+    origin = f"imported from {trace.source}"
+    if trace.left_out:
+        origin += f", {trace.left_out:,} of its entries could not be read"
+    events: list[EventBase] = [head, SessionMeta(title=trace.title or None, origin=origin)]
     found = [{**event.model_dump(mode="json"), "time": time} for event in events]
     for said, group in _told(trace.messages):
         time = iso(said.time) or time

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from ml_intern.core.context.messages import Kind, Message
@@ -24,15 +24,41 @@ def from_claude(records: list[dict[str, Any]]) -> Trace | None:
         version=string(first.get("version")),
         title=next((title for title in reversed(titles) if title), ""),
     )
-    for line in lines:
-        if not line.get("isSidechain"):
-            trace.messages += _messages(line)
+    for line in _joined(line for line in lines if not line.get("isSidechain")):
+        trace.messages += _messages(line)
     trace.model = next((said.model for said in trace.messages if said.model), "")
     return trace
 
 
 def _is_message(record: dict[str, Any]) -> bool:
     return record.get("type") in {"user", "assistant"} and isinstance(record.get("message"), dict) and "uuid" in record
+
+
+def _joined(lines: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """The lines, those of one reply as one: each block of it has a line of its own, and the usage of all of it."""
+    waiting: dict[str, Any] | None = None
+    counted: set[str] = set()
+    for line in lines:
+        message = line["message"]
+        reply_id = string(message.get("id")) if line["type"] == "assistant" else ""
+        if waiting is not None and reply_id and waiting["message"].get("id") == reply_id:
+            before = waiting["message"]
+            content = [*_blocks(before.get("content")), *_blocks(message.get("content"))]
+            spent = message.get("usage") if before.get("usage") else None
+            waiting = {**waiting, "message": {**message, "content": content, "usage": spent}}
+            continue
+        if waiting is not None:
+            yield waiting
+        waiting = {**line, "message": {**message, "usage": None}} if reply_id in counted else line
+        counted |= {reply_id} - {""}
+    if waiting is not None:
+        yield waiting
+
+
+def _blocks(content: Any) -> list[Any]:
+    if isinstance(content, list):
+        return content
+    return [{"type": "text", "text": content}] if isinstance(content, str) else []
 
 
 def _messages(line: dict[str, Any]) -> Iterator[Said]:

@@ -26,10 +26,13 @@ def from_snapshot(records: list[dict[str, Any]]) -> Trace | None:
     )
     time = string(document.get("session_start_time"))
     for record in document["messages"]:
-        if isinstance(record, dict) and (said := _said(record, clues, trace.model)):
+        said = _said(record, clues, trace.model) if isinstance(record, dict) else None
+        if said is not None:
             said.time = said.time or time
             time = said.time
             trace.messages.append(said)
+        elif not isinstance(record, dict) or record.get("role") not in {"system", "assistant"}:  # these can be empty
+            trace.left_out += 1
     return trace
 
 

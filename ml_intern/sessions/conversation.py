@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from ml_intern.core.context.manager import parse_record
 from ml_intern.core.context.messages import Message
+from ml_intern.core.context.repair import PairTracker
 from ml_intern.sessions.log import read_session
 from ml_intern.sessions.pieces import OpenReply
 from ml_intern.sessions.summary import Summary, string, whole
@@ -39,6 +40,10 @@ class Entry:
     usage: Mapping[str, Any] = field(default_factory=dict)
     undone: bool = False
 
+    def without_result(self, stub: Message) -> Entry:
+        """What stands for the result that a call of this reply never had."""
+        return Entry(stub, self.time, self.seq, ok=False)
+
 
 @dataclass(slots=True)
 class Conversation:
@@ -60,6 +65,19 @@ class Conversation:
     def kept(self) -> list[Entry]:
         """What a person let stand."""
         return [entry for entry in self.entries if not entry.undone]
+
+    @property
+    def paired(self) -> list[Entry]:
+        """The same with a result for every call, as traces must have it: a killed run leaves calls without one."""
+        tracker, found = PairTracker(), list[Entry]()
+        asked = Entry(Message("user"), "", 0)
+        for entry in self.kept:
+            admitted = tracker.admit(entry.message)
+            found += [asked.without_result(stub) for stub in admitted[:-1]]
+            if admitted or entry.message.role == "assistant":  # one of nothing but thoughts is told as well
+                found.append(replace(entry, message=admitted[-1]) if admitted else entry)
+            asked = entry if entry.message.tool_calls else asked
+        return [*found, *map(asked.without_result, tracker.stubs())]
 
 
 def read_conversation(path: Path) -> Conversation:

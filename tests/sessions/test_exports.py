@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from ml_intern.core.display import JobCard
 from ml_intern.core.protocol import (
     AssistantMessage,
     Compacted,
@@ -18,6 +19,7 @@ from ml_intern.core.protocol import (
     HistoryRecord,
     Interrupted,
     LLMCall,
+    ModelChanged,
     Origin,
     OriginFound,
     PlanItem,
@@ -28,11 +30,13 @@ from ml_intern.core.protocol import (
     SubagentState,
     ToolCallEvent,
     ToolOutput,
+    ToolStateChange,
     UndoComplete,
 )
 from ml_intern.core.redact import Redactor
 from ml_intern.sessions.exports import FORMATS, ExportError, export, save
 from tests.sessions.support import CANARY, answer, call, output, prompt, record, whole_session
+from tests.support.llm_server import history_problems
 
 
 def exported(tmp_path: Path, form: str, *events: EventBase) -> str:
@@ -249,6 +253,45 @@ def test_importing_transformers_is_not_training(tmp_path: Path) -> None:
     assert "task:inference" in found
 
 
+def test_a_refused_job_was_not_submitted_and_one_that_ends_later_has_an_outcome(tmp_path: Path) -> None:
+    refused = [*job("no", stage=""), ToolStateChange(tool="hf_jobs", tool_call_id="j", state="rejected")]
+    assert not [tag for tag in tags(tmp_path / "refused", *refused) if tag.startswith(("hf_job:", "gpu:"))]
+    card = JobCard(job_id="j", backend="hub", stage="ERROR")
+    later = ToolStateChange(tool="hf_jobs", tool_call_id="j", state="error", display=(card,))
+    assert "hf_job:failed" in tags(tmp_path / "later", *job("it runs", stage="RUNNING"), later)
+
+
+@pytest.mark.parametrize(
+    ("model", "family"),
+    [
+        ("ollama/mistral", "other"),
+        ("llamacpp/phi-4", "other"),
+        ("ollama/llama3", "llama"),
+        ("anthropic/claude-opus-4-6", "opus"),
+    ],
+)
+def test_the_server_of_a_model_is_not_its_family(tmp_path: Path, model: str, family: str) -> None:
+    assert f"model:{family}" in tags(tmp_path, *prompt("go"), ModelChanged(model=model, effort="low"), *answer("x"))
+
+
+@pytest.mark.parametrize("form", ["claude", "sts", "sft"])
+def test_calls_of_a_killed_run_have_a_result_in_every_trace(tmp_path: Path, form: str) -> None:
+    two = {"role": "assistant", "content": "", "tool_calls": []}
+    made = [{"id": name, "type": "function", "function": {"name": "bash", "arguments": "{}"}} for name in "ab"]
+    killed = HistoryRecord(op="append", messages=({**two, "tool_calls": made},))
+    story = [*prompt("go"), killed, *output("b", "bash", "done"), *prompt("and?"), *call("c", "bash", "{}", {})]
+    text = exported(tmp_path, form, *story)
+    assert text.count("Not executed, or not to its end") == 2
+    if form == "sft":
+        (row,) = lines(text)
+        assert history_problems([{"role": "system", "content": "x"}, *row["messages"]]) == []
+    elif form == "claude":
+        blocks = [b for line in lines(text) for b in line["message"]["content"] if isinstance(b, dict)]
+        assert [b["tool_use_id"] for b in blocks if b["type"] == "tool_result"] == ["b", "a", "c"]
+        assert [b["tool_use_id"] for b in blocks if b.get("is_error")] == ["a", "c"]
+        assert len({line["uuid"] for line in lines(text)}) == len(lines(text))
+
+
 @pytest.mark.parametrize(
     ("end", "tag"),
     [
@@ -256,6 +299,9 @@ def test_importing_transformers_is_not_training(tmp_path: Path) -> None:
         ([ErrorEvent(error="x", kind="auth")], "outcome:errored"),
         ([Interrupted()], "outcome:interrupted"),
         ([], "outcome:ongoing"),
+        ([Interrupted(), *prompt("go on"), *answer("done")], "outcome:completed"),
+        ([ErrorEvent(error="x", kind="server"), *prompt("go on"), *answer("done")], "outcome:errored"),
+        ([ErrorEvent(error="x", kind="usage", ends_turn=False), *answer("done")], "outcome:completed"),
     ],
 )
 def test_outcome_is_how_it_ended(tmp_path: Path, end: list[EventBase], tag: str) -> None:

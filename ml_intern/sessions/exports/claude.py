@@ -18,7 +18,7 @@ def to_claude(conversation: Conversation) -> str:
     lines: list[str] = []
     parent: str | None = None
     seen: dict[int, int] = {}
-    for entry in conversation.kept:
+    for entry in conversation.paired:
         for kind, message, extra in _messages(entry):
             place = seen[entry.seq] = seen.get(entry.seq, -1) + 1  # a record of the log can hold several messages
             uuid = _uuid(f"{summary.id}::{entry.seq}::{place}::{entry.message.role}")

@@ -15,7 +15,7 @@ _JSON_TYPES = {str: "string", bool: "boolean", int: "integer", float: "number", 
 
 def to_sft(conversation: Conversation) -> str:
     """One row as a line of JSON. What was taken back and summaries of what is there anyway are left out."""
-    messages = [_message(entry.message) for entry in conversation.kept if entry.message.kind != "summary"]
+    messages = [_message(entry.message) for entry in conversation.paired if entry.message.kind != "summary"]
     row = {
         "session_id": conversation.summary.id,
         "model": conversation.summary.model,

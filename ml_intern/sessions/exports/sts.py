@@ -21,7 +21,7 @@ def to_sts(conversation: Conversation) -> str:
         "cwd": summary.directory,
         "timestamp": summary.started,
     }
-    lines = [head, *({"type": "message", "message": _message(entry)} for entry in conversation.kept)]
+    lines = [head, *({"type": "message", "message": _message(entry)} for entry in conversation.paired)]
     return "".join(map(json_line, lines))
 
 

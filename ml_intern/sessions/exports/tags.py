@@ -10,6 +10,8 @@ from ml_intern.sessions.conversation import Conversation
 from ml_intern.sessions.summary import milliseconds, string, strings_in, whole
 
 _FAMILIES = ("opus", "sonnet", "haiku", "kimi", "gpt", "deepseek", "qwen", "llama", "glm", "minimax", "gemini")
+_SERVERS = re.compile(r"(?:ollama|llamacpp|vllm|lm_studio)/")
+"""Where a model is served, which says nothing about what it is."""
 _OOM = re.compile(r"\bOOM\b|\bOOMKilled\b|out of memory|OutOfMemoryError", re.IGNORECASE)
 _TRAINING = re.compile(
     r"\bTrainer\(|\b\w+Trainer\(|TrainingArguments|\.backward\(|optimizer\.step\(|\.fit\(|\baccelerate launch\b|"
@@ -35,6 +37,10 @@ def tags_of(conversation: Conversation) -> list[str]:
     """All tags, sorted, each once. `model`, `turns`, `cost`, `outcome` and `feedback` are always among them."""
     events = conversation.events
     calls = [(string(event.get("tool")), _arguments(event)) for event in _of(events, "tool_call")]
+    refused = {
+        event.get("tool_call_id") for event in _of(events, "tool_state_change") if event.get("state") == "rejected"
+    }
+    ran = [event for event in _of(events, "tool_call") if event.get("tool_call_id") not in refused]
     tags = {
         f"model:{_family(conversation.summary.model)}",
         f"turns:{_length(len([entry for entry in conversation.kept if entry.message.is_prompt]))}",
@@ -42,8 +48,8 @@ def tags_of(conversation: Conversation) -> list[str]:
         f"feedback:{_feedback(conversation)}",
         *(f"tool:{name}" for name, _ in calls if name),
         *_outcomes(conversation),
-        *_jobs(events, [arguments for name, arguments in calls if name == "hf_jobs"]),
-        *_sandboxes(conversation),
+        *_jobs(events, [_arguments(event) for event in ran if event.get("tool") == "hf_jobs"]),
+        *_sandboxes(conversation, [event for event in ran if event.get("tool") == "sandbox_create"]),
     }
     if task := _task(calls):
         tags.add(f"task:{task}")
@@ -60,7 +66,8 @@ def _arguments(event: dict[str, Any]) -> dict[str, Any]:
 
 
 def _family(model: str) -> str:
-    return next((family for family in _FAMILIES if family in model.lower()), "other")
+    name = _SERVERS.sub("", model.lower())
+    return next((family for family in _FAMILIES if family in name), "other")
 
 
 def _length(turns: int) -> str:
@@ -77,7 +84,10 @@ def _cost(conversation: Conversation) -> str:
 
 
 def _outcomes(conversation: Conversation) -> Iterator[str]:
+    """How it ended; what had an error on the way is no example of how it is done, even if it came to an end."""
     words = {"completed": "completed", "error": "errored", "interrupted": "interrupted", "limit": "limited"}
+    if any(event.get("ends_turn", True) for event in _of(conversation.events, "error")):
+        words["completed"] = "errored"
     ended = any(event.get("type") in {"turn_complete", "error", "interrupted"} for event in conversation.events)
     yield f"outcome:{words.get(conversation.summary.status, 'ongoing') if ended else 'ongoing'}"
     if any(event.get("kind") == "repetition" for event in _of(conversation.events, "error")):
@@ -113,7 +123,8 @@ def _jobs(events: Iterable[dict[str, Any]], calls: list[dict[str, Any]]) -> Iter
     if len(started) > 1:
         yield "hf_job:multi"
     outputs = [event for event in _of(events, "tool_output") if event.get("tool") == "hf_jobs"]
-    for stage in {card["stage"] for event in outputs for card in _cards(event)}:
+    told = [*outputs, *_of(events, "tool_state_change")]  # a job can end long after the call that began it
+    for stage in {card["stage"] for event in told for card in _cards(event)}:
         if stage in _DONE or stage in _FAILED:
             yield f"hf_job:{_DONE.get(stage, 'failed')}"
     if any(_OOM.search(string(event.get("output"))) for event in outputs):
@@ -138,8 +149,7 @@ def _gpus(calls: Iterable[dict[str, Any]]) -> Iterator[str]:
         yield "gpu:multi"
 
 
-def _sandboxes(conversation: Conversation) -> Iterator[str]:
-    made = [event for event in _of(conversation.events, "tool_call") if event.get("tool") == "sandbox_create"]
+def _sandboxes(conversation: Conversation, made: list[dict[str, Any]]) -> Iterator[str]:
     if not made:
         return
     yield "sandbox:created"

@@ -6,13 +6,11 @@ Everything else beats it: the shell's variables and every `.env` file.
 from __future__ import annotations
 
 import io
-import os
 import re
-import tempfile
 from pathlib import Path
 
 from ml_intern.core.places import Places
-from ml_intern.core.small_file import read_small_file
+from ml_intern.core.small_file import read_small_file, write_small_file
 
 FILE = "keys.env"
 _NAME = re.compile(r"[A-Z][A-Z0-9_]*\Z")
@@ -47,16 +45,7 @@ def _read(places: Places) -> dict[str, str]:
 
 def _write(places: Places, keys: dict[str, str]) -> Path:
     path = key_file(places)
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     # In single quotes nothing is a reference to another variable, and only these two characters need care.
     quoted = {name: value.replace("\\", "\\\\").replace("'", "\\'") for name, value in keys.items()}
-    text = "".join(f"{name}='{value}'\n" for name, value in quoted.items())
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{FILE}.")  # 0600 from the beginning
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    write_small_file(path, "".join(f"{name}='{value}'\n" for name, value in quoted.items()))
     return path

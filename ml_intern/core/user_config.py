@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import stat
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +14,7 @@ from ml_intern.core.config import ConfigError, read_config_file, reason_of, user
 from ml_intern.core.config_tree import KeyPath, keys_of, merge, nested, take_out
 from ml_intern.core.places import Places
 from ml_intern.core.settings import Settings
+from ml_intern.core.small_file import write_small_file
 
 
 def read_user_setting(file: Path, key_path: str) -> Any:
@@ -103,25 +102,7 @@ def _check(change: dict[str, Any], tree: dict[str, Any]) -> None:
 
 def _write(path: Path, tree: dict[str, Any]) -> None:
     try:
-        _write_atomically(path, json.dumps(tree, indent=2, ensure_ascii=False) + "\n")
+        mode = stat.S_IMODE(path.stat().st_mode) if path.exists() else 0o600
+        write_small_file(path, json.dumps(tree, indent=2, ensure_ascii=False) + "\n", mode)
     except OSError as error:
         raise ConfigError(f"{path} cannot be written: {reason_of(error)}.") from error
-
-
-def _write_atomically(path: Path, text: str) -> None:
-    """A reader sees the old file or the new one, whatever happens in between. A symlink keeps pointing where it did."""
-    target = path.resolve()
-    target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    mode = stat.S_IMODE(target.stat().st_mode) if target.exists() else 0o600
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).chmod(mode)
-        Path(name).replace(target)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            Path(name).unlink()
-        raise

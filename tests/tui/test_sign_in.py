@@ -143,7 +143,11 @@ def test_kept_keys_come_last_and_come_back_as_they_were(tmp_path: Path, value: s
     env = {"ML_INTERN_HOME": str(tmp_path)}
     places = find_places(env)
     save_key(places, "OPENAI_API_KEY", value)
+    kept = (places.config / FILE).rename(tmp_path / "dotfiles")
+    (places.config / FILE).symlink_to(kept)
     save_key(places, "HF_TOKEN", "kept")
+    assert (places.config / FILE).readlink() == kept
+    assert kept.stat().st_mode & 0o777 == 0o600
     (tmp_path / "work").mkdir()
     (tmp_path / "work" / ".env").write_text("HF_TOKEN=of the project\n")
     loaded = load_env(tmp_path / "work", env)

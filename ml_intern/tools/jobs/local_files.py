@@ -12,19 +12,18 @@ work.lock    locked as long as something of the job itself lives
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import re
 import shutil
 import signal
 import time
-from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
+from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from ml_intern.core.jobs import JobInfo, JobRef, JobsError, UnknownJobError
+from ml_intern.tools.jobs.job_files import JobFiles
 from ml_intern.tools.jobs.local_processes import boot_id
 from ml_intern.tools.processes import group_alive, kill_group, terminate_group
 
@@ -33,13 +32,10 @@ _ORPHAN_GRACE_S = 1.0
 _DYING_S = 2.0
 
 
-class JobDirectory:
+class JobDirectory(JobFiles):
     """Reads and settles the files of one job. All methods block shortly: call them in a thread."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.log_path = path / "log.txt"
-        self.script_path = path / "script.py"
+    NAME = _ID
 
     @classmethod
     def find(cls, root: Path, job: JobRef) -> JobDirectory:
@@ -54,14 +50,6 @@ class JobDirectory:
             )
         return cls(root / job.id)
 
-    @classmethod
-    def every(cls, root: Path) -> Iterator[JobDirectory]:
-        """All jobs under a root, in no order."""
-        with contextlib.suppress(FileNotFoundError), os.scandir(root) as entries:
-            for entry in entries:
-                if _ID.fullmatch(entry.name) and Path(entry.path, "job.json").is_file():
-                    yield cls(Path(entry.path))
-
     def lock_for_runner(self) -> int:
         """Takes the lock that the runner will hold. Returns the descriptor to hand to it.
 
@@ -74,7 +62,7 @@ class JobDirectory:
 
     def publish(self, job: dict[str, Any]) -> None:
         """Writes what the job is, which makes it visible."""
-        _write(self.path / "job.json", job)
+        self._write("job.json", job)
 
     def record(self) -> dict[str, Any]:
         """What was submitted.
@@ -83,7 +71,7 @@ class JobDirectory:
             UnknownJobError: It was removed a moment ago.
         """
         try:
-            return _read(self.path / "job.json")
+            return self._read("job.json")
         except FileNotFoundError:
             raise UnknownJobError(f"Job {self.path.name} was removed: it had ended long ago.") from None
 
@@ -97,42 +85,18 @@ class JobDirectory:
         status = self.status()
         if _active(status) and not self._locked("lock"):
             status = self._settle()
-        return JobInfo(
-            ref=JobRef(self.path.name, "local"),
-            backend="local",
-            stage=status.get("stage", "SCHEDULING"),
-            message=status.get("message", ""),
-            created_at=_moment(job.get("created_at")),
-            started_at=_moment(status.get("started_at")),
-            finished_at=_moment(status.get("finished_at")),
-            flavor=job.get("flavor", ""),
-            timeout_s=job.get("timeout_s"),
-            exit_code=status.get("exit_code"),
-            name=job.get("name", ""),
-            command=job.get("shown_as", ""),
-            log_path=str(self.log_path),
-            workdir=job.get("workdir", ""),
-            labels=job.get("labels", {}),
-        )
+        return self.info_of(JobRef(self.path.name, "local"), "local", job, status)
 
     def status(self) -> dict[str, Any]:
         """What the runner last wrote; empty before it has written anything."""
         try:
-            return _read(self.path / "status.json")
+            return self._read("status.json")
         except FileNotFoundError:
             return {}
 
     def relabel(self, labels: Mapping[str, str]) -> None:
         """Replaces its labels."""
-        _write(self.path / "job.json", {**self.record(), "labels": dict(labels)})
-
-    def remove(self) -> None:
-        """Removes it with everything in it. Not for a job that is active."""
-        # It vanishes at once for everybody who looks, and then file by file.
-        hidden = self.path.with_name(f".{self.path.name}")
-        with contextlib.suppress(OSError):
-            self.path.rename(hidden)
-            shutil.rmtree(hidden, ignore_errors=True)
+        self._write("job.json", {**self.record(), "labels": dict(labels)})
 
     def request_stop(self) -> bool:
         """Asks the runner to stop the job. Returns whether the job was active."""
@@ -172,7 +136,7 @@ class JobDirectory:
                 "message": "Cancelled." if cancelled else _why_lost(status),
                 "finished_at": time.time(),
             }
-            _write(self.path / "status.json", status)
+            self._write("status.json", status)
             return status
         finally:
             os.close(descriptor)
@@ -276,19 +240,3 @@ def _locks() -> ModuleType:
     except ImportError as error:
         raise JobsError("Local jobs need macOS or Linux (on Windows: WSL).") from error
     return fcntl
-
-
-def _read(path: Path) -> dict[str, Any]:
-    data: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return data
-
-
-def _write(path: Path, data: dict[str, Any]) -> None:
-    part = path.with_suffix(".part")
-    part.touch(mode=0o600)
-    part.write_text(json.dumps(data, ensure_ascii=False), encoding="utf-8")
-    part.replace(path)
-
-
-def _moment(seconds: float | None) -> datetime | None:
-    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)

@@ -13,21 +13,18 @@ end.json     how it ended, for good: Slurm forgets jobs after minutes
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import re
 import secrets
 import shlex
-import shutil
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ml_intern.core.jobs import JobsError
-
-_NAME = re.compile(r"slurm-([0-9a-f]{12})")
+from ml_intern.tools.jobs.job_files import JobFiles
 
 _SCRIPT = """\
 #!/bin/bash
@@ -68,13 +65,10 @@ class Exit:
     ended: float
 
 
-class SlurmDirectory:
+class SlurmDirectory(JobFiles):
     """Reads and writes the files of one job. All methods block shortly: call them in a thread."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.log_path = path / "log.txt"
-        self.script_path = path / "script.py"
+    NAME = re.compile(r"slurm-([0-9a-f]{12})")
 
     @classmethod
     def make(cls, root: Path) -> SlurmDirectory:
@@ -90,14 +84,6 @@ class SlurmDirectory:
         except OSError as error:
             raise JobsError(f"No directory for the job could be made in {root}: {error.strerror}.") from error
         return cls(path)
-
-    @classmethod
-    def every(cls, root: Path) -> Iterator[SlurmDirectory]:
-        """All jobs under a root, in no order."""
-        with contextlib.suppress(FileNotFoundError), os.scandir(root) as entries:
-            for entry in entries:
-                if _NAME.fullmatch(entry.name) and Path(entry.path, "job.json").is_file():
-                    yield cls(Path(entry.path))
 
     @property
     def token(self) -> str:
@@ -131,18 +117,11 @@ class SlurmDirectory:
             program=shlex.join(argv),
         )
 
-    def remove(self) -> None:
-        """Removes it with everything in it. Not for a job that is active."""
-        hidden = self.path.with_name(f".{self.path.name}")
-        with contextlib.suppress(OSError):
-            self.path.rename(hidden)  # gone at once for everybody who looks
-            shutil.rmtree(hidden, ignore_errors=True)
-
     # ------------------------------------------------------------------------------------------------------ reading
 
     def record(self) -> dict[str, Any]:
         """What was submitted; empty once it was removed."""
-        return self._read("job.json")
+        return self._kept("job.json")
 
     def number(self) -> str:
         """Slurm's number, or empty."""
@@ -167,7 +146,7 @@ class SlurmDirectory:
 
     def end(self) -> dict[str, Any]:
         """How it ended, as `settle` was told; empty before that."""
-        return self._read("end.json")
+        return self._kept("end.json")
 
     def to_be_cancelled(self) -> bool:
         """Whether somebody wants it stopped."""
@@ -192,17 +171,10 @@ class SlurmDirectory:
         (self.path / "environment").unlink(missing_ok=True)  # of a job that never began
         self._write("end.json", end)
 
-    def _read(self, name: str) -> dict[str, Any]:
+    def _kept(self, name: str) -> dict[str, Any]:
         with contextlib.suppress(FileNotFoundError):
-            data: dict[str, Any] = json.loads((self.path / name).read_text(encoding="utf-8"))
-            return data
+            return self._read(name)
         return {}
-
-    def _write(self, name: str, data: Mapping[str, object]) -> None:
-        part = self.path / f"{name}.{os.getpid()}.part"
-        part.touch(mode=0o600)
-        part.write_text(json.dumps(dict(data), ensure_ascii=False), encoding="utf-8")
-        part.replace(self.path / name)
 
 
 def prune(root: Path, keep: int, recent_s: float = 86_400.0) -> int:

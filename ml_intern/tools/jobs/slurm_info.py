@@ -6,10 +6,10 @@ import re
 import signal
 import time
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any
 
 from ml_intern.core.jobs import JobInfo, JobRef, duration_text
+from ml_intern.tools.jobs.job_files import moment
 from ml_intern.tools.jobs.local_log import last_bytes, uv_failure
 from ml_intern.tools.jobs.slurm_files import Exit, SlurmDirectory
 from ml_intern.tools.jobs.slurm_states import Row, stage_of
@@ -99,9 +99,9 @@ def foreign_info(row: Row) -> JobInfo:
         backend="slurm",
         stage=stage,
         message=message,
-        created_at=_moment(row.submit),
-        started_at=None if row.waits else _moment(row.start),
-        finished_at=_moment(row.end) if row.ended else None,
+        created_at=moment(row.submit),
+        started_at=None if row.waits else moment(row.start),
+        finished_at=moment(row.end) if row.ended else None,
         flavor=f"slurm:{row.partition}",
         exit_code=row.exit_code,
         name=row.name,
@@ -109,24 +109,8 @@ def foreign_info(row: Row) -> JobInfo:
 
 
 def _info(directory: SlurmDirectory, status: Mapping[str, Any]) -> JobInfo:
-    job = directory.record()
-    return JobInfo(
-        ref=JobRef(f"slurm-{directory.number() or directory.token}", "slurm"),
-        backend="slurm",
-        stage=status["stage"],
-        message=status["message"],
-        created_at=_moment(job.get("created_at")),
-        started_at=_moment(status.get("started_at")),
-        finished_at=_moment(status.get("finished_at")),
-        flavor=job.get("flavor", ""),
-        timeout_s=job.get("timeout_s"),
-        exit_code=status.get("exit_code"),
-        name=job.get("name", ""),
-        command=job.get("shown_as", ""),
-        log_path=str(directory.log_path),
-        workdir=job.get("workdir", ""),
-        labels=job.get("labels", {}),
-    )
+    ref = JobRef(f"slurm-{directory.number() or directory.token}", "slurm")
+    return directory.info_of(ref, "slurm", directory.record(), status)
 
 
 def _code(row: Row, done: Exit | None) -> int | None:
@@ -155,7 +139,3 @@ def _never_begun(directory: SlurmDirectory, row: Row) -> str:
         f"It failed before its program ended{why}. Do the nodes share {directory.path} and the directory it works in "
         "with this machine?"
     )
-
-
-def _moment(seconds: float | None) -> datetime | None:
-    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)

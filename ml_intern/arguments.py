@@ -90,7 +90,9 @@ def parse(arguments: Sequence[str]) -> tuple[str, Options, bool]:
     if values["resume"] is not None and values["continue_latest"]:
         raise UsageError("--resume and --continue exclude each other")
     if command is not None and not words:
-        return "sessions", Options(**{**values, "output": "text", "arguments": (*command, *literal)}), as_json
+        if literal:  # words that begin with a hyphen, a title for example
+            command = [*command, "--", *literal]
+        return "sessions", Options(**{**values, "output": "text", "arguments": tuple(command)}), as_json
     words += ["sessions", *command] if command is not None else []
     front_end = "doctor" if words == ["doctor"] and not literal else ""
     if not front_end:

@@ -1,7 +1,8 @@
 """The index of all sessions: a table to list and a full text to search, derived from the logs beside it.
 
 It holds nothing that the logs do not hold. Gone, damaged or of another version, it is made anew; a log that grew is
-read on from where it was left. Every method opens the database for itself, so any thread may call it; none belongs on
+read on from where it was left. Where it cannot be written (a full disk, one that is only read), one that ends with the
+process does its work. Every method opens the database for itself, so any thread may call it; none belongs on
 an event loop.
 """
 
@@ -10,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import sqlite3
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -20,7 +22,7 @@ from ml_intern.sessions.find import Lookout, SessionFile
 from ml_intern.sessions.lock import in_use
 from ml_intern.sessions.query import marked, words_of
 from ml_intern.sessions.rows import ALL_COLUMNS, COLUMNS, StoppedError, forget, summary_of_row, take_in
-from ml_intern.sessions.schema import connect, discard
+from ml_intern.sessions.schema import PATIENCE_S, connect, discard, spare
 from ml_intern.sessions.search import Place, find_places, scope_of
 from ml_intern.sessions.summary import Summary
 
@@ -93,11 +95,15 @@ class SessionIndex:
         directory: Where session logs live. The index is the file `index.sqlite` in it.
         waits: A question that finds the index damaged waits until it has been made anew; else it is answered from an
             empty one, which the next `refresh` fills.
+        patience_s: How long to wait for another process that writes the index.
     """
 
-    def __init__(self, directory: Path, *, waits: bool = True) -> None:
+    def __init__(self, directory: Path, *, waits: bool = True, patience_s: float = PATIENCE_S) -> None:
         self._waits = waits
+        self._patience_s = patience_s
         self._lookout = Lookout(directory)
+        self._spare: sqlite3.Connection | None = None
+        self._spare_is_free = threading.Lock()
         self.path = directory / "index.sqlite"
 
     # --------------------------------------------------------------------------------------------------- asking
@@ -245,21 +251,44 @@ class SessionIndex:
             return self._put(question)
         except (sqlite3.DatabaseError, UnicodeDecodeError) as error:  # the latter for a damaged schema
             code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
-            if code in _PASSING or code in _HOPELESS:
-                raise IndexUnavailableError(
-                    f"The index of the sessions cannot be used ({error}): {self.path}."
-                ) from error
+            if code in _HOPELESS or (code in _PASSING and self._waits and code != sqlite3.SQLITE_INTERRUPT):
+                return self._ask_spare(question, error)
+            if code in _PASSING:
+                raise self._unavailable(error) from error
             log.warning("%s is damaged (%s) and is made anew", self.path, error)
         except OSError as error:
-            raise IndexUnavailableError(f"The index of the sessions cannot be made ({error}).") from error
+            if not self.path.parent.is_dir():
+                raise IndexUnavailableError(f"The index of the sessions cannot be made ({error}).") from error
+            return self._ask_spare(question, error)
         discard(self.path)
         if self._waits:
             self._put(lambda db: self._refresh(db, lambda: False, lambda _new, _gone, _left: None))
         return self._put(question)
 
+    def _unavailable(self, error: Exception) -> IndexUnavailableError:
+        return IndexUnavailableError(f"The index of the sessions cannot be used ({error}): {self.path}.")
+
+    def _ask_spare(self, question: Callable[[sqlite3.Connection], Result], reason: Exception) -> Result:
+        """Puts a question to an index that ends with this process, now and from now on."""
+        try:
+            if self._spare is None:
+                log.warning("%s cannot be used (%s): this run makes an index of its own", self.path, reason)
+                self._spare = spare()
+                if self._waits:
+                    self._put(lambda db: self._refresh(db, lambda: False, lambda _new, _gone, _left: None))
+            return self._put(question)
+        except sqlite3.DatabaseError as error:
+            raise self._unavailable(error) from error
+
     def _put(self, question: Callable[[sqlite3.Connection], Result]) -> Result:
-        with contextlib.closing(connect(self.path)) as db:
-            return question(db)
+        if self._spare is None:
+            with contextlib.closing(connect(self.path, self._patience_s)) as db:
+                return question(db)
+        with self._spare_is_free:
+            try:
+                return question(self._spare)
+            finally:
+                self._spare.set_progress_handler(None, 0)
 
     def _summary(self, row: Sequence[Any]) -> Summary:
         path, *values = row

@@ -11,7 +11,7 @@ from ml_intern.sessions.query import SHORTEST_PREFIX
 from ml_intern.sessions.spend import SCHEMA as SPEND_SCHEMA
 
 VERSION = 6
-_PATIENCE_S = 20.0
+PATIENCE_S = 20.0
 """Another process may be writing what it has learnt, which takes it a second, or more on a busy machine."""
 _SETTINGS = """
 PRAGMA synchronous = OFF;
@@ -68,8 +68,8 @@ COMMIT;
 """  # noqa: S608 - no input, numbers of ours
 
 
-def connect(path: Path) -> sqlite3.Connection:
-    """Opens the database, begun anew if it is not there.
+def connect(path: Path, patience_s: float = PATIENCE_S) -> sqlite3.Connection:
+    """Opens the database, begun anew if it is not there. Waits so long for whoever writes it.
 
     Raises:
         sqlite3.DatabaseError: It is damaged, of another version, or cannot be used.
@@ -78,7 +78,20 @@ def connect(path: Path) -> sqlite3.Connection:
     if not path.exists():
         make_private_directories(path.parent)
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600))
-    db = sqlite3.connect(path, timeout=_PATIENCE_S, isolation_level=None)
+    db = sqlite3.connect(path, timeout=patience_s, isolation_level=None)
+    return _opened(db)
+
+
+def spare() -> sqlite3.Connection:
+    """A database of the same kind for this process alone, which goes with it. Any one thread at a time may use it.
+
+    Raises:
+        sqlite3.DatabaseError: There is no room even for that.
+    """
+    return _opened(sqlite3.connect("", isolation_level=None, check_same_thread=False))
+
+
+def _opened(db: sqlite3.Connection) -> sqlite3.Connection:
     try:
         db.executescript(_SETTINGS)
         version = db.execute("PRAGMA user_version").fetchone()[0]

@@ -80,6 +80,7 @@ def test_show_and_export_write_nothing_but_the_session(program: Program, log: Pa
 
 
 def test_session_is_changed_copied_thrown_away_and_brought_back(program: Program, log: Path) -> None:
+    assert program.run("sessions", "rename", "aa", "--json", "--", "--lr", "5e-5").object["title"] == "--lr 5e-5"
     assert program.run("sessions", "rename", "aa", "My", "run", "--json").object["title"] == "My run"
     assert program.run("sessions", "tag", "aa", "x", "y", "--json").object["tags"] == ["x", "y"]
     assert program.run("sessions", "tag", "aa", "--remove", "x", "--json").object["tags"] == ["y"]

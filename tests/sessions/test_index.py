@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import contextlib
 import os
+import resource
 import sqlite3
 import stat
 import threading
@@ -260,6 +262,41 @@ def test_damaged_index_is_made_anew(index: SessionIndex, damage: str) -> None:
         db.close()
     assert [session.id for session in index.list()] == ["one"]
     assert len(index.search("loss")) == 1
+
+
+@pytest.mark.parametrize("obstacle", ["a directory", "a dangling link", "a full disk", "locked"])
+@pytest.mark.parametrize("waits", [True, False])
+def test_an_index_that_cannot_be_written_is_kept_in_memory(index: SessionIndex, obstacle: str, waits: bool) -> None:
+    write(index, "one")
+    index.refresh()
+    known = index.path.stat().st_size
+    for number in range(30):
+        write(index, f"s{number}", *prompt(f"walrus {number} " + "filler " * 400))
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    keeper = sqlite3.connect(index.path, isolation_level=None)
+    if obstacle == "locked":
+        keeper.execute("BEGIN EXCLUSIVE")
+    elif obstacle == "a full disk":
+        resource.setrlimit(resource.RLIMIT_FSIZE, (known, limits[1]))
+    else:
+        index.path.unlink()
+        index.path.mkdir() if obstacle == "a directory" else index.path.symlink_to("/nonexistent/index")
+    other = SessionIndex(index.path.parent, waits=waits, patience_s=0.01)
+    try:
+        if obstacle == "locked" and not waits:  # the app asks again
+            with pytest.raises(IndexUnavailableError):
+                other.refresh()
+            return
+        other.refresh()
+        assert other.count() == 31
+        assert len(other.search("walrus")) == 30
+        with contextlib.suppress(IndexUnavailableError):
+            other.hits("filler walrus", stop=lambda: True)
+        write(index, "later")
+        assert other.refresh() == 1
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        keeper.close()
 
 
 def test_index_belongs_to_the_user_alone(index: SessionIndex) -> None:

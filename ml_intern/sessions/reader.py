@@ -11,6 +11,7 @@ from typing import Any
 from ml_intern.sessions import kinds
 from ml_intern.sessions.find import SessionFile
 from ml_intern.sessions.log import parse_line
+from ml_intern.sessions.query import spaced
 from ml_intern.sessions.spend import Spent
 from ml_intern.sessions.summary import Summary, docs_of, milliseconds, whole
 
@@ -114,7 +115,7 @@ def _add_texts(portion: Portion, event: dict[str, Any], modified: int) -> None:
             now = milliseconds(event.get("time")) or modified // 1_000_000
             portion.last_ms = max(now, portion.last_ms + 1)
             portion.first_ms = portion.first_ms or portion.last_ms
-            portion.texts.append((portion.last_ms, doc_kind, whole(event.get("seq")), text))
+            portion.texts.append((portion.last_ms, doc_kind, whole(event.get("seq")), spaced(text)))
 
 
 def _lines_to(opened: Any, end: int) -> Iterator[bytes]:

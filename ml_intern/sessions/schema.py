@@ -10,7 +10,7 @@ from ml_intern.sessions.log import make_private_directories
 from ml_intern.sessions.query import SHORTEST_PREFIX
 from ml_intern.sessions.spend import SCHEMA as SPEND_SCHEMA
 
-VERSION = 6
+VERSION = 7
 PATIENCE_S = 20.0
 """Another process may be writing what it has learnt, which takes it a second, or more on a busy machine."""
 _SETTINGS = """

@@ -12,7 +12,7 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from ml_intern.sessions.query import SHORTEST_PREFIX, phrase
+from ml_intern.sessions.query import SHORTEST_PREFIX, phrase, spaced
 from ml_intern.sessions.rows import NUMBER_BITS, NUMBER_MASK
 
 _MOST_COMPLETIONS = 300
@@ -80,6 +80,7 @@ def find_places(
 
 def _completed(db: sqlite3.Connection, word: str) -> str:
     """A query for all words that begin like this one; empty when there are none, or it is too short to tell."""
+    word = spaced(word)
     letters = _LETTERS.findall(word)
     if not letters or len(letters[-1]) < SHORTEST_PREFIX or not word.endswith(letters[-1]):
         return ""

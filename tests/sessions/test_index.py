@@ -98,6 +98,19 @@ def test_beginnings_of_words_are_found_and_marks_of_letters_do_not_matter(index:
     assert index.search("pe") == []
 
 
+def test_any_part_of_a_text_without_spaces_is_found(index: SessionIndex) -> None:
+    write(index, "one", *prompt("Qwen3モデルを訓練してください。評価は後で"), *answer("训练完成，准确率很高"))
+    write(index, "two", *prompt("モデとルを"))
+    index.refresh()
+    for words in ("モデル", "訓練", "qwen3モデル", "Qwen3", "准确率", "モデル 训练", "評", "モデルを訓"):
+        (found,) = index.search(words)
+        assert found.session.id == "one", words
+        start, end = found.marks[-1]
+        assert found.snippet[start:end].lower() == words.split()[-1].lower()
+    assert index.search("訓モ") == []
+    assert index.search("モデルを訓練")[0].snippet == "Qwen3モデルを訓練してください。評価は後で"
+
+
 @pytest.mark.parametrize("words", ["abc", "abcd", "abcde"])
 def test_beginnings_that_very_many_words_have_leave_none_out(index: SessionIndex, words: str) -> None:
     for number in range(3):

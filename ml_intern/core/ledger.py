@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from ml_intern.core.protocol import CostState, EventBase, Expense, LLMCall, SpendingKind
 
+_MOST_USD = 1e9
 _NANO = 1_000_000_000
 
 
@@ -103,13 +104,14 @@ class Ledger:
         """Books what an event says was paid; other events change nothing."""
         match event:
             case LLMCall():
-                state: CostState = "unknown" if event.cost_usd is None else event.cost_state
-                self._put(f"model call {next(self._numbers)}", Entry(event.kind, event.model, event.cost_usd, state))
+                usd = _plausible(event.cost_usd)
+                state: CostState = "unknown" if usd is None else event.cost_state
+                self._put(f"model call {next(self._numbers)}", Entry(event.kind, event.model, usd, state))
             case Expense():
                 if event.state == "released":
                     self._drop(event.ref)
                 else:
-                    self._put(event.ref, Entry(event.kind, event.what, event.cost_usd, event.state))
+                    self._put(event.ref, Entry(event.kind, event.what, _plausible(event.cost_usd), event.state))
 
     def keep_promises(self) -> None:
         """Counts what is still promised as spent: the program ended before anybody could measure it."""
@@ -132,3 +134,8 @@ class Ledger:
             self._unknown += sign
         else:
             self._sums[entry.state] += sign * round(entry.usd * _NANO)
+
+
+def _plausible(usd: float | None) -> float | None:
+    """The price, unless it is none that anybody can pay: a damaged log may hold any number."""
+    return usd if usd is not None and 0 <= usd < _MOST_USD else None

@@ -341,7 +341,7 @@ def parse_line(line: bytes, path: Path, limit: int | None = None) -> dict[str, A
         event = json.loads(line.strip(_BLANK).decode("utf-8", "replace"))
     except (ValueError, RecursionError):
         return None
-    if not isinstance(event, dict):
+    if not isinstance(event, dict) or not isinstance(event.get("type", ""), str):
         return None
     resolved: dict[str, Any] = bring_back(event, files_of(path), limit) if b'"$file"' in line else event
     return resolved

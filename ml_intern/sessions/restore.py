@@ -37,6 +37,7 @@ from ml_intern.core.protocol import (
 from ml_intern.sessions.find import logs_in
 from ml_intern.sessions.log import read_session
 from ml_intern.sessions.pieces import OpenReply
+from ml_intern.sessions.summary import whole
 
 log = logging.getLogger(__name__)
 
@@ -178,7 +179,7 @@ def _is_running(event: EventBase, before: bool) -> bool:
 
 
 def _take(saved: SavedSession, event: EventBase) -> None:
-    saved.last_seq = max(saved.last_seq, event.seq)
+    saved.last_seq = max(saved.last_seq, whole(event.seq))
     match event:
         case SessionStarted():
             saved.directory, saved.model = event.directory, event.model

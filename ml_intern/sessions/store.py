@@ -20,7 +20,7 @@ from ml_intern.sessions.image_files import copy_images
 from ml_intern.sessions.lock import SessionInUseError, SessionLock, in_use
 from ml_intern.sessions.log import find_session, make_private_directories, read_session
 from ml_intern.sessions.replay_cut import cut
-from ml_intern.sessions.summary import Summary
+from ml_intern.sessions.summary import Summary, whole
 from ml_intern.sessions.text import one_line
 
 _TAIL_BYTES = 65_536
@@ -275,8 +275,7 @@ def _loads(line: bytes) -> dict[str, Any] | None:
 
 
 def _seq(event: Mapping[str, Any]) -> int:
-    seq = event.get("seq")
-    return seq if type(seq) is int else 0
+    return whole(event.get("seq"))
 
 
 def _move(path: Path, target: Path, *, files_last: bool = False) -> None:

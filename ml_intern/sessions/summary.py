@@ -120,7 +120,7 @@ class Summary:
             case "tool_call":
                 self._take_call(string(event.get("tool")))
             case "tool_state_change":  # told after the result, which says that the call failed
-                self.errors = max(0, self.errors - (event.get("state") in kinds.STOPPED))
+                self.errors = max(0, self.errors - (string(event.get("state")) in kinds.STOPPED))
             case "tool_output":
                 self.errors += event.get("success") is False
                 self._take_jobs(event.get("display"))
@@ -140,7 +140,7 @@ class Summary:
 
     def _take_artifact(self, event: Mapping[str, Any]) -> None:
         kind, name = string(event.get("kind")), string(event.get("id"))
-        label, state = f"{kind} {name}", event.get("state")
+        label, state = f"{kind} {name}", string(event.get("state"))
         if kind == "job":
             self.jobs = _with(self.jobs, name)
         elif state == "deleted":

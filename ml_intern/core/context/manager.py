@@ -244,9 +244,10 @@ def parse_record(record: Mapping[str, Any]) -> Message | None:
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         log.warning("a record of the history makes no sense and is dropped: %r", error)
         return None
-    texts = [message.content, message.reasoning, message.tool_call_id or "", message.name or ""]
+    texts = [message.role, message.kind, message.content, message.reasoning]
+    texts += [message.tool_call_id or "", message.name or ""]
     texts += [text for call in message.tool_calls for text in (call.id, call.name, call.arguments)]
-    fits = message.role in {"user", "assistant", "tool"} and all(isinstance(text, str) for text in texts)
+    fits = all(isinstance(text, str) for text in texts) and message.role in {"user", "assistant", "tool"}
     return message if fits and isinstance(message.provider, dict) else None
 
 

@@ -37,10 +37,9 @@ def tags_of(conversation: Conversation) -> list[str]:
     """All tags, sorted, each once. `model`, `turns`, `cost`, `outcome` and `feedback` are always among them."""
     events = conversation.events
     calls = [(string(event.get("tool")), _arguments(event)) for event in _of(events, "tool_call")]
-    refused = {
-        event.get("tool_call_id") for event in _of(events, "tool_state_change") if event.get("state") == "rejected"
-    }
-    ran = [event for event in _of(events, "tool_call") if event.get("tool_call_id") not in refused]
+    states = _of(events, "tool_state_change")
+    refused = {string(event.get("tool_call_id")) for event in states if event.get("state") == "rejected"}
+    ran = [event for event in _of(events, "tool_call") if string(event.get("tool_call_id")) not in refused]
     tags = {
         f"model:{_family(conversation.summary.model)}",
         f"turns:{_length(len([entry for entry in conversation.kept if entry.message.is_prompt]))}",

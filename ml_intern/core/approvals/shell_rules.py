@@ -19,7 +19,8 @@ from ml_intern.core.approvals.shell import files, interpreters, programs, servic
 from ml_intern.core.approvals.shell.call import Call, Findings, Scope
 from ml_intern.core.approvals.shell.code import is_secret_name, judge_program
 from ml_intern.core.approvals.shell.expand import SOMETHING, UNKNOWN, Arg, expand, joined_text
-from ml_intern.core.approvals.shell.files import READERS, Rule
+from ml_intern.core.approvals.shell.files import Rule
+from ml_intern.core.approvals.shell.readers import READERS, reader
 from ml_intern.core.approvals.shell.syntax import Command, parse
 from ml_intern.core.approvals.shell.tokens import Redirect, ShellSyntaxError, Variable, Word, code_in
 from ml_intern.core.display import TextBlock
@@ -37,18 +38,6 @@ _UNPRICED = Cost(None, "the command does not tell what it costs")
 _FORK_BOMB = re.compile(r"(?<![\w:.])([\w:.]{1,64})\(\)\{[^}]{0,200}\1\|\1")
 _WRITES_INTO = frozenset({">", ">>", ">|", "&>", "&>>", "<>", ">&"})
 _TRUNCATES = frozenset({">", ">|", "&>"})
-_RUN_BY_OTHERS = frozenset(
-    """
-    PAGER GIT_PAGER MANPAGER EDITOR VISUAL GIT_EDITOR GIT_SSH_COMMAND GIT_EXTERNAL_DIFF PROMPT_COMMAND LESSOPEN
-    GIT_SEQUENCE_EDITOR BROWSER PS4
-    """.split()  # noqa: SIM905 - words read better than as many quotes
-)
-_CHANGES_PROGRAMS = frozenset(
-    """
-    PATH LD_PRELOAD LD_LIBRARY_PATH DYLD_INSERT_LIBRARIES BASH_ENV ENV IFS SHELL PYTHONSTARTUP PERL5OPT RUBYOPT
-    NODE_OPTIONS GIT_SSH
-    """.split()  # noqa: SIM905 - words read better than as many quotes
-)
 _TESTS = frozenset({"[", "[[", "test"})
 _SPEAKS = frozenset({"echo", "printf"})
 
@@ -66,7 +55,10 @@ def assess_command(
         env: The environment it would run in; from it only the values that are paths are used.
     """
     walker = _walker(workspace, cwd, home, env or {})
-    walker.text(command)
+    try:
+        walker.text(command)
+    except RecursionError:
+        walker.found.unreadable("nested too deep")
     return _assessment(walker.found, command, "bash")
 
 
@@ -177,6 +169,8 @@ class _Walker:
             for part in word.walk():
                 for name in self._names_of(part) if isinstance(part, Variable) else ():
                     self.found.add(Effect.CREDENTIALS, f"uses the secret ${name}")
+                if isinstance(part, Variable) and part.tail.startswith("@P"):
+                    self.found.unreadable(f"${{{part.name}@P}} runs what stands in it")
 
     def _names_of(self, variable: Variable) -> list[str]:
         """Names of secrets that are shown: its own, or those that `${!name}` reaches through it."""
@@ -187,11 +181,7 @@ class _Walker:
     def _assign(self, command: Command, *, bare: bool) -> None:
         for name, word in command.assignments:
             value = joined_text(word, self.scope.variables)
-            self._describe([Arg(":")]).sets(name, value)
-            if name in _RUN_BY_OTHERS and value not in {"", "cat", "true", "less", "vim", "vi", "nano"}:
-                self._inner(value)
-            if name in _CHANGES_PROGRAMS and not bare:
-                self.found.add(Effect.CHANGE)
+            self._describe([Arg(":")]).sets(name, value, for_others=not bare)
             if bare:
                 self.scope.variables[name] = (value,)
 
@@ -259,16 +249,21 @@ class _Walker:
         if call.name not in _SPEAKS:
             for arg in call.args:
                 call.touches_secret(arg)
+        if "/" in args[0].text and args[0].known and not self._installed(args[0].text):
+            interpreters.run_script(call, args[0])
         if not args[0].known or (args[0].glob and call.name not in _TESTS):
             self._unknown_program(call, args[0])
         elif rule := _RULES.get(call.name) or _RULES.get(_family(call.name)):
             rule(call)
         elif call.name in READERS:
-            files.reader(call)
-        elif "/" in args[0].text:
-            interpreters.run_script(call, args[0])
+            reader(call)
         else:
             call.changes()
+
+    def _installed(self, program: str) -> bool:
+        """Whether a program with a path is none that the agent may have written itself."""
+        places = self.scope.places(program)
+        return bool(places) and not any(self.scope.around.inside(place) for place in places)
 
     def _unknown_program(self, call: Call, program: Arg) -> None:
         call.changes()

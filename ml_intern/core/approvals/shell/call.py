@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ml_intern.core.approvals.effects import Effect
 from ml_intern.core.approvals.paths import Surroundings, is_secret_path
+from ml_intern.core.approvals.shell.environment import command_in, file_in, leads_astray, reaches_others
 from ml_intern.core.approvals.shell.expand import SOMETHING, UNKNOWN, Arg
 
 UNREADABLE = "runs text that cannot be read beforehand"
@@ -17,6 +18,8 @@ _MOST_REASONS = 8
 _LONGEST_PATH = 1000
 _WHERE_TOKENS_GO = frozenset({"HF_ENDPOINT", "HF_INFERENCE_ENDPOINT"})
 _IS_TRUSTED = re.compile(r"(?:https://huggingface\.co|http://(?:localhost|127\.0\.0\.1|\[::1\])(?::\d+)?)(?:/|\Z)|\Z")
+HIDDEN_CODE = re.compile(r"\w\[[^\]\n]{0,200}?(?:\$\(|`)")
+"""The index of an array that runs something: a shell does so wherever it takes a text for a number or a name."""
 _HARMLESS_DEVICES = ("/dev/null", "/dev/stdout", "/dev/stderr", "/dev/tty", "/dev/fd/", "/dev/full")
 
 
@@ -114,11 +117,11 @@ class Call:
     @property
     def letters(self) -> str:
         """All single-letter flags, `-rf` as `rf`."""
-        return "".join(text[1:] for text in self._before_dashes() if text[:1] == "-" and text[1:2] not in {"", "-"})
+        return "".join(text[1:] for text in self.before_dashes() if text[:1] == "-" and text[1:2] not in {"", "-"})
 
     def has(self, *flags: str) -> bool:
         """Whether one of these flags is there, `--flag=value` included. A long one may be abbreviated as GNU allows."""
-        for text in self._before_dashes():
+        for text in self.before_dashes():
             name = text.partition("=")[0]
             if name in flags:
                 return True
@@ -163,7 +166,7 @@ class Call:
                 found.append(arg)
         return found
 
-    def _before_dashes(self) -> list[str]:
+    def before_dashes(self) -> list[str]:
         texts = self.texts
         return texts[: texts.index("--")] if "--" in texts else texts
 
@@ -235,10 +238,20 @@ class Call:
             if target.known and any(self.scope.around.keeps_secrets(at, pattern) for at in self.scope.places(folder)):
                 self.found.add(Effect.CREDENTIALS, f"goes through {target.shown}, where secrets are kept")
 
-    def sets(self, name: str, value: str) -> None:
-        """A variable is set for what it runs."""
+    def sets(self, name: str, value: str, *, for_others: bool = True) -> None:
+        """A variable is set. `for_others`: for what it runs, not for the shell alone."""
         if name in _WHERE_TOKENS_GO and not _IS_TRUSTED.match(value):
             self.found.add(Effect.CREDENTIALS, f"sends the Hub token to another host ({Arg(value).shown})")
+        if HIDDEN_CODE.search(value):
+            self.found.unreadable(f"the value of {name} runs something where it is counted with")
+        if command := command_in(name, value):
+            self.run_text(command)
+        if not for_others and not reaches_others(name):
+            return
+        if file := file_in(name, value):
+            self.writes([Arg(file)])
+        if leads_astray(name, value):
+            self.found.add(Effect.CHANGE)
 
     def touches_secret(self, arg: Arg) -> bool:
         """Notes an argument that names secrets, also inside `--file=x`, `@x` or `x:y`."""

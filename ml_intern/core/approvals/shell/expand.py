@@ -117,6 +117,10 @@ def _known_output(source: str, variables: Variables) -> str:
         return "/tmp/tmp." + SOMETHING  # noqa: S108 - a name to judge, nothing is written
     if simple and words and words[0] in {"date", "seq", "nproc", "uname", "hostname", "whoami"}:
         return "1" + SOMETHING
+    if simple and words[:2] in (["git", "merge-base"], ["git", "rev-list"], ["git", "describe"]):
+        return "1" + SOMETHING
+    if simple and words[:2] == ["git", "rev-parse"] and not any(word.startswith(("--show", "--git")) for word in words):
+        return "1" + SOMETHING
     return UNKNOWN
 
 

@@ -10,91 +10,13 @@ from ml_intern.core.approvals.effects import Effect
 from ml_intern.core.approvals.paths import is_directory
 from ml_intern.core.approvals.shell.call import Call
 from ml_intern.core.approvals.shell.expand import SOMETHING, Arg
+from ml_intern.core.approvals.shell.options import Flags, judge_flags, may_hold_flags, values_of
+from ml_intern.core.approvals.shell.scripts import awk_deeds, sed_deeds
 
 Rule = Callable[[Call], None]
 
-READERS = frozenset(
-    """
-    : [ [[ ag arch base32 base64 basename bat bc break b2sum cal cat cksum cloc cmp column comm continue cut date dc
-    declare df diff diff3 dig dir dirname dirs du echo egrep exa exit expand export expr eza factor false fd fdfind
-    fgrep file fmt fold free getconf getent getopts gpustat grep groups hash head hexdump host hostname htop iconv
-    id ifconfig iostat jobs join jq kinfo last less let local locale locate logname look ls lsb_release lsblk lscpu
-    lsmem lsof lspci lsusb man mapfile md5sum more mpstat nl nproc nslookup numfmt nvtop od paste pgrep pidof ping
-    pr printf ps pstree pwd read readarray readlink readonly realpath return rev rg ripgrep rocm-smi scc sensors seq set
-    sha1sum sha224sum sha256sum sha384sum sha512sum shift shopt shuf sleep sort stat strings sum tac tail test times
-    tldr tokei top tput tr tree true tsort tty type typeset ulimit umask uname unexpand uniq unset uptime users
-    vmstat w wait wc whatis whereis which who whoami xmllint xxd yes zcat zdiff zgrep zless zmore
-    """.split()  # noqa: SIM905 - words read better than as many quotes
-)
-"""Programs that only look, unless a flag below says otherwise."""
-
-_WRITING_FLAGS = {
-    "sort": ("-o", "--output"),
-    "tree": ("-o",),
-    "shuf": ("-o", "--output"),
-    "iconv": ("-o", "--output"),
-    "less": ("-o", "-O", "--log-file", "--LOG-FILE"),
-}
-_SECOND_IS_WRITTEN = frozenset({"uniq", "xxd"})
-"""Programs whose second operand is a file that they make."""
-_SEARCHERS = frozenset({"rg", "ag", "ack", "ripgrep"})
-_NAMES_ONLY = frozenset(
-    {"ls", "dir", "du", "df", "stat", "file", "tree", "exa", "test", "[", "[[", "realpath", "readlink"}
-)
-_RUNNING_FLAGS = {
-    "rg": ("--pre", "--hostname-bin"),
-    "fd": ("-x", "-X", "--exec", "--exec-batch"),
-    "sort": ("--compress-program",),
-}
-_RUNNING_FLAGS["fdfind"] = _RUNNING_FLAGS["fd"]
-
-
 _LONGEST_SED = 2000
-_SETTERS = frozenset({"export", "declare", "typeset", "local", "readonly"})
-
-
-def reader(call: Call) -> None:
-    """A program that only looks, checked for the flags that make it write or run something."""
-    call.reads()
-    if flags := _WRITING_FLAGS.get(call.name):
-        call.writes(call.value(*flags))
-    if call.has(*_RUNNING_FLAGS.get(call.name, ())):
-        call.changes()
-        call.found.unreadable(f"{call.name} runs another program")
-    if call.name in _SECOND_IS_WRITTEN:
-        call.writes(call.operands("-f", "-s", "-w", "-c", "-l", "-o", "-g", "-n", "-R")[1:2])
-    _look_for_secrets(call)
-    if call.name in {"date", "hostname"} and (call.has("-s", "--set") or (call.name == "hostname" and call.operands())):
-        call.found.add(Effect.OUTSIDE, "changes settings of this machine")
-    if call.name in _SETTERS:
-        for name, equals, value in (arg.text.partition("=") for arg in call.args):
-            if equals:
-                call.scope.variables[name] = (value,)
-                call.sets(name, value)
-    if call.name in {"set", "declare", "typeset", "export"} and (not call.args or call.texts in (["-p"], ["-x"])):
-        call.found.add(Effect.CREDENTIALS, "lists the environment, secrets included")
-    if call.name == "ps" and any(re.fullmatch(r"[a-zA-Z]*e[a-zA-Z]*", text) for text in call.texts[:1]):
-        call.found.add(Effect.CREDENTIALS, "lists the environment of processes, secrets included")
-    if call.name == "jq" and any(re.search(r"\$ENV\b|(?<![.\w\"])env\b(?!\s*:)", text) for text in call.texts):
-        call.found.add(Effect.CREDENTIALS, "reads the environment, secrets included")
-    if (call.name == "hash" and "p" in call.letters) or (call.name == "ifconfig" and len(call.operands()) > 1):
-        call.found.unreadable("changes what programs do") if call.name == "hash" else call.found.add(
-            Effect.OUTSIDE, "changes settings of this machine"
-        )
-
-
-def _look_for_secrets(call: Call) -> None:
-    """What shows the content of whole directories, or of all files that a wildcard matches."""
-    searches = call.name in _SEARCHERS or (
-        call.name in {"grep", "egrep", "fgrep", "zgrep"}
-        and (set("rR") & set(call.letters) or call.has("--recursive", "--dereference-recursive"))
-    )
-    if searches:
-        call.goes_through(
-            call.operands("-e", "-f", "-A", "-B", "-C", "-m", "-g", "-t", "-T", "--include", "--glob")[1:]
-        )
-    elif call.name not in _NAMES_ONLY:
-        call.goes_through(arg for arg in call.operands() if arg.glob)
+_LONGEST_AWK = 8000
 
 
 def _rm(call: Call) -> None:
@@ -187,66 +109,108 @@ def _tee(call: Call) -> None:
 
 
 def _sed(call: Call) -> None:
-    scripts = call.value("-e", "--expression")
-    operands = call.operands("-e", "-f", "--expression", "--file", "-l")
-    if not scripts and not call.has("-f", "--file"):
-        scripts, operands = operands[:1], operands[1:]
-    if call.has("-f", "--file"):
-        call.changes()
-    if "i" in call.letters.split("e")[0] or call.has("--in-place"):
-        call.writes(operands, "edits")
     call.reads()
-    for script in scripts:
-        if len(script.text) > _LONGEST_SED:
-            call.found.unreadable("a long sed script")
-            continue
-        if re.search(r"(^|[;{}\n/0-9$])\s*e(\s|$)|s(.).*\2.*\2[a-zA-Z0-9]*e[a-zA-Z0-9]*\s*(;|$)", script.text):
-            call.found.unreadable("sed runs what it finds")
-        call.writes([Arg(name) for name in re.findall(r"(?:^|[;{}/\n])\s*[gpI]*w\s+(\S+)", script.text)])
+    scripts = list(values_of(call, ("-e", "--expression"), "fl"))
+    operands = call.operands("-e", "-f", "--expression", "--file", "-l")
+    from_file = any(values_of(call, ("-f", "--file"), "el"))
+    if not scripts and not from_file:
+        scripts, operands = operands[:1], operands[1:]
+    if from_file or may_hold_flags(call):
+        call.changes()
+    if any(values_of(call, ("-i", "--in-place"), "efl")):
+        call.writes(operands, "edits")
+    text = "\n".join(script.text for script in scripts)
+    if len(text) > _LONGEST_SED:
+        call.found.unreadable("a long sed script")
+        return
+    deeds = sed_deeds(text)
+    if deeds.odd:
+        call.changes()
+    if deeds.runs:
+        call.found.unreadable("sed runs what it finds")
+    call.writes([Arg(name) for name in deeds.writes])
+
+
+_AWK = Flags(
+    writes=("-o", "-p", "-d", "--pretty-print", "--profile", "--dump-variables"),
+    changes=("-f", "--file", "-i", "--include", "-E", "--exec", "-l", "--load", "-D", "--debug", "-W"),
+    valued="Fve",
+)
 
 
 def _awk(call: Call) -> None:
     call.reads()
-    programs = call.operands("-F", "-v", "-f", "-i")[:1]
-    if call.has("-f", "--file", "-i", "--include"):  # a program in a file
-        call.changes()
-    if "inplace" in call.texts:
-        call.writes(call.operands("-F", "-v", "-f", "-i")[1:], "edits")
+    judge_flags(call, _AWK)
+    operands = call.operands("-F", "-v", "-f", "-i", "-e", "-l", "-E", "--source", "--file", "--include")
+    if any("inplace" in text for text in call.texts):
+        call.writes(operands[1:], "edits")
+    programs = [*values_of(call, ("-e", "--source"), "Fvfil"), *operands[:1]]
     for program in programs:
-        if re.search(r"\bENVIRON\b(?!\s*\[\s*\"(?!\w*(?:TOKEN|KEY|SECRET|PASS))\w+\"\s*\])", program.text):
-            call.found.add(Effect.CREDENTIALS, "reads the environment, secrets included")
-        if re.search(r"\bprintf?\b[^;}\n]*>\s*[^\s\"=\d]", program.text):
-            call.writes([Arg(SOMETHING)])
-        for text in re.findall(r"\bsystem\s*\(\s*\"([^\"]*)\"", program.text):
-            call.run_text(text)
-        if re.search(r"\bsystem\s*\(|\|\s*&?\s*(getline|\"|')|\"\s*\|\s*getline|@load", program.text):
-            call.found.unreadable("awk runs other programs")
-        call.writes([Arg(name) for name in re.findall(r">\s*\"([^\"]+)\"", program.text)])
+        _awk_program(call, program.text)
+
+
+def _awk_program(call: Call, program: str) -> None:
+    if re.search(r"\bENVIRON\b(?!\s*\[\s*\"(?!\w*(?:TOKEN|KEY|SECRET|PASS))\w+\"\s*\])", program):
+        call.found.add(Effect.CREDENTIALS, "reads the environment, secrets included")
+    for text in re.findall(r"\bsystem\s*\(\s*\"([^\"]*)\"", program):
+        call.run_text(text)
+    if len(program) > _LONGEST_AWK:
+        call.found.unreadable("a long awk program")
+        return
+    deeds = awk_deeds(program)
+    if deeds.runs:
+        call.found.unreadable("awk runs other programs")
+    call.writes([Arg(name) for name in deeds.writes])
+    if "/inet" in program:
+        call.publishes("opens a connection to other machines (awk)")
+
+
+_TAR = Flags(
+    writes=("--index-file", "-g", "--listed-incremental"),
+    runs=(
+        "-I", "--use-compress-program", "--to-command", "--checkpoint-action", "--rsh-command", "--rmt-command", "-F",
+        "--info-script", "--new-volume-script",
+    ),
+    changes=("-A", "--concatenate", "--catenate"),
+    valued="bCfHKLNTVX",
+    others=("--list",),
+)  # fmt: skip
 
 
 def _tar(call: Call) -> None:
     first = call.texts[0] if call.texts and not call.texts[0].startswith("-") else ""
     letters = call.letters + first
-    if any(
-        text.startswith(("--to-command", "--checkpoint-action", "--use-compress-program", "-I")) for text in call.texts
-    ):
-        call.found.unreadable("tar runs another program")
     call.reads()
+    judge_flags(call, _TAR)
+    if set("IFg") & set(first):
+        call.found.unreadable("tar runs another program")
     if "x" in letters or call.has("--extract", "--get"):
         call.changes()
         call.writes(call.value("-C", "--directory"))
     elif set(letters) & set("cru") or call.has("--create", "--append", "--update", "--delete"):
         call.goes_through(call.operands("-C", "--directory", "-f", "--file"))
-        after = call.texts.index(first) + 1 if first and "f" in first else 0
-        call.writes(call.args[after : after + 1] if after else call.value("-f", "--file") or call.bundled_value("f"))
+        call.writes(_archive(call, first))
+    elif "A" in first:
+        call.changes()
+    if any(re.match(r"[^/]+:", archive.text) for archive in _archive(call, first)) and not call.has("--force-local"):
+        call.found.add(Effect.OUTSIDE, "acts on another machine")
     if call.has("--remove-files"):
         call.destroys("deletes the files it packs")
+
+
+def _archive(call: Call, first: str) -> list[Arg]:
+    """The archive: behind the letters without a dash, or the value of `-f`."""
+    if "f" in first:
+        return call.args[1:2]
+    return call.value("-f", "--file") or call.bundled_value("f")
 
 
 def _unpack(call: Call) -> None:
     call.changes()
     call.goes_through(call.operands("-d") if call.name in {"zip", "7z"} else ())
-    call.writes(call.value("-d"))
+    call.writes(call.value("-o" if call.name == "7z" else "-d"))
+    for text in call.value("-TT", "--unzip-command") if call.name == "zip" else ():
+        call.run_text(text.text)
 
 
 def _ln(call: Call) -> None:
@@ -279,6 +243,8 @@ def _rsync(call: Call) -> None:
 
 def _find(call: Call) -> None:
     call.reads()
+    if may_hold_flags(call):
+        call.changes()
     start = next(
         (i for i, text in enumerate(call.texts) if text[:1] in {"-", "(", "!"} and text not in {"-L", "-H", "-P"}),
         len(call.args),

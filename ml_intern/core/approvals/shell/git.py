@@ -9,12 +9,13 @@ from ml_intern.core.approvals.effects import Effect
 from ml_intern.core.approvals.paths import is_directory, is_file
 from ml_intern.core.approvals.shell.call import Call
 from ml_intern.core.approvals.shell.expand import Arg
+from ml_intern.core.approvals.shell.options import Flags, judge_flags, may_hold_flags, values_of
 
 _READING = frozenset(
     """
     status log diff show rev-parse ls-files ls-tree ls-remote blame annotate describe shortlog grep cat-file name-rev
     merge-base rev-list for-each-ref count-objects fsck check-ignore check-attr help version whatchanged diff-tree
-    diff-index diff-files show-ref show-branch var cherry range-diff verify-commit verify-tag bugreport --version --help
+    diff-index diff-files show-ref show-branch var cherry range-diff verify-commit verify-tag --version --help
     """.split()  # noqa: SIM905 - words read better than as many quotes
 )
 _RUNS_VALUE = re.compile(
@@ -22,6 +23,30 @@ _RUNS_VALUE = re.compile(
     r"|credential\.|diff\.external|diff\..*\.(?:command|textconv)|filter\.|merge\..*\.driver|gpg\.|uploadpack\."
     r"|receive\.|protocol\.|remote\..*\.(?:uploadpack|receivepack))"
 )
+_HARMLESS_SETTING = re.compile(
+    r"(?i)(?:color|advice|column|i18n|blame|log|grep|user|author|committer|safe)\.[\w.]+$"
+    r"|core\.(?:quotepath|abbrev|autocrlf|ignorecase|precomposeunicode|longpaths)$|diff\.(?!external)\w+$"
+    r"|(?:commit|tag)\.gpgsign$|init\.defaultbranch$|http\.(?:version|postbuffer|lowspeed\w+)$|merge\.\w+$"
+)
+"""Settings that only change what git prints, or whom it names."""
+_READ = Flags(
+    writes=("--output",), runs=("--ext-diff", "--upload-pack", "--exec"), changes=("--lost-found",), valued="nSGLlUX"
+)
+_GREP = Flags(runs=("-O", "--open-files-in-pager"), valued="efABCm")
+_LISTS = frozenset(
+    """
+    list show-current contains no-contains merged no-merged sort format points-at column no-column color no-color abbrev
+    no-abbrev ignore-case all remotes verbose
+    """.split()  # noqa: SIM905 - words read better than as many quotes
+)
+"""Flags with which branches and tags are listed."""
+_ASKS = frozenset(
+    """
+    get get-all get-regexp get-urlmatch list show-origin show-scope name-only null global system local worktree file
+    blob type bool int path includes no-includes default all regexp value fixed-value url show-names
+    """.split()  # noqa: SIM905 - words read better than as many quotes
+)
+"""Flags with which settings are shown."""
 
 
 def judge_git(call: Call) -> None:
@@ -29,9 +54,11 @@ def judge_git(call: Call) -> None:
     args, settings, directory = _global_options(call.args)
     for setting in settings:
         name, _, value = setting.partition("=")
-        if _RUNS_VALUE.match(name) and value:
+        if (Arg(name).known and value in {"", "cat", "false"}) or _HARMLESS_SETTING.match(name):
+            continue
+        if _RUNS_VALUE.match(name):
             _run_setting(call, name, value)
-            call.changes()
+        call.changes()
     if directory is not None:
         places = tuple(call.scope.places(directory.text))
         call = replace(call, scope=replace(call.scope, cwds=places))
@@ -63,28 +90,39 @@ def _global_options(args: list[Arg]) -> tuple[list[Arg], list[str], Arg | None]:
                 settings.append(following.text)
             elif text in {"-C", "--git-dir", "--work-tree"}:
                 directory = following
+            if text not in {"-c", "-C", "--namespace"}:
+                settings.append(f"{text}=…")
             index += 1
-        elif text.startswith(("--git-dir=", "--work-tree=")):
-            directory = Arg(text.partition("=")[2])
+        elif text.startswith(("--git-dir=", "--work-tree=", "--exec-path=", "--config-env=")):
+            directory = Arg(text.partition("=")[2]) if text[2] in "gw" else directory
+            settings.append(text)
         index += 1
     return args[index:], settings, directory
 
 
 def _subcommand(call: Call, name: str) -> None:
     if name in _READING:
-        _read(call)
+        _read(call, _GREP if name == "grep" else _READ)
+        if name == "ls-remote":
+            _asks_remote(call)
     elif rule := _RULES.get(name):
         rule(call)
     else:
         call.changes()
 
 
-def _read(call: Call) -> None:
+def _read(call: Call, flags: Flags = _READ) -> None:
     call.reads()
-    call.writes(call.value("--output"))
-    if any(text.startswith(("-O", "--open-files-in-pager", "--ext-diff")) for text in call.texts):
-        call.changes()
-        call.found.unreadable("git runs another program")
+    judge_flags(call, flags)
+
+
+def _asks_remote(call: Call) -> None:
+    for address in call.operands()[:1]:
+        if address.text.startswith("ext::"):
+            call.run_text(address.text[5:])
+            call.found.unreadable("git runs another program")
+        elif not address.known:
+            call.publishes("sends data inside an address")
 
 
 def _push(call: Call) -> None:
@@ -137,16 +175,24 @@ def _branch(call: Call) -> None:
         call.changes()
         if "D" in call.letters or call.has("--force"):
             call.destroys("deletes a branch")
-    elif call.has("--list", "--show-current", "--contains", "--merged", "--no-merged") or not call.operands():
+    elif _only_lists(call, "arvliq", "list", "show-current", "contains", "merged", "no-merged"):
         call.reads()
     else:
         call.changes()
 
 
+def _only_lists(call: Call, letters: str, *listing: str) -> bool:
+    """Whether branches or tags are listed: no flag does anything else, and what is named is not made."""
+    long = {text[2:].partition("=")[0] for text in call.texts if text.startswith("--")}
+    if may_hold_flags(call) or long - _LISTS or set(re.sub(r"\d", "", call.letters)) - set(letters):
+        return False
+    return bool(long & set(listing)) or "l" in call.letters or not call.operands()
+
+
 def _tag(call: Call) -> None:
     if "d" in call.letters or call.has("--delete"):
         call.destroys("deletes a tag")
-    elif "l" in call.letters or call.has("--list") or not call.operands():
+    elif _only_lists(call, "lni", "list", "contains", "merged", "no-merged", "points-at"):
         call.reads()
     else:
         call.changes()
@@ -157,7 +203,7 @@ def _stash(call: Call) -> None:
     if first in {"drop", "clear"}:
         call.destroys("deletes stashed changes")
     elif first in {"list", "show"}:
-        call.reads()
+        _read(call)
     else:
         call.changes()
 
@@ -173,21 +219,18 @@ def _remote(call: Call) -> None:
 def _config(call: Call) -> None:
     operands = call.operands("-f", "--file", "--type")
     texts = [arg.text for arg in operands]
-    if (
-        call.has("--get", "--list", "--get-all", "--get-regexp")
-        or "l" in call.letters
-        or texts[:1] in (["get"], ["list"])
-    ):
+    long = {text[2:].partition("=")[0] for text in call.texts if text.startswith("--")}
+    asks = not (long - _ASKS or set(call.letters) - set("lzf") or may_hold_flags(call))
+    named = long & {"get", "get-all", "get-regexp", "get-urlmatch", "list"} or "l" in call.letters
+    if asks and (named or texts[:1] in (["get"], ["list"]) or (len(texts) < 2 and texts[:1] != ["edit"])):
         call.reads()
         return
     names = texts[1:] if texts[:1] in (["set"], ["unset"]) else texts
-    if len(names) < 2 and not call.has("--unset", "--unset-all", "--edit") and texts[:1] != ["unset"]:
-        call.reads()
-        return
     call.changes()
+    call.writes(values_of(call, ("-f", "--file")))
     if call.has("--global", "--system"):
         call.found.add(Effect.OUTSIDE, "changes git's settings for the whole account")
-    if _RUNS_VALUE.match(names[0]) and len(names) > 1:
+    if len(names) > 1 and _RUNS_VALUE.match(names[0]):
         _run_setting(call, names[0], names[1])
 
 
@@ -195,7 +238,7 @@ def _reflog(call: Call) -> None:
     if call.texts[:1] in (["expire"], ["delete"], ["drop"]):
         call.destroys("deletes the record of earlier states")
     else:
-        call.reads()
+        _read(call)
 
 
 def _gc(call: Call) -> None:

@@ -20,6 +20,8 @@ def _shell(call: Call) -> None:
         call.reads()
         return
     letters, rest = _shell_options(call)
+    for script in call.value("--rcfile", "--init-file"):
+        run_script(call, script)
     if "c" in letters:
         for text in rest[:1]:
             run_arg(call, text)

@@ -7,7 +7,7 @@ import re
 from ml_intern.core.approvals.effects import Effect
 from ml_intern.core.approvals.shell.call import Call
 from ml_intern.core.approvals.shell.code import destroys_data
-from ml_intern.core.approvals.shell.expand import Arg
+from ml_intern.core.approvals.shell.expand import SOMETHING, UNKNOWN, Arg
 from ml_intern.core.approvals.shell.files import Rule
 from ml_intern.core.approvals.shell.wrappers import after_flags
 
@@ -127,7 +127,11 @@ _SETTINGS = frozenset(
 
 
 def _machine_settings(call: Call) -> None:
-    looks = call.has("-l", "--list", "-L", "--show", "-S") or (call.name == "sysctl" and "a" in call.letters)
+    looks = call.has("-l", "--list", "-L", "--show", "-S")
+    if call.name == "sysctl":  # it only shows, unless it is told a value
+        looks = not (set("wpfr") & set(call.letters) or call.has("--write", "--load", "--system")) and not any(
+            "=" in text or text[:1] in {UNKNOWN, SOMETHING} for text in call.texts
+        )
     if call.only_tells() or not call.args or looks:
         call.reads()
     else:

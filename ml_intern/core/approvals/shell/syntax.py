@@ -168,13 +168,13 @@ class _Parser:
         self._skip_pattern()
 
     def _skip_pattern(self) -> None:
-        """Skips `pattern | pattern )`, unless the case ends here."""
+        """Goes past `pattern | pattern )`, keeping what it runs, unless the case ends here."""
         while self._next_operator() == "\n":
             self._at += 1
         following = self._tokens[self._at] if self._at < len(self._tokens) else None
         if isinstance(following, Word) and following.literal == "esac":
             return
-        self._words_until(lambda: self._next_operator() == ")")
+        self._found.append(Command(loop=("", self._words_until(lambda: self._next_operator() == ")"))))
         self._at += 1
 
     def _condition(self) -> None:

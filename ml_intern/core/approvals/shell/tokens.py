@@ -25,12 +25,19 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class Variable:
-    """`$name` or `${name…}`; `tail` is what follows the name in braces, `fallback` its text as a word."""
+    """`$name` or `${name…}`.
+
+    Attributes:
+        tail: What follows the name in braces.
+        fallback: The text of the tail as a word.
+        index: What stands between `[` and `]`, where that runs something.
+    """
 
     name: str
     tail: str
     quoted: bool
     fallback: Word | None = None
+    index: Word | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +65,9 @@ class Word:
         """All parts, those inside `${name:-…}` too."""
         for part in self.parts:
             yield part
-            if isinstance(part, Variable) and part.fallback is not None:
-                yield from part.fallback.walk()
+            for word in (part.fallback, part.index) if isinstance(part, Variable) else ():
+                if word is not None:
+                    yield from word.walk()
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +85,13 @@ class Operator:
     text: str
 
 
-_PLAIN = re.compile(r"[^ \t\r\f\v\n;&|()<>\\'\"$`]+")  # blanks as the shell knows them: others are letters to it
-_BLANKS = re.compile(r"(?:[ \t\r\f\v]|\\\n)+")
+_PLAIN = re.compile(r"[^ \t\n;&|()<>\\'\"$`]+")  # blanks as the shell knows them: others are letters to it, `\r` too
+_BLANKS = re.compile(r"(?:[ \t]|\\\n)+")
 _OPERATOR = re.compile(r"\|\||\|&|&&|;;&|;;|;&|\n|[;&|()]")
 _REDIRECT = re.compile(r"(?:\d+|\{\w+\})?(<<<|<<-|<<|<>|<&|<(?!\()|>>|>\||>&|>(?!\())|(&>>|&>)")
 _NAME = re.compile(r"[A-Za-z_]\w*|[0-9@*#?$!-]")
-_IN_BRACES = re.compile(r"([!#]?)(\w+|[@*#?$!-])(?:\[[^\]]*\])?")
+_IN_BRACES = re.compile(r"([!#]?)(\w+|[@*#?$!-])(\[[^\]]*\])?")
+_QUOTED = re.compile(r"'[^']*'|\"(?:[^\"\\]|\\.)*\"|\\.", re.DOTALL)
 ASSIGNMENT = re.compile(r"([A-Za-z_]\w*)(?:\[[^\]]*\])?\+?=")
 _ANSI = re.compile(r"\\(x[0-9a-fA-F]{1,2}|u[0-9a-fA-F]{1,4}|U[0-9a-fA-F]{1,8}|[0-7]{1,3}|.)", re.DOTALL)
 _ANSI_NAMES = {"n": "\n", "t": "\t", "r": "\r", "e": "\x1b", "E": "\x1b", "a": "\a", "b": "\b", "f": "\f", "v": "\v"}
@@ -153,6 +162,8 @@ class Scanner:
         target = Word(tuple(self._word()))
         if operator in {"<<", "<<-"}:
             quoted = any(isinstance(part, Text) and part.quoted for part in target.parts)
+            if not all(isinstance(part, Text) for part in target.parts):
+                raise ShellSyntaxError("a here-document ends at what looks like a variable")
             delimiter = "".join(part.text for part in target.parts if isinstance(part, Text))
             self._bodies.append((len(self._tokens), delimiter, operator == "<<-", quoted))
             target = Word(())
@@ -277,7 +288,7 @@ class Scanner:
 
     def _command_or_sum(self, *, quoted: bool) -> Iterator[Text | Variable | Substitution]:
         inner = self._balanced("(", ")")
-        if inner.startswith("(") and inner.endswith(")"):
+        if inner.startswith("(") and inner.endswith(")") and _one_bracket(inner):
             # A sum yields a number; what it calls is run all the same.
             for part in Scanner(inner[1:-1]).quoted_text().walk():
                 if isinstance(part, Substitution):
@@ -294,7 +305,8 @@ class Scanner:
         tail = inner[match.end() :]
         name = match[1] + match[2]
         fallback = Scanner(tail.lstrip(":").lstrip("-=+?")).quoted_text() if tail else None
-        return Variable(name, tail, quoted, fallback)
+        index = Scanner(match[3]).quoted_text() if match[3] and {"$", "`"} & set(match[3]) else None
+        return Variable(name, tail, quoted, fallback, index)
 
     def _ansi_quoted(self) -> str:
         start = at = self._at + 2
@@ -335,6 +347,17 @@ class Scanner:
             if depth == 0:
                 return self._text[start : self._at - 1]
         raise ShellSyntaxError(f"a {opening} has no end")
+
+
+def _one_bracket(text: str) -> bool:
+    """Whether the first bracket of a text is closed by its last one: as in `((a) + (b))`, not as in `(a); (b)`."""
+    depth = 0
+    bare = _QUOTED.sub("", text)
+    for at, char in enumerate(bare):
+        depth += (char == "(") - (char == ")")
+        if depth == 0:
+            return at == len(bare) - 1
+    return False
 
 
 def code_in(word: Word) -> Iterator[str]:

@@ -76,15 +76,21 @@ _WRAPPERS = {
 def _wrapper(call: Call) -> None:
     kind = _WRAPPERS[call.name]
     rest = after_flags(call.args, kind.valued)[kind.skipped :]
-    while rest and re.match(r"[A-Za-z_]\w*=", rest[0].text):
-        call.sets(*rest[0].text.split("=", 1))
-        rest = rest[1:]
+    rest = _after_settings(call, rest)
     if kind.elevated:
         call.found.add(Effect.OUTSIDE, f"runs as another user or root ({call.name})")
     if rest:
         call.run(rest)
     else:
         call.reads()
+
+
+def _after_settings(call: Call, args: list[Arg]) -> list[Arg]:
+    """What follows the variables that are set for a command, once these are judged."""
+    while args and re.match(r"[^\s=/-][^\s=/]*=", args[0].text):
+        call.sets(*args[0].text.split("=", 1))
+        args = args[1:]
+    return args
 
 
 def after_flags(args: list[Arg], valued: tuple[str, ...]) -> list[Arg]:
@@ -109,9 +115,7 @@ def _env(call: Call) -> None:
         run_arg(call, text)
         return
     rest = after_flags(call.args, ("-u", "-C", "--unset", "--chdir"))
-    while rest and re.match(r"[A-Za-z_]\w*=", rest[0].text):
-        call.sets(*rest[0].text.split("=", 1))
-        rest = rest[1:]
+    rest = _after_settings(call, rest)
     if rest:
         call.run(rest)
     else:

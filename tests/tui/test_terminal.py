@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import os
 import pty
 import signal
@@ -83,7 +84,8 @@ def test_a_terminal_that_vanishes_during_a_turn_ends_the_app(tmp_path: Path) -> 
         os.close(ours)
         assert process.wait(timeout=60) != 0
     finally:
-        process.kill()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
         process.wait()
 
 

@@ -94,6 +94,7 @@ class MainScreen(Backdrop[None]):
         self._practice = practice
         self._clock = clock
         self._lines_stale = False
+        self._width = 0
 
     def compose(self) -> ComposeResult:
         """In the order in which Tab visits them."""
@@ -413,10 +414,15 @@ class MainScreen(Backdrop[None]):
     @on(Composer.Filled)
     @on(events.DescendantFocus)
     @on(events.Click)
-    @on(events.Resize)
     def _offer_keys(self) -> None:
         """The keys at the bottom are those of what has the focus, and of the panes that fit."""
         self.call_later(self._refresh_lines)
+
+    @on(events.Resize)
+    def _fit(self, event: events.Resize) -> None:
+        if event.size.width != self._width:  # where a terminal has no size, each layout resizes the screen by a row
+            self._width = event.size.width
+            self._offer_keys()
 
     def on_key(self, event: events.Key) -> None:
         """Typing goes to the prompt, wherever the focus is."""

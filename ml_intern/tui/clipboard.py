@@ -7,8 +7,6 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from ml_intern.tui.widgets.text import clean
-
 LARGEST = 74_994
 """Bytes that the smallest limit among common terminals lets through, before they are encoded."""
 CHUNK = 240
@@ -16,7 +14,6 @@ CHUNK = 240
 WITHOUT = frozenset({"dumb", "linux"})
 """Terminals that have no clipboard."""
 FILE = "copied.txt"
-_FENCES = ("```", "~~~")
 
 
 def passed_on(sequence: str, env: Mapping[str, str]) -> str:
@@ -50,21 +47,3 @@ def keep_in_file(text: str, directory: Path) -> Path:
     with os.fdopen(handle, "w", encoding="utf-8", errors="replace") as file:
         file.write(text)
     return path
-
-
-def code_in(markdown: str) -> list[str]:
-    """The code blocks of a text, in order, without their fences; one that is not closed ends with the text."""
-    found: list[str] = []
-    fence, indent, inside = "", 0, list[str]()
-    for row in clean(markdown).split("\n"):
-        text = row.lstrip(" ")
-        if not fence:
-            if text.startswith(_FENCES):
-                fence = text[0] * (len(text) - len(text.lstrip(text[0])))
-                indent, inside = len(row) - len(text), []
-        elif text.startswith(fence) and not text.strip().strip(fence[0]):
-            found.append("\n".join(inside))
-            fence = ""
-        else:
-            inside.append(row[min(indent, len(row) - len(text)) :])
-    return [*found, "\n".join(inside)] if fence else found

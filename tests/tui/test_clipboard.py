@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from ml_intern.core.protocol import AssistantMessage, Notice, Processing, UserMessage
-from ml_intern.tui.clipboard import CHUNK, LARGEST, clipboard_sequence, code_in, keep_in_file
+from ml_intern.tui.clipboard import CHUNK, LARGEST, clipboard_sequence, keep_in_file
 from ml_intern.tui.widgets.transcript import Transcript
 from tests.tui.playback import played_app
 from tests.tui.stage import on_stage
@@ -52,12 +52,6 @@ def test_a_kept_copy_replaces_the_one_before_and_is_private(tmp_path: Path) -> N
     path = keep_in_file("short", tmp_path / "state")
     assert path.read_text() == "short"
     assert path.stat().st_mode & 0o077 == 0
-
-
-def test_code_is_found_without_its_fences() -> None:
-    assert code_in(TWO_BLOCKS) == ["first = 1", "second\n\n  indented"]
-    assert code_in("no code") == []
-    assert code_in("- item\n  ```\n  a\n    b\n  ```\n````\n```\n````\n```\nopen") == ["a\n  b", "```", "open"]
 
 
 async def test_keys_and_commands_copy_messages_and_code(tmp_path: Path) -> None:

@@ -178,12 +178,6 @@ def render(source: str, width: int, ink: str = "") -> list[Line]:
     return render_units(units(source, env), source.split("\n"), width, env, ink=ink)
 
 
-def warm_up() -> None:
-    """Imports the parser and the usual syntaxes. Meant for a thread, while nothing is shown yet."""
-    for language in ("python", "bash", "json"):
-        render(f"*té̈xt*\n```{language}\nx\n```", 40)
-
-
 @lru_cache(maxsize=16_384)
 def words(source: str) -> str:
     """What a markdown text says to a reader: each line as if there were room for all of it, without decoration."""
@@ -192,8 +186,9 @@ def words(source: str) -> str:
 
 
 def code_blocks(source: str) -> list[str]:
-    """The fenced blocks of code of a text, wherever they are nested."""
-    return [token.content for token in parser().parse(clean(source)) if token.type == "fence"]
+    """The fenced blocks of code of a text in order, wherever they are nested; an open one ends with what it is in."""
+    fences = [token for token in parser().parse(clean(source)) if token.type == "fence"]
+    return [fence.content.removesuffix("\n") for fence in fences]
 
 
 # ------------------------------------------------------------------------------------------------------- blocks

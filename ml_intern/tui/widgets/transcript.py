@@ -11,7 +11,6 @@ from textual.binding import BindingType
 from textual.message import Message
 from textual.strip import Strip
 
-from ml_intern.tui.clipboard import code_in
 from ml_intern.tui.keys.keymap import bind, keymap_of
 from ml_intern.tui.messages import CopyText, Operate, ShowLinks
 from ml_intern.tui.widgets import ink
@@ -31,6 +30,7 @@ from ml_intern.tui.widgets.blocks import (
 from ml_intern.tui.widgets.error_block import ErrorBlock
 from ml_intern.tui.widgets.lines import Run
 from ml_intern.tui.widgets.links import links_of
+from ml_intern.tui.widgets.markdown import code_blocks
 from ml_intern.tui.widgets.pieces import BELOW, Names, Row
 from ml_intern.tui.widgets.text import cells
 
@@ -142,10 +142,6 @@ class Transcript(BlockList):
 
     # ---------------------------------------------------------------------------------------------- finding one's way
 
-    def scroll_to_block(self, block_id: BlockId) -> None:
-        """Brings a block to the top."""
-        self.show(block_id)
-
     def action_step(self, step: int) -> None:
         """Goes to the previous or next message."""
         hand = self.at_hand
@@ -242,7 +238,7 @@ class Transcript(BlockList):
         for slot in reversed(self._slots):
             if not isinstance(slot.piece, AnswerBlock | LiveAnswer):
                 continue
-            for code in reversed(code_in(slot.piece.plain)):
+            for code in reversed(code_blocks(slot.piece.plain)):
                 if before == 0:
                     self._code_copied += 1
                     which = (

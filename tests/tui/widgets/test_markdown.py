@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -189,8 +190,17 @@ def test_a_list_is_copied_with_its_marks_and_nesting() -> None:
     assert copied(lines, None, None) == "• one two three four\n  ◦ five\n• six"
 
 
-def test_fenced_code_is_found_wherever_it_is_nested() -> None:
-    assert code_blocks("a\n```\none\n```\n- b\n  ```py\n  two\n  ```\n") == ["one\n", "two\n"]
+@pytest.mark.parametrize(
+    ("source", "blocks"),
+    [
+        ("a\n```py\none = 1\n```\nor\n~~~\ntwo\n\n  indented\n~~~", ["one = 1", "two\n\n  indented"]),
+        ("- b\n  ```\n  a\n    b\n  ```\n````\n```\n````\n```\nopen", ["a\n  b", "```", "open"]),
+        ("> Try this:\n>\n> ```sh\n> ls\n> ```", ["ls"]),
+        ("no `code`", []),
+    ],
+)
+def test_fenced_code_is_found_wherever_it_is_nested(source: str, blocks: list[str]) -> None:
+    assert code_blocks(source) == blocks
 
 
 @settings(max_examples=200, deadline=None)

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 from ml_intern.core.context.manager import parse_record
 from ml_intern.core.context.messages import Message
 from ml_intern.core.context.repair import PairTracker
-from ml_intern.sessions.log import read_session
 from ml_intern.sessions.pieces import OpenReply
 from ml_intern.sessions.summary import Summary, string, whole
 
@@ -78,15 +76,6 @@ class Conversation:
                 found.append(replace(entry, message=admitted[-1]) if admitted else entry)
             asked = entry if entry.message.tool_calls else asked
         return [*found, *map(asked.without_result, tracker.stubs())]
-
-
-def read_conversation(path: Path) -> Conversation:
-    """Reads a log.
-
-    Raises:
-        OSError: It cannot be read.
-    """
-    return conversation_of(path.stem, read_session(path))
 
 
 def conversation_of(session_id: str, events: Iterable[dict[str, Any]]) -> Conversation:

@@ -10,9 +10,10 @@ from ml_intern.core.context.manager import ContextManager
 from ml_intern.core.context.tokens import TokenCounter
 from ml_intern.core.protocol import HistoryRecord
 from ml_intern.core.redact import Redactor
-from ml_intern.sessions.conversation import Conversation, read_conversation
+from ml_intern.sessions.conversation import Conversation, conversation_of
 from ml_intern.sessions.exports import export
 from ml_intern.sessions.imports import import_trace
+from ml_intern.sessions.log import read_session
 from ml_intern.sessions.restore import restore
 from ml_intern.sessions.store import SessionError, SessionStore
 from tests.sessions.support import CANARY, output, record, whole_session
@@ -23,6 +24,10 @@ def store(tmp_path: Path) -> SessionStore:
     return SessionStore(tmp_path / "sessions", Redactor())
 
 
+def conversation(path: Path) -> Conversation:
+    return conversation_of(path.stem, read_session(path))
+
+
 def imported(store: SessionStore, tmp_path: Path, *records: Any, name: str = "trace.jsonl") -> Conversation:
     file = tmp_path / name
     file.write_text("\n".join(json.dumps(each) for each in records))
@@ -31,7 +36,7 @@ def imported(store: SessionStore, tmp_path: Path, *records: Any, name: str = "tr
     assert saved.unreadable == 0
     manager = ContextManager("system", TokenCounter())
     assert manager.load(saved.records)[1] == 0
-    return read_conversation(path)
+    return conversation(path)
 
 
 def shape(conversation: Conversation) -> list[tuple[str, str]]:
@@ -84,7 +89,7 @@ def test_export_comes_back_as_the_same_conversation(store: SessionStore, tmp_pat
     file = tmp_path / "one.jsonl"
     file.write_text(export(path, "claude", Redactor()))
     again = import_trace(file, store)
-    before, after = read_conversation(path), read_conversation(again)
+    before, after = conversation(path), conversation(again)
     assert shape(after) == shape(before)
     assert [entry.time for entry in after.entries] == [entry.time for entry in before.entries]
     assert [entry.ok for entry in after.entries] == [entry.ok for entry in before.entries]
@@ -176,7 +181,7 @@ def test_log_from_another_machine_keeps_its_id(store: SessionStore, tmp_path: Pa
     path = record(tmp_path / "elsewhere", "one", *whole_session())
     found = import_trace(path, store)
     assert found.stem == "one"
-    assert shape(read_conversation(found)) == shape(read_conversation(path))
+    assert shape(conversation(found)) == shape(conversation(path))
 
 
 def test_log_from_another_machine_brings_its_images_and_large_texts_along(store: SessionStore, tmp_path: Path) -> None:
@@ -194,9 +199,9 @@ def test_log_from_another_machine_brings_its_images_and_large_texts_along(store:
 
 def test_a_damaged_log_is_imported_as_far_as_it_can_be_read(store: SessionStore, tmp_path: Path) -> None:
     path = record(tmp_path / "elsewhere", "one", *whole_session())
-    before = shape(read_conversation(path))
+    before = shape(conversation(path))
     path.write_bytes(path.read_bytes().replace(b"{", b"\xff", 1) + b'{"torn')
-    found = read_conversation(import_trace(path, store))
+    found = conversation(import_trace(path, store))
     assert shape(found) == before
     assert (found.summary.id, found.summary.directory) == ("one", "/data/project")
     assert found.summary.origin == "imported from one.jsonl, 1 of its lines could not be read"

@@ -18,6 +18,7 @@ from ml_intern.core.protocol import (
     Undo,
     Upload,
 )
+from ml_intern.options import EFFORTS, MODES
 
 COMMANDS: dict[str, str] = {
     "help": "these commands",
@@ -37,8 +38,6 @@ COMMANDS: dict[str, str] = {
 }
 _NAMES = {usage.partition(" ")[0]: usage for usage in COMMANDS}
 _ALIASES = {"exit": "quit", "clear": "new", "?": "help"}
-_MODES = ("guarded", "ask", "plan", "yolo")
-_EFFORTS = ("off", "minimal", "low", "medium", "high", "xhigh", "max")
 
 
 class CommandError(Exception):
@@ -76,9 +75,9 @@ def _carried_out(name: str, argument: str) -> Operation | Local:
         case "model":
             return SetModel(model=argument) if argument else Local("models")
         case "mode":
-            return _chosen("set_mode", "mode", argument, _MODES)
+            return _chosen("set_mode", "mode", argument, MODES)
         case "effort":
-            return SetEffort(effort=_one_of("effort", argument, _EFFORTS))
+            return SetEffort(effort=_one_of("effort", argument, EFFORTS))
         case "steer" | "upload" if not argument:
             raise CommandError(f"Type /{_NAMES[name]}.")
         case "steer":

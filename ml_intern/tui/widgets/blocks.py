@@ -250,17 +250,6 @@ class EndBlock(Said):
 
 
 @dataclass(frozen=True, slots=True)
-class PlainBlock(Said):
-    """Text that is shown as it is."""
-
-    speaker: ClassVar[str] = ""
-
-    def render(self, width: int) -> list[Line]:
-        """The text, wrapped."""
-        return indent(wrapped(self.text.strip("\n"), body(width)), MARGIN)
-
-
-@dataclass(frozen=True, slots=True)
 class ToolLine:
     """A mention of a tool call, on one line.
 

@@ -12,7 +12,6 @@ from ml_intern.tui.widgets.blocks import (
     Block,
     EndBlock,
     NoticeBlock,
-    PlainBlock,
     PromptBlock,
     ReasoningBlock,
     ToolLine,
@@ -76,8 +75,8 @@ async def test_the_view_follows_the_end_until_the_reader_scrolls_up() -> None:
 
         await pilot.press("pageup")
         before = seen(transcript)
-        transcript.append(PlainBlock("something new"))
-        transcript.append(PlainBlock("and more"))
+        transcript.append(NoticeBlock("something new"))
+        transcript.append(NoticeBlock("and more"))
         await settled(pilot)
         assert not transcript.following
         assert transcript.new_below == 2
@@ -88,7 +87,7 @@ async def test_the_view_follows_the_end_until_the_reader_scrolls_up() -> None:
         await settled(pilot)
         assert transcript.following
         assert transcript.new_below == 0
-        assert seen(transcript)[-1].strip() == "and more"
+        assert seen(transcript)[-1].strip() == "· and more"
 
 
 async def test_scrolling_back_down_attaches_again() -> None:
@@ -102,7 +101,7 @@ async def test_scrolling_back_down_attaches_again() -> None:
         for _ in range(5):
             await pilot.press("down")
         assert transcript.following
-        transcript.append(PlainBlock("the end"))
+        transcript.append(NoticeBlock("the end"))
         await settled(pilot)
         assert "the end" in text_of(transcript)
 
@@ -115,7 +114,7 @@ async def test_the_wheel_lets_go_and_the_mark_leads_back() -> None:
         await pilot._post_mouse_events([MouseScrollUp], transcript, (5, 5))
         await settled(pilot)
         assert not transcript.following
-        transcript.append(PlainBlock("the end"))
+        transcript.append(NoticeBlock("the end"))
         await settled(pilot)
         await pilot.click(transcript, offset=(50, 19))
         await settled(pilot)
@@ -380,7 +379,7 @@ class Counted:
 
     def render(self, width: int) -> list[Line]:
         self.rendered += 1
-        return PlainBlock("counted").render(width)
+        return NoticeBlock("counted").render(width)
 
 
 async def test_ten_thousand_messages_render_only_what_comes_into_view() -> None:
@@ -432,7 +431,6 @@ async def test_hostile_text_is_shown_everywhere_without_harm(texts: list[str]) -
                     NoticeBlock(text, level="error"),
                     ToolLine(text, text),
                     EndBlock(text),
-                    PlainBlock(text),
                 ]
             )
             transcript.stream_write(text)

@@ -47,23 +47,6 @@ def _looks_up(call: Call) -> None:
         call.reads()
 
 
-_CURL_VALUED = (
-    "-H",
-    "--header",
-    "-A",
-    "-e",
-    "-u",
-    "--user",
-    "-m",
-    "--max-time",
-    "--connect-timeout",
-    "--retry",
-    "-w",
-    "-b",
-    "-c",
-)
-
-
 _CURL_WRITES = (
     "--output-dir", "-D", "--dump-header", "-c", "--cookie-jar", "--trace", "--trace-ascii", "--stderr", "--hsts",
     "--alt-svc", "--etag-save", "--libcurl",

@@ -65,7 +65,10 @@ def _named(places: Places, prefix: str) -> SavedSession:
 def _read(path: Path) -> SavedSession:
     from ml_intern.sessions.restore import restore
 
-    saved = restore(path)
+    try:
+        saved = restore(path)
+    except OSError as error:
+        raise ConfigError(f"Session {path.stem[:8]} cannot be read ({error.strerror or error}): {path}") from error
     if not saved.says_something:
         raise ConfigError(
             f"Session {saved.id[:8]} cannot be gone on with: its log holds nothing that can be read. "
@@ -168,18 +171,17 @@ async def reopen(
         saved = await asyncio.to_thread(_named, places, prefix)
         if saved.id == session.id:
             return "That session is the present one."
-        if saved.directory != str(session.workspace):
-            return (
-                f"That session works in {saved.directory}; `ml-intern --resume {saved.id[:8]}` goes on with it there."
-            )
+        there, moved = await asyncio.to_thread(workspace_of, saved, session.workspace)
+        if there not in (session.workspace, session.workspace.resolve()):
+            return f"That session works in {there}; `ml-intern --resume {saved.id[:8]}` goes on with it there."
         if session_log is not None:
             claim(session_log, saved)
     except (ConfigError, OSError) as error:
         return str(error)
     await session.restart(system_prompt())
     take_up(session, events, saved)
-    if damage := damage_of(saved):
-        events.emit(Notice(text=damage, level="warning"))
+    for note in filter(None, (moved, damage_of(saved))):
+        events.emit(Notice(text=note, level="warning"))
     if usable(saved.model):
         session.model = saved.model
     if saved.effort in get_args(Effort):

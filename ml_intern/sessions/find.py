@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from stat import S_ISREG
 from typing import NamedTuple
+
+log = logging.getLogger(__name__)
 
 TRASH = "trash"
 ENDING = ".jsonl"
@@ -73,7 +76,7 @@ class Lookout:
         for path in _months(self._directory):
             try:
                 changed = os.stat(path).st_mtime_ns  # noqa: PTH116 - thousands of paths take longer to make than this
-            except FileNotFoundError:
+            except OSError:
                 continue
             month = None if closely else before.get(path)
             if month is None or month.changed != changed:
@@ -96,7 +99,7 @@ def _again(log: SessionFile, now: int) -> SessionFile:
         return log
     try:
         about = os.stat(log.place)  # noqa: PTH116 - the same
-    except FileNotFoundError:
+    except OSError:
         return log  # its month shows it at the next look
     return SessionFile(log.place, about.st_size, about.st_mtime_ns)
 
@@ -104,11 +107,11 @@ def _again(log: SessionFile, now: int) -> SessionFile:
 def _months(directory: Path) -> Iterator[str]:
     for year in _entries(directory):
         if year.name.isdecimal():
-            yield from (month.path for month in _entries(year.path) if month.name.isdecimal())
+            yield from (month.path for month in _readable_entries(year.path) if month.name.isdecimal())
 
 
 def _logs_of(month: str) -> Iterator[SessionFile]:
-    for entry in _entries(month):
+    for entry in _readable_entries(month):
         if entry.name.endswith(ENDING) and (about := _stat(entry)) is not None and S_ISREG(about.st_mode):
             yield SessionFile(entry.path, about.st_size, about.st_mtime_ns)
 
@@ -123,8 +126,17 @@ def sessions_by_prefix(directory: Path, prefix: str) -> list[Path]:
 def _stat(entry: os.DirEntry[str]) -> os.stat_result | None:
     try:
         return entry.stat()
-    except FileNotFoundError:  # it has just been thrown away
+    except OSError:  # it has just been thrown away, or leads nowhere
         return None
+
+
+def _readable_entries(directory: str) -> list[os.DirEntry[str]]:
+    """What is in a year or a month: where one of them cannot be read, the others still can."""
+    try:
+        return _entries(directory)
+    except OSError as error:
+        log.warning("sessions in %s cannot be read: %s", directory, error)
+        return []
 
 
 def _entries(directory: Path | str) -> list[os.DirEntry[str]]:

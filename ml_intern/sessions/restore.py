@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from dataclasses import dataclass, field
 from itertools import islice
@@ -165,9 +166,10 @@ _HEAD = 4
 
 
 def _directory_of(path: Path) -> str:
-    for event in islice(read_session(path), _HEAD):
-        if event.get("type") in {"session_started", "ready"}:
-            return str(event.get("directory") or event.get("workdir") or "")
+    with contextlib.suppress(OSError):  # one that cannot be read is not the one that is meant
+        for event in islice(read_session(path), _HEAD):
+            if event.get("type") in {"session_started", "ready"}:
+                return str(event.get("directory") or event.get("workdir") or "")
     return ""
 
 

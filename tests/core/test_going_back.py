@@ -22,6 +22,8 @@ from ml_intern.sessions.find import sessions_by_prefix
 from ml_intern.sessions.lock import in_use
 from ml_intern.sessions.restore import latest_session, restore
 from ml_intern.wiring import assemble
+from tests.sessions.support import prompt as asked
+from tests.sessions.support import record
 from tests.support.harness import FAST, MODEL, Harness, tool
 from tests.support.llm_script import Step
 from tests.support.llm_server import ScriptedLLM, call, text, tools
@@ -114,6 +116,7 @@ async def test_a_resumed_session_sends_exactly_what_the_old_one_would_have(tmp_p
 async def test_an_earlier_session_takes_the_place_of_the_present_one(tmp_path: Path) -> None:
     script = (text("yes").usage(900, 100), text("again"), text("once more"))
     own = [tool("echo", lambda *_: "x")]
+    places = find_places({"ML_INTERN_HOME": str(tmp_path / "home")})
     prices = tmp_path / "home" / "config" / "models.json"
     prices.parent.mkdir(parents=True)
     prices.write_text('{"models": {"vllm/scripted": {"input_usd": 100, "output_usd": 100}}}')
@@ -127,17 +130,24 @@ async def test_an_earlier_session_takes_the_place_of_the_present_one(tmp_path: P
             agent.submit(Resume(session_id="zzz"))
             told = await agent.until(lambda event: isinstance(event, ErrorEvent))
             assert "'zzz'" in told.error
+            record(places.sessions, "elsewhere", *asked("x"), directory=str(tmp_path))
+            agent.submit(Resume(session_id="elsewhere"))
+            told = await agent.until(lambda event: isinstance(event, ErrorEvent) and "'zzz'" not in event.error)
+            assert told.error.startswith(f"That session works in {tmp_path}; `ml-intern --resume elsewher`")
+            lost = record(places.sessions, "gone", *asked("y"), directory="/nonexistent")
+            agent.submit(Resume(session_id="gone"))
+            told = await agent.until(lambda event: isinstance(event, Notice) and "which is gone" in event.text)
+            assert agent.agent.session.id == lost.stem
             agent.submit(Resume(session_id=first[:8]))
-            resumed = await agent.until(lambda event: isinstance(event, SessionResumed))
+            resumed = await agent.until(lambda event: isinstance(event, SessionResumed) and event.session_id == first)
             assert (resumed.session_id, resumed.messages, agent.agent.session.id) == (first, 2, first)
             assert agent.agent.session.budget.totals.spent_usd == pytest.approx(0.1)
             await agent.prompt("two")
             assert [message["content"] for message in agent.request(3).messages[1:]] == ["one", "yes", "two"]
             numbers = [event.seq for event in agent.events]
             assert numbers == sorted(set(numbers))
-        places = find_places({"ML_INTERN_HOME": str(tmp_path / "home")})
         turns = {path.stem: restore(path).turns for path in (tmp_path / "home").rglob("*.jsonl")}
-        assert turns == {first: 2, second: 1}
+        assert turns == {first: 2, second: 1, "elsewhere": 1, "gone": 1}
         assert not in_use(sessions_by_prefix(places.sessions, first)[0])
         assert server.violations == []
 

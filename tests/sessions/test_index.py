@@ -312,6 +312,16 @@ def test_an_index_that_cannot_be_written_is_kept_in_memory(index: SessionIndex, 
         keeper.close()
 
 
+def test_what_cannot_be_read_is_in_nobodys_way(index: SessionIndex) -> None:
+    log = write(index, "one")
+    (log.parent / "loop.jsonl").symlink_to("loop.jsonl")
+    (log.parents[1] / "00").symlink_to("00")
+    (log.parents[2] / "1999").symlink_to("1999")
+    for closely in (True, False):
+        index.refresh(closely=closely)
+        assert [session.id for session in index.list()] == ["one"]
+
+
 def test_index_belongs_to_the_user_alone(index: SessionIndex) -> None:
     index.refresh()
     assert stat.S_IMODE(index.path.stat().st_mode) == 0o600

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +96,15 @@ def test_a_log_in_which_nothing_can_be_read_is_said_to_be_one_and_stays_as_it_is
         go_on(tmp_path)
     assert str(log) in str(error.value)
     assert log.read_bytes() == content
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_a_log_that_may_not_be_read_is_said_to_be_one(tmp_path: Path) -> None:
+    begin(tmp_path).chmod(0)
+    with pytest.raises(ConfigError, match="Permission denied"):
+        go_on(tmp_path)
+    with pytest.raises(ConfigError, match="no earlier session"):
+        go_on(tmp_path, resume=None, continue_latest=True, workdir=tmp_path)
 
 
 async def test_what_of_a_log_cannot_be_read_is_counted_and_told(tmp_path: Path) -> None:

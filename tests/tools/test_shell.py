@@ -270,7 +270,7 @@ async def test_timeouts_are_clamped_and_nonsense_means_the_default(tmp_path: Pat
     )
 
     assert time.monotonic() - started < 3
-    assert all("timed out after 1 s" in result.text for result in results)
+    assert [result.text for result in results if not re.search("timed out after [12] s", result.text)] == []
 
 
 async def test_a_command_that_was_killed_says_by_what(bench: Bench) -> None:

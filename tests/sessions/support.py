@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from ml_intern.core.display import JobCard
@@ -100,3 +101,17 @@ def whole_session(said: str = "Train a classifier") -> list[EventBase]:
         *output("c2", "bash", "exit code 1", success=False),
         *answer("Accuracy is **0.93**. ![x](http://tracker.example/p.png) [y](javascript:alert)"),
     ]
+
+
+ODD: tuple[object, ...] = (None, -1, [], {}, ["x"], {"a": []}, True, 10**30, float("inf"), "\ud800", [[{}]])
+
+
+def with_odd_values(value: object) -> Iterator[object]:
+    """The value with each of its parts in turn, itself included, replaced by something that does not belong there."""
+    yield from ODD
+    if isinstance(value, dict):
+        for key, part in value.items():
+            yield from ({**value, key: odd} for odd in with_odd_values(part))
+    elif isinstance(value, list):
+        for place, part in enumerate(value):
+            yield from ([*value[:place], odd, *value[place + 1 :]] for odd in with_odd_values(part))

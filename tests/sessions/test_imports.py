@@ -13,10 +13,14 @@ from ml_intern.core.redact import Redactor
 from ml_intern.sessions.conversation import Conversation, conversation_of
 from ml_intern.sessions.exports import export
 from ml_intern.sessions.imports import import_trace
+from ml_intern.sessions.imports.build import events_of
+from ml_intern.sessions.imports.claude import from_claude
+from ml_intern.sessions.imports.codex import from_codex
+from ml_intern.sessions.imports.snapshot import from_snapshot
 from ml_intern.sessions.log import read_session
 from ml_intern.sessions.restore import restore
 from ml_intern.sessions.store import SessionError, SessionStore
-from tests.sessions.support import CANARY, output, record, whole_session
+from tests.sessions.support import CANARY, output, record, whole_session, with_odd_values
 
 
 @pytest.fixture
@@ -241,6 +245,27 @@ def test_a_reply_that_claude_code_tells_in_several_lines_is_one(store: SessionSt
     assert [call.id for call in found.entries[1].message.tool_calls] == ["a", "b"]
     assert found.entries[1].message.reasoning == "hm"
     assert [event["prompt_tokens"] for event in found.events if event["type"] == "llm_call"] == [10, 10]
+
+
+def test_odd_values_anywhere_in_a_trace_are_no_trouble() -> None:
+    calls = [{"id": "c", "function": {"name": "bash", "arguments": "{}"}}]
+    said = {"role": "assistant", "content": [{"type": "text", "text": "x"}], "tool_calls": calls}
+    told = {"timestamp": "2031-02-03T04:05:06Z", "event_type": "llm_call", "data": {"prompt_tokens": 1}}
+    use = {"type": "tool_use", "id": "t", "name": "Bash", "input": {}}
+    shell = {"type": "function_call", "name": "shell", "arguments": "{}", "call_id": "k"}
+    done = {"type": "function_call_output", "call_id": "k", "output": {"success": False, "content": "x"}}
+    for records in (
+        [{"session_id": "s", "messages": [said, {"role": "tool", "tool_call_id": "c"}], "events": [told]}],
+        [claude("assistant", [use], message={"id": "m", "usage": {"input_tokens": 1}}), {"type": "summary"}],
+        [claude("user", [{"type": "tool_result", "tool_use_id": "t", "content": [{"text": "x"}]}])],
+        [{"type": "session_meta", "payload": {"id": "1", "cwd": "/x"}}, {"type": "response_item", "payload": shell}],
+        [{"type": "reasoning", "summary": [{"text": "x"}]}, shell, done],
+    ):
+        for odd in with_odd_values(records):
+            objects = [each for each in odd if isinstance(each, dict)] if isinstance(odd, list) else []
+            for read in (from_snapshot, from_claude, from_codex):
+                if trace := read(objects):
+                    assert events_of(trace)[0]["type"] == "session_started"
 
 
 def test_the_same_trace_is_imported_once(store: SessionStore, tmp_path: Path) -> None:

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -49,7 +48,7 @@ from ml_intern.sessions.reader import read_on
 from ml_intern.sessions.replay import Recording
 from ml_intern.sessions.restore import restore
 from ml_intern.sessions.store import SessionStore
-from tests.sessions.support import call, output, record, whole_session
+from tests.sessions.support import call, output, record, whole_session, with_odd_values
 
 
 def known(path: Path) -> SessionFile:
@@ -119,20 +118,6 @@ def story() -> list[EventBase]:
         Interrupted(),
         AssistantChunk(content="half", kind="text"),
     ]
-
-
-ODD: tuple[object, ...] = (None, -1, [], {}, ["x"], {"a": []}, True, 10**30, float("inf"), "\ud800", [[{}]])
-
-
-def with_odd_values(value: object) -> Iterator[object]:
-    """The value with each of its parts in turn, itself included, replaced by something that does not belong there."""
-    yield from ODD
-    if isinstance(value, dict):
-        for key, part in value.items():
-            yield from ({**value, key: odd} for odd in with_odd_values(part))
-    elif isinstance(value, list):
-        for place, part in enumerate(value):
-            yield from ([*value[:place], odd, *value[place + 1 :]] for odd in with_odd_values(part))
 
 
 def test_odd_values_anywhere_in_a_log_break_no_reader(tmp_path: Path) -> None:

@@ -31,7 +31,8 @@ def from_claude(records: list[dict[str, Any]]) -> Trace | None:
 
 
 def _is_message(record: dict[str, Any]) -> bool:
-    return record.get("type") in {"user", "assistant"} and isinstance(record.get("message"), dict) and "uuid" in record
+    said = string(record.get("type")) in {"user", "assistant"}
+    return said and isinstance(record.get("message"), dict) and "uuid" in record
 
 
 def _joined(lines: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:

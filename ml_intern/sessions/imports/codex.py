@@ -21,9 +21,9 @@ _INJECTED = ("<environment_context>", "<user_instructions>", "# AGENTS.md instru
 def from_codex(records: list[dict[str, Any]]) -> Trace | None:
     """The trace; None when the records are of another kind."""
     in_envelopes = any(
-        record.get("type") in _ENVELOPES and isinstance(record.get("payload"), dict) for record in records
+        string(record.get("type")) in _ENVELOPES and isinstance(record.get("payload"), dict) for record in records
     )
-    if not in_envelopes and not any(record.get("type") in _ITEMS for record in records):
+    if not in_envelopes and not any(string(record.get("type")) in _ITEMS for record in records):
         return None
     trace = Trace(source="Codex")
     reader = _Reader(trace)

@@ -31,7 +31,10 @@ def from_snapshot(records: list[dict[str, Any]]) -> Trace | None:
             said.time = said.time or time
             time = said.time
             trace.messages.append(said)
-        elif not isinstance(record, dict) or record.get("role") not in {"system", "assistant"}:  # these can be empty
+        elif not isinstance(record, dict) or string(record.get("role")) not in {
+            "system",
+            "assistant",
+        }:  # these can be empty
             trace.left_out += 1
     return trace
 

@@ -43,7 +43,7 @@ class PairTracker:
 
     def _result(self, message: Message) -> tuple[Message, ...]:
         if self._open.pop(message.tool_call_id or "", None) is None:
-            log.warning("a result of %s was left out: no call waits for it", message.name or "a tool")
+            log.warning("a result of %r was left out: no call waits for it", message.name or "a tool")
             return ()
         return (message,)
 

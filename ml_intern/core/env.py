@@ -1,7 +1,8 @@
 """The environment of this run: the shell's own variables, completed from `.env` files.
 
 Shell beats the working directory's `.env`, which beats the one of the project root; last come the keys that were given
-to ml-intern itself. Nothing is written back into `os.environ`: whoever needs a variable is handed the mapping.
+to ml-intern itself. What a directory brings that nobody has trusted may not decide everything (`foreign_env.py`).
+Nothing is written back into `os.environ`: whoever needs a variable is handed the mapping.
 """
 
 from __future__ import annotations
@@ -9,24 +10,17 @@ from __future__ import annotations
 import io
 import os
 from collections import ChainMap
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
 
+from ml_intern.core.foreign_env import objection_to
 from ml_intern.core.keyfile import key_file
 from ml_intern.core.places import find_places
+from ml_intern.core.project import is_trusted
 from ml_intern.core.small_file import read_small_file
 
-_CREDENTIAL_OF = {
-    "ANTHROPIC_BASE_URL": "ANTHROPIC_API_KEY",
-    "GITHUB_API_URL": "GITHUB_TOKEN",
-    "HF_DATASETS_SERVER_URL": "HF_TOKEN",
-    "HF_ENDPOINT": "HF_TOKEN",
-    "HF_ROUTER_BASE_URL": "HF_TOKEN",
-    "OPENAI_BASE_URL": "OPENAI_API_KEY",
-}
-_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+_CHECKOUT = Path(__file__).resolve().parents[2]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +48,8 @@ def load_env(workdir: Path, base: Mapping[str, str] | None = None) -> LoadedEnv:
     values = dict(os.environ if base is None else base)
     sources: dict[str, Path] = {}
     warnings: list[str] = []
+    foreign: dict[Path, set[str]] = {}
+    is_foreign = _foreign_files(values)
     for path in _files(workdir.absolute(), values):
         try:
             text = read_small_file(path)
@@ -66,11 +62,14 @@ def load_env(workdir: Path, base: Mapping[str, str] | None = None) -> LoadedEnv:
             if bad_lines:
                 listed = ", ".join(map(str, bad_lines[:5])) + (", …" if len(bad_lines) > 5 else "")
                 warnings.append(f"{path}: line {listed} is not of the form NAME=value and is ignored.")
+            if is_foreign(path):
+                foreign[path] = set(found) - set(values)
             for name, value in found.items():
                 if name not in values:
                     values[name] = value
                     sources[name] = path
-    warnings.extend(_redirections(values, sources))
+    for path, names in foreign.items():
+        warnings += _leave_out(path, sorted(names), values, sources)
     return LoadedEnv(values, sources, tuple(warnings))
 
 
@@ -78,11 +77,10 @@ def _files(workdir: Path, env: Mapping[str, str]) -> Iterator[Path]:
     """The files that exist, the strongest first, none twice."""
     roots = [workdir]
     roots += [parent for parent in (workdir, *workdir.parents) if (parent / ".git").exists()][:1]
-    checkout = Path(__file__).resolve().parents[2]
     # Where the program runs from its own checkout, the file that `.env.example` asks for stands there. A home of its
     # own (`ML_INTERN_HOME`) means a run apart from the user's usual one.
-    if not env.get("ML_INTERN_HOME") and (checkout / ".env.example").is_file():
-        roots.append(checkout)
+    if not env.get("ML_INTERN_HOME") and (_CHECKOUT / ".env.example").is_file():
+        roots.append(_CHECKOUT)
     for root in dict.fromkeys(roots):
         path = root / ".env"
         if os.path.lexists(path) and not path.is_dir():
@@ -90,6 +88,22 @@ def _files(workdir: Path, env: Mapping[str, str]) -> Iterator[Path]:
     kept = key_file(find_places(env))
     if kept.is_file():
         yield kept
+
+
+def _foreign_files(env: Mapping[str, str]) -> Callable[[Path], bool]:
+    """Tells of a file whether it came with a directory that nobody has trusted."""
+    places = find_places(env)
+    own = (key_file(places), _CHECKOUT / ".env")
+    return lambda path: path not in own and not is_trusted(places.config, path.parent)
+
+
+def _leave_out(path: Path, names: list[str], values: dict[str, str], sources: dict[str, Path]) -> Iterator[str]:
+    """Takes out what a file may not decide, and tells of it."""
+    own = {name: values[name] for name in names}
+    for name in names:
+        if objection := objection_to(name, values[name], values, own):
+            del values[name], sources[name]
+            yield f"{path}: {name} is ignored, since it {objection}; /trust makes it count from the next start."
 
 
 def _parse(text: str, env: Mapping[str, str]) -> tuple[dict[str, str], list[int]]:
@@ -107,21 +121,3 @@ def _parse(text: str, env: Mapping[str, str]) -> tuple[dict[str, str], list[int]
         elif binding.key and binding.value is not None:
             found[binding.key] = "".join(atom.resolve(known) for atom in parse_variables(binding.value))
     return found, bad_lines
-
-
-def _redirections(values: Mapping[str, str], sources: Mapping[str, Path]) -> Iterator[str]:
-    """A cloned repository's `.env` must not quietly send the user's own key to a server of its choice."""
-    for url_name, key_name in _CREDENTIAL_OF.items():
-        path = sources.get(url_name)
-        if path is None or not values.get(key_name) or sources.get(key_name) == path:
-            continue
-        host = _host(values[url_name])
-        if host not in _LOOPBACK:
-            yield f"{path} sets {url_name}: your {key_name} will be sent to {host}."
-
-
-def _host(url: str) -> str:
-    try:
-        return urlsplit(url).hostname or url
-    except ValueError:  # not a URL: whoever uses it will say so
-        return url

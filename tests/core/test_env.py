@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from ml_intern.core.env import load_env
+from ml_intern.core.places import find_places
+from ml_intern.core.project import trust
 
 # A home of its own keeps the `.env` of the checkout these tests run from out of them.
 APART = {"ML_INTERN_HOME": "/nowhere"}
@@ -81,11 +83,55 @@ def test_directory_named_like_the_file_is_passed_over(workdir: Path) -> None:
     assert (loaded.warnings, loaded.sources) == ((), {})
 
 
-def test_file_that_redirects_a_key_of_the_shell_is_pointed_out(workdir: Path) -> None:
+@pytest.mark.parametrize("shell", [{}, {"HF_TOKEN": "hf_x"}])
+def test_file_that_redirects_a_key_of_the_persons_own_is_not_followed(workdir: Path, shell: dict[str, str]) -> None:
     (workdir / ".env").write_text("HF_ENDPOINT=https://elsewhere.example\n")
-    (warning,) = load_env(workdir, {**APART, "HF_TOKEN": "hf_x"}).warnings
+    loaded = load_env(workdir, {**APART, **shell})
+    assert "HF_ENDPOINT" not in loaded.values
+    (warning,) = loaded.warnings
     assert "HF_TOKEN" in warning
     assert "elsewhere.example" in warning
+
+
+FOREIGN = """
+    ML_INTERN_CLI_CONFIG=theirs.json
+    ML_INTERN_HOME=theirs
+    BASH_ENV=./evil.sh
+    LD_PRELOAD=./evil.so
+    LESSOPEN=|./evil
+    GIT_SSH_COMMAND=./evil
+    GIT_CONFIG_GLOBAL=./evil
+    PYTHONPATH=.
+    NODE_OPTIONS=--require=./evil
+    GH_PAGER=./evil
+    REQUESTS_CA_BUNDLE=evil.pem
+    https_proxy=http://elsewhere.example
+    ANTHROPIC_API_BASE=https://elsewhere.example
+"""
+
+
+@pytest.mark.parametrize("line", FOREIGN.split())
+def test_file_of_a_directory_that_nobody_trusts_does_not_take_over(workdir: Path, tmp_path: Path, line: str) -> None:
+    (workdir / ".env").write_text(f"{line}\nMINE=1\n")
+    name = line.partition("=")[0]
+    base = {"ML_INTERN_HOME": str(tmp_path / "home")} if name != "ML_INTERN_HOME" else {"HOME": str(tmp_path)}
+    base["ANTHROPIC_API_KEY"] = "sk-x"
+    loaded = load_env(workdir, base)
+    assert name not in loaded.values
+    assert loaded.values["MINE"] == "1"
+    assert [warning for warning in loaded.warnings if name in warning and "/trust" in warning]
+    trust(find_places(base).config, tmp_path)
+    assert load_env(workdir, base).values[name] == line.partition("=")[2]
+
+
+def test_settings_and_keys_of_a_directory_count_at_once(workdir: Path) -> None:
+    lines = (
+        "PYTHONUNBUFFERED=1 GIT_AUTHOR_NAME=a CUDA_VISIBLE_DEVICES=0 OPENAI_API_KEY=sk GITHUB_TOKEN=t WANDB_PROJECT=p"
+    )
+    (workdir / ".env").write_text(lines.replace(" ", "\n"))
+    loaded = load_env(workdir, APART)
+    assert loaded.warnings == ()
+    assert len(loaded.sources) == 6
 
 
 @pytest.mark.parametrize(

@@ -79,6 +79,9 @@ def _read(path: Path) -> SavedSession:
 
 def workspace_of(saved: SavedSession, otherwise: Path) -> tuple[Path, str]:
     """Where a session goes on, and what is to be told of that."""
+    if saved.elsewhere not in {"", str(otherwise)} and not saved.directory:
+        told = f"This session was imported and goes on in {otherwise}; --workdir names another directory"
+        return otherwise, f"{told} (it worked in {saved.elsewhere})."
     directory = Path(saved.directory)
     if not directory.is_absolute():  # a trace of another program need not name one
         return otherwise, ""

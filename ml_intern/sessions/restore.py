@@ -33,6 +33,7 @@ from ml_intern.core.protocol import (
     Processing,
     QuestionResolved,
     Ready,
+    SessionMeta,
     SessionStarted,
 )
 from ml_intern.sessions.find import logs_in
@@ -66,6 +67,7 @@ class SavedSession:
     Attributes:
         id: Session id.
         directory: Where it worked.
+        elsewhere: Where it worked before it was imported: somebody else's word, by which nobody's directory is opened.
         model: Model in use at the end.
         effort: Reasoning effort at the end; empty when the log does not say.
         mode: Approval mode at the end; None when the log does not say.
@@ -83,6 +85,7 @@ class SavedSession:
 
     id: str
     directory: str = ""
+    elsewhere: str = ""
     model: str = ""
     effort: str = ""
     mode: Mode | None = None
@@ -192,6 +195,9 @@ def _take(saved: SavedSession, event: EventBase) -> None:
             saved.model, saved.effort = event.model, event.effort
         case ModeChanged():
             saved.mode = event.mode
+        case SessionMeta() if (event.origin or "").startswith("imported"):
+            # What may run unasked, and where, is decided here.
+            saved.elsewhere, saved.directory, saved.mode = saved.directory, "", None
         case PlanUpdate():
             saved.plan = event.plan
         case LLMCall() | Expense():

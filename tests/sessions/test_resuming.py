@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from ml_intern.core.config import ConfigError
-from ml_intern.core.protocol import EventBase, HistoryRecord, ModeChanged, ModelChanged, Ready
+from ml_intern.core.protocol import EventBase, HistoryRecord, ModeChanged, ModelChanged, Ready, SessionMeta
 from ml_intern.core.redact import Redactor
 from ml_intern.options import Options
 from ml_intern.resuming import claim
@@ -156,3 +156,13 @@ def test_a_session_that_another_process_has_gone_on_with_meanwhile_is_not_resume
         claim(writer, saved)
     claim(writer, restore(log))
     writer.close()
+
+
+async def test_what_an_imported_session_may_do_and_where_is_decided_here(tmp_path: Path) -> None:
+    imported = SessionMeta(origin="imported from theirs.jsonl")
+    begin(tmp_path / "one", ModeChanged(mode="yolo"), imported, workdir="/")
+    session = go_on(tmp_path / "one").agent.session
+    assert session.mode == "guarded"
+    assert session.workspace == Path.cwd()
+    begin(tmp_path / "two", ModeChanged(mode="yolo"), imported, ModeChanged(mode="ask"), workdir="/")
+    assert go_on(tmp_path / "two").agent.session.mode == "ask"  # that was decided here

@@ -76,6 +76,10 @@ class _Told:
     bad: bool = False
 
 
+class _OpenToAllError(Exception):
+    """Everybody can read the data set, and the person has not said here that everybody may."""
+
+
 class Publisher:
     """Publishes the sessions of one person.
 
@@ -130,7 +134,8 @@ class Publisher:
                 await self._pass
         if not self._enabled or session is None:
             return
-        with contextlib.suppress(TimeoutError, HubError, ExportError, OSError):  # tried again at the next start
+        # What fails is tried again at the next start, which tells why.
+        with contextlib.suppress(TimeoutError, HubError, ExportError, OSError, _OpenToAllError):
             async with asyncio.timeout(self._leaving_s):
                 await self._publish(await asyncio.to_thread(_file, session))
 
@@ -148,6 +153,9 @@ class Publisher:
                 done += await self._publish(file)
             except (ExportError, OSError) as error:
                 self._tell(str(error), True)
+            except _OpenToAllError as error:
+                self._tell(str(error), True)
+                return
             except HubError as error:
                 self._tell(f"Sessions could not be published ({error}); this is tried again at the next start.", True)
                 return
@@ -170,6 +178,11 @@ class Publisher:
                 return False
             text = await asyncio.to_thread(export, file.path, self._settings.format, self._redactor)
             repo = await self._repo()
+            if not self._book.open_to_all and await self._is_private(repo) is False:
+                raise _OpenToAllError(
+                    f"Nothing is published: {repo} is PUBLIC, so everybody could read your sessions. Close it with "
+                    "`/share-traces private`, or say `/share-traces public` if everybody may."
+                )
             path = f"sessions/{summary.started[:10]}/{summary.id}.jsonl"
             await self._patiently(lambda api: _upload(api, repo, path, text, summary.id))
             self._book.note(summary.id, file.size, path)
@@ -255,6 +268,7 @@ class Publisher:
             api.update_repo_settings(repo, repo_type="dataset", private=not public)
 
         await self._patiently(change)
+        self._book.open_up(everybody=public)
         seen = "PUBLIC: everybody can read it" if public else "private"
         return _Told(f"{self._hub.web_url(repo, 'dataset')} is now {seen}.")
 
@@ -270,6 +284,19 @@ class _Book:
         self._path = path
         self._items: dict[str, dict[str, Any]] | None = None
         self._since = ""
+        self._open = False
+
+    @property
+    def open_to_all(self) -> bool:
+        """Whether the person has said that everybody may read what is published."""
+        self._read()
+        return self._open
+
+    def open_up(self, *, everybody: bool) -> None:
+        """Writes down who may read what is published."""
+        self._read()
+        self._open = everybody
+        self._write()
 
     @property
     def since_ns(self) -> int:
@@ -306,13 +333,13 @@ class _Book:
             self._items = {}
             with contextlib.suppress(OSError, ValueError, AttributeError):
                 found = json.loads(self._path.read_text(encoding="utf-8"))
-                self._since = str(found.get("since") or "")
+                self._since, self._open = str(found.get("since") or ""), found.get("open") is True
                 items = found.get("sessions") or {}
                 self._items = {str(key): value for key, value in items.items() if isinstance(value, dict)}
         return self._items
 
     def _write(self) -> None:
-        text = json.dumps({"since": self._since, "sessions": self._items or {}}, indent=1)
+        text = json.dumps({"since": self._since, "open": self._open, "sessions": self._items or {}}, indent=1)
         scratch = self._path.with_suffix(".tmp")
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)

@@ -231,6 +231,28 @@ async def test_sessions_do_not_go_to_an_open_data_set_by_being_switched_on(desk:
     assert len(desk.published) == 1
 
 
+async def test_a_data_set_that_is_open_gets_nothing_until_the_person_says_that_everybody_may_read(
+    desk: Desk, hub: StandInHub
+) -> None:
+    hub.repos.create(REPO, kind="dataset")
+    async with ScriptedLLM(text("one"), text("two")) as server:
+        async with desk.run(server) as agent:  # switched on in the configuration file
+            await agent.prompt()
+        assert desk.published == []
+        async with desk.run(server) as agent:
+            assert "is PUBLIC" in await told(agent, "Nothing is published")
+            agent.submit(ShareTraces(action="public"))
+            await told(agent, "is now PUBLIC")
+            await agent.prompt()
+    assert len(desk.published) == 1
+    publisher, said = desk.publisher()
+    publisher.start()
+    async with asyncio.timeout(10):
+        while "1 session published" not in await said.get():
+            pass
+    assert len(desk.published) == 2
+
+
 async def test_without_an_account_it_cannot_be_switched_on(desk: Desk) -> None:
     async with ScriptedLLM(text("one")) as server, desk.run(server, sharing=False, HF_TOKEN="") as agent:
         agent.submit(ShareTraces(action="on"))

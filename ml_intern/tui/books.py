@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import TYPE_CHECKING
+
+from ml_intern.tui.widgets.text import timestamp
 
 if TYPE_CHECKING:
     from ml_intern.core import protocol
@@ -190,7 +191,7 @@ class Books:
 
     def _spend(self, time: str, usd: float) -> None:
         if usd > 0.0:
-            at = _seconds(time)
+            at = timestamp(time)
             while self._recent and self._recent[0][0] <= at - PACE_S:
                 self._recent.popleft()
             self._recent.append((at, usd))
@@ -207,10 +208,3 @@ def _spent(entry: tuple[str, str, float | None] | None) -> float:
 
 def _rate(worst_usd: float | None, seconds: float | None) -> float | None:
     return worst_usd / seconds * 3600 if worst_usd is not None and seconds else None
-
-
-def _seconds(time: str) -> float:
-    try:
-        return datetime.fromisoformat(time).timestamp()
-    except ValueError:
-        return 0.0

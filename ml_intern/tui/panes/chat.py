@@ -12,6 +12,7 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.message import Message
 
+from ml_intern.sessions.kinds import STOPPED
 from ml_intern.tui import messages
 from ml_intern.tui.keys.keymap import bind, keymap_of
 from ml_intern.tui.state import TURN_ENDS, SessionState
@@ -43,7 +44,6 @@ Level = Literal["info", "warning", "error"]
 SHOWN_ELSEWHERE = frozenset({"plan_tool"})
 """Tools whose every call changes a pane of its own."""
 NEAR = 3
-STOPPED = frozenset({"rejected", "cancelled", "abandoned"})
 
 
 class ChatSnapshot(NamedTuple):

@@ -32,6 +32,7 @@ from ml_intern.tui.screens.drafting import Drafting
 from ml_intern.tui.screens.hinting import keys_now
 from ml_intern.tui.screens.jobs_watch import JobsWatch
 from ml_intern.tui.screens.model_choice import ModelChoice
+from ml_intern.tui.screens.paned import PanedScreen
 from ml_intern.tui.screens.person_shell import PersonShell
 from ml_intern.tui.screens.prompting import edit_prompt, search_history
 from ml_intern.tui.screens.reading import Reading
@@ -41,7 +42,6 @@ from ml_intern.tui.screens.visits import Visits
 from ml_intern.tui.screens.wording import status_text, window_title
 from ml_intern.tui.setup import Setup
 from ml_intern.tui.state import SessionState
-from ml_intern.tui.widgets.backdrop import Backdrop
 from ml_intern.tui.widgets.composer import Composer
 from ml_intern.tui.widgets.frame import entitle
 from ml_intern.tui.widgets.hints import Hints
@@ -60,7 +60,7 @@ SIDES = ("jobs", "trail")
 """The panes that take the place of the tool calls."""
 
 
-class MainScreen(Backdrop[None]):
+class MainScreen(PanedScreen):
     """Three panes at 140 columns and more, two from 100, one with tabs below.
 
     Args:
@@ -71,6 +71,7 @@ class MainScreen(Backdrop[None]):
         paints: Whether changes are painted.
     """
 
+    PANES = TABS
     AUTO_FOCUS = "#prompt"
     BINDINGS: ClassVar[list[BindingType]] = [
         bind("interrupt", "escape"),
@@ -401,16 +402,6 @@ class MainScreen(Backdrop[None]):
         if {name, where} & set(SIDES) or (one_only and where != "prompt"):
             self.query_one(TABS[name]).focus()
 
-    @on(messages.Maximise)
-    def _maximise(self, message: messages.Maximise) -> None:
-        message.stop()
-        self.toggle_class("-zoomed")
-        self.action_show_tab(message.pane)
-
-    @on(PaneTabs.Chosen)
-    def _show_clicked_tab(self, event: PaneTabs.Chosen) -> None:
-        self.action_show_tab(event.name)
-
     @on(Composer.Filled)
     @on(events.DescendantFocus)
     @on(events.Click)
@@ -450,10 +441,8 @@ class MainScreen(Backdrop[None]):
         """What has the focus: a pane by its name, `search` or `prompt`."""
         if self.focused is None:  # it was in a pane that is not shown any more
             return self._tabs.active
-        for node in self.focused.ancestors_with_self:
-            if node.id in TABS:
-                return "search" if self._chat.search_typing else node.id or ""
-        return "prompt"
+        pane = self.pane_in_focus
+        return "search" if pane and self._chat.search_typing else pane or "prompt"
 
     def _refresh_lines(self) -> None:
         self._lines_stale = False

@@ -21,11 +21,11 @@ from ml_intern.tui import messages
 from ml_intern.tui.keys.keymap import Keymap, bind, bind_number, keymap_of
 from ml_intern.tui.modals.pick import Pick
 from ml_intern.tui.screens import review_text as words
+from ml_intern.tui.screens.paned import PanedScreen
 from ml_intern.tui.screens.review_deeds import ReviewDeeds
 from ml_intern.tui.screens.review_filter import filter_choices, filtered
 from ml_intern.tui.screens.review_player import Player
 from ml_intern.tui.screens.review_reel import Reel
-from ml_intern.tui.widgets.backdrop import Backdrop
 from ml_intern.tui.widgets.painted import PartsLine
 from ml_intern.tui.widgets.search_bar import SearchBar
 from ml_intern.tui.widgets.tabs import PaneTabs
@@ -42,7 +42,7 @@ PROGRESS_S = 0.2
 MARKS = {"error": Mark.ERROR, "approval": Mark.APPROVAL, "paid": Mark.PAID, "job": Mark.JOB}
 
 
-class ReviewScreen(Backdrop[None]):
+class ReviewScreen(PanedScreen):
     """Shows a session at any of its events. The log is only read.
 
     Args:
@@ -55,6 +55,7 @@ class ReviewScreen(Backdrop[None]):
         ready: All events have been read, so that every moment is near.
     """
 
+    PANES = TABS
     AUTO_FOCUS = "#transcript"
     HELP = (
         "A session as it was. {review.before} {review.after} go from event to event, {review.turn_before} and "
@@ -345,16 +346,6 @@ class ReviewScreen(Backdrop[None]):
         self._tabs.active = name
         self.query_one(TABS[name]).focus()
 
-    @on(PaneTabs.Chosen)
-    def _show_clicked_tab(self, event: PaneTabs.Chosen) -> None:
-        self.action_show_tab(event.name)
-
-    @on(messages.Maximise)
-    def _maximise(self, message: messages.Maximise) -> None:
-        message.stop()
-        self.toggle_class("-zoomed")
-        self.action_show_tab(message.pane)
-
     # ------------------------------------------------------------------------------------------ a session that runs
 
     def _grow(self) -> None:
@@ -491,6 +482,5 @@ class ReviewScreen(Backdrop[None]):
 
     @on(events.DescendantFocus)
     def _follow_focus(self) -> None:
-        for node in self.focused.ancestors_with_self if self.focused is not None else ():
-            if node.id in TABS:
-                self._tabs.active = node.id or ""
+        if pane := self.pane_in_focus:
+            self._tabs.active = pane

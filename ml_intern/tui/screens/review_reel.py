@@ -6,7 +6,6 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterator
 from copy import copy
-from datetime import datetime
 from typing import Any, NamedTuple
 
 from ml_intern.sessions.replay import Recording
@@ -17,6 +16,7 @@ from ml_intern.tui.panes.plan import PlanPane, Step
 from ml_intern.tui.panes.tool_calls import ToolCallsPane
 from ml_intern.tui.state import SessionState
 from ml_intern.tui.widgets.call_list import ToolSnapshot
+from ml_intern.tui.widgets.text import timestamp
 
 EVERY = 200
 """Steps from one that is remembered to the next,"""
@@ -82,7 +82,7 @@ class Moment:
 
     def __call__(self) -> float:
         """It, in seconds since the epoch."""
-        return _seconds(self.time)
+        return timestamp(self.time)
 
 
 class Reel:
@@ -211,10 +211,3 @@ class Reel:
         self.plan.restore(frame.plan)
         self.state, self.now.time = copy(frame.state), frame.time
         self.step, self._line = step, self.recording.stops[step]
-
-
-def _seconds(time: str) -> float:
-    try:
-        return datetime.fromisoformat(time).timestamp()
-    except ValueError:
-        return 0.0

@@ -16,7 +16,7 @@ from ml_intern.tui.state import SessionState
 from ml_intern.tui.widgets.key_bar import effective
 from ml_intern.tui.widgets.line import Part
 from ml_intern.tui.widgets.status_bar import status_parts
-from ml_intern.tui.widgets.text import clean, clean_output, count, duration, money, one_line
+from ml_intern.tui.widgets.text import clean, clean_output, count, duration, money, one_line, timestamp
 from ml_intern.tui.widgets.timeline import MARKS, Timeline
 from ml_intern.tui.widgets.tool_model import ToolEntry, figures_of, origin_text, summarise
 
@@ -247,7 +247,7 @@ def entry_of(told: Sequence[Any]) -> ToolEntry | None:
     """One tool call from all that was told of it; None without its beginning."""
     entry: ToolEntry | None = None
     for event in told:
-        now = _seconds(event.time)
+        now = timestamp(event.time)
         match event.type:
             case "tool_call":
                 entry = entry or ToolEntry.of(event.tool_call_id, event.tool, event.arguments)
@@ -264,10 +264,3 @@ def entry_of(told: Sequence[Any]) -> ToolEntry | None:
             case _:
                 pass
     return entry
-
-
-def _seconds(time: str) -> float:
-    try:
-        return datetime.fromisoformat(time).timestamp()
-    except ValueError:
-        return 0.0

@@ -278,6 +278,14 @@ def clock(moment: str, zone: tzinfo | None = None) -> str:
         return ""
 
 
+def timestamp(moment: str) -> float:
+    """Seconds since the epoch of an ISO 8601 moment; 0 when it is not one."""
+    try:
+        return datetime.fromisoformat(moment).timestamp()
+    except ValueError:
+        return 0.0
+
+
 def seconds_between(began: str, ended: str) -> float | None:
     """The time between two ISO 8601 moments; None when one of them is not one."""
     try:

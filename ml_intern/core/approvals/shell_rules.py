@@ -18,7 +18,7 @@ from ml_intern.core.approvals.paths import Surroundings, is_file
 from ml_intern.core.approvals.shell import files, interpreters, programs, services, transfers, wrappers
 from ml_intern.core.approvals.shell.call import Call, Findings, Scope
 from ml_intern.core.approvals.shell.code import is_secret_name, judge_program
-from ml_intern.core.approvals.shell.expand import SOMETHING, UNKNOWN, Arg, expand, joined_text
+from ml_intern.core.approvals.shell.expand import SOMETHING, UNKNOWN, Arg, assigned_text, expand, joined_text
 from ml_intern.core.approvals.shell.files import Rule
 from ml_intern.core.approvals.shell.readers import READERS, reader
 from ml_intern.core.approvals.shell.syntax import Command, parse
@@ -34,6 +34,7 @@ _RULES: dict[str, Rule] = {
     **transfers.RULES,
 }
 _DEEPEST = 12
+_MOST_ROUNDS = 200
 _UNPRICED = Cost(None, "the command does not tell what it costs")
 _FORK_BOMB = re.compile(r"(?<![\w:.])([\w:.]{1,64})\(\)\{[^}]{0,200}\1\|\1")
 _WRITES_INTO = frozenset({">", ">>", ">|", "&>", "&>>", "<>", ">&"})
@@ -158,7 +159,9 @@ class _Walker:
     def _loop(self, name: str, words: list[Word]) -> None:
         values = [arg.text for word in words for arg in expand(word, self.scope.variables)]
         # A loop variable is never empty: nothing would be looped over.
-        known = tuple(value.replace(UNKNOWN, SOMETHING) for value in values[:16])
+        known = tuple(value.replace(UNKNOWN, SOMETHING) for value in values[:_MOST_ROUNDS])
+        if len(values) > _MOST_ROUNDS:
+            known = (*known, SOMETHING)
         self.scope.variables[name] = known or (SOMETHING,)
 
     def _secret_variables(self, command: Command, args: list[Arg]) -> None:
@@ -180,7 +183,7 @@ class _Walker:
 
     def _assign(self, command: Command, *, bare: bool) -> None:
         for name, word in command.assignments:
-            value = joined_text(word, self.scope.variables)
+            value = assigned_text(word, self.scope.variables)
             self._describe([Arg(":")]).sets(name, value, for_others=not bare)
             if bare:
                 self.scope.variables[name] = (value,)
@@ -259,6 +262,7 @@ class _Walker:
             reader(call)
         else:
             call.changes()
+            call.may_run_words()
 
     def _installed(self, program: str) -> bool:
         """Whether a program with a path is none that the agent may have written itself."""

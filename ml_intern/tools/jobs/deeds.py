@@ -34,6 +34,11 @@ def deeds_of(job: PreparedJob, context: ToolContext) -> Assessment:
     if job.is_rented:
         effects &= _REACHES_OUT
     reasons = found.reasons if effects or found.cost.usd is None else ()
+    setting = "".join(f"export {name}={shlex.quote(value)};" for name, value in job.spec.env.items())
+    told = assess_command(setting, workspace=place, cwd=place, home=home)
+    if led := told.effects - _ORDINARY:
+        effects |= led
+        reasons = (*told.reasons, *reasons)
     if job.path and Surroundings.of(place, home).secret(Path(job.path)):
         effects |= {Effect.CREDENTIALS}
         reasons = (f"hands {job.path} to the job, which holds secrets", *reasons)

@@ -268,9 +268,29 @@ def test_what_only_looks_like_it_is_not_asked_about(command: str) -> None:
     assert assess(command).effects <= {Effect.READ, Effect.CHANGE}
 
 
-@pytest.mark.parametrize(
-    "command", ["hf jobs run --flavor h200x8 image x", "modal run a.py", "ml-intern -p x", "hf endpoints deploy x"]
-)
+RENTING = """
+    hf jobs run --flavor h200x8 image x
+    modal run a.py
+    ml-intern -p x
+    hf endpoints deploy x
+    hf endpoints catalog deploy --repo x
+    hf repos create x --type space --flavor a100-large
+    hf spaces settings x --hardware a100-large
+    uvx hf@latest jobs run image x
+    python .venv/bin/hf jobs run image x
+    some-wrapper hf jobs run image x
+    curl https://huggingface.co/api/jobs/me --json @x
+    curl -X POST https://huggingface.co/api/spaces/x/y/hardware -d @x
+    http post https://huggingface.co/api/jobs/me a=b
+    python -c "import requests; requests.post('https://huggingface.co/api/jobs/me', json={})"
+    python -c "from huggingface_hub import HfApi; a = HfApi().run_job; a(image='x')"
+    python -c "from huggingface_hub import get_inference_endpoint as g; g('x').resume()"
+    aws batch submit-job
+    gcloud ai custom-jobs create
+"""
+
+
+@pytest.mark.parametrize("command", [line.strip() for line in RENTING.strip().splitlines()])
 def test_a_command_that_rents_at_a_price_it_does_not_tell_fits_under_no_cap(command: str) -> None:
     policy, assessment = Policy(ApprovalRules(allow=("bash",))), assess(command)
 

@@ -219,12 +219,40 @@ HIDDEN = [
     "case x in $(rm -rf ~)) ;; esac",
     "case x in a) ls;; b|`rm -rf ~`) ;; esac",
     "env 'BASH_FUNC_ls%%=() { rm -rf ~; }' bash -c ls",
+    "for d in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 ~; do rm -rf $d; done",
+    "rm -rf {1..2}{1..2}{1..2}{1..2}{1..2}{1..2}/..{/../..,x}",
+    "d=~; rm -rf $d",
+    "sudo --user root rm -rf /",
+    "nice --adjustment 5 rm -rf ~",
+    "stdbuf --output L rm -rf ~",
+    "xargs --process-slot-var X rm -rf ~",
+    "mpirun -n 4 rm -rf ~",
+    "srun rm -rf ~",
+    "uv --color always run rm -rf ~",
+    "some-wrapper --flag rm -rf ~",
+    "sg root 'rm -rf ~'",
+    "sqlite3 x '.shell rm -rf ~'",
+    "gdb -batch -ex '!rm -rf ~'",
+    "parallel 'rm -rf {}' ::: ~",
+    "parallel <<< 'rm -rf ~'",
+    "find ~ -type f -exec rm {} +",
+    "tee x.sh <<< 'rm -rf ~'; sh x.sh",
+    "zip x y -T -TT 'rm -rf ~'",
+    "ssh -o proxycommand='rm -rf ~' x",
+    "perl -ne 'system(\"rm -rf ~\")' f",
+    "lua -e 'os.execute(\"rm -rf ~\")'",
+    "echo b > /proc/sysrq-trigger",
 ]
 
 
 @pytest.mark.parametrize("command", HIDDEN)
 def test_commands_are_found_where_a_shell_finds_them(command: str) -> None:
     assert Effect.CATASTROPHIC in effects(command)
+
+
+@pytest.mark.parametrize("command", ['a=(-rf ~); rm "${a[@]}"', "tmux list-sessions -F '#(rm -rf ~)'"])
+def test_what_may_delete_is_asked_about(command: str) -> None:
+    assert Effect.DESTROY in effects(command)
 
 
 @pytest.mark.parametrize("delimiter", ["$X", '"$X"', "`a`"])

@@ -34,6 +34,7 @@ DEEDS: list[tuple[dict[str, Any], Effect]] = [
     ({"script": "from subprocess import run\nrun(['rm', '-rf', '/'])\n"}, Effect.CATASTROPHIC),
     ({"script": "print(open('/home/me/.ssh/id_rsa').read())\n"}, Effect.CREDENTIALS),
     ({"script": "./.env"}, Effect.CREDENTIALS),
+    ({"command": ["ls"], "env": {"HF_ENDPOINT": "https://elsewhere.example"}}, Effect.CREDENTIALS),
 ]
 
 
@@ -58,6 +59,11 @@ async def test_an_ordinary_training_on_this_machine_is_nothing_but_compute(tmp_p
 
 async def test_what_a_job_in_a_container_does_to_it_is_its_own_affair(bench: HubBench) -> None:
     assert (await bench.assess(operation="run", command=["rm", "-rf", "/tmp/x"])).effects == {Effect.COMPUTE}
+
+
+async def test_a_rented_job_that_sends_its_token_elsewhere_is_told_as_that(bench: HubBench) -> None:
+    elsewhere = {"HF_ENDPOINT": "https://elsewhere.example"}
+    assert Effect.CREDENTIALS in (await bench.assess(operation="run", command=["ls"], env=elsewhere)).effects
 
 
 async def test_a_secret_file_is_no_script_to_be_sent_in_passing(bench: HubBench) -> None:

@@ -20,6 +20,9 @@ _WHERE_TOKENS_GO = frozenset({"HF_ENDPOINT", "HF_INFERENCE_ENDPOINT"})
 _IS_TRUSTED = re.compile(r"(?:https://huggingface\.co|http://(?:localhost|127\.0\.0\.1|\[::1\])(?::\d+)?)(?:/|\Z)|\Z")
 HIDDEN_CODE = re.compile(r"\w\[[^\]\n]{0,200}?(?:\$\(|`)")
 """The index of an array that runs something: a shell does so wherever it takes a text for a number or a name."""
+_TELLTALE = re.compile(r"rm|shred|dd|wipefs|mkfs(?:\.\w+)?|sudo|doas|(?:ba|z|da|k)?sh|python[\d.]*|hf|huggingface-cli")
+"""Programs that are not named for nothing behind another one that nobody knows."""
+_TELLTALE_TEXT = re.compile(r"(?:^|[\s!;&|'\"({`])(rm\s+-[^'\"]*)")
 _HARMLESS_DEVICES = ("/dev/null", "/dev/stdout", "/dev/stderr", "/dev/tty", "/dev/fd/", "/dev/full")
 
 
@@ -213,6 +216,8 @@ class Call:
             found.add(Effect.PUBLISH, f"opens a connection to {target.shown[9:]}")
         elif text.startswith(("/dev/sd", "/dev/nvme", "/dev/disk", "/dev/hd", "/dev/vd", "/dev/mapper", "/dev/mem")):
             found.add(Effect.CATASTROPHIC, f"writes over the disk {target.shown}")
+        elif text == "/proc/sysrq-trigger":
+            found.add(Effect.CATASTROPHIC, "stops or restarts this machine")
         else:
             self._write_file(target, verb)
 
@@ -237,6 +242,15 @@ class Call:
             folder, _, pattern = target.text.rpartition("/") if target.glob else (target.text, "", "")
             if target.known and any(self.scope.around.keeps_secrets(at, pattern) for at in self.scope.places(folder)):
                 self.found.add(Effect.CREDENTIALS, f"goes through {target.shown}, where secrets are kept")
+
+    def may_run_words(self) -> None:
+        """It may run what its arguments name, as wrappers and programs with a language of their own do."""
+        for index, arg in enumerate(self.args):
+            if index + 1 < len(self.args) and _TELLTALE.fullmatch(arg.text.rpartition("/")[2]):
+                self.run(self.args[index:])
+                return
+            if found := _TELLTALE_TEXT.search(arg.text[:_LONGEST_PATH]):
+                self.run_text(found[1])
 
     def sets(self, name: str, value: str, *, for_others: bool = True) -> None:
         """A variable is set. `for_others`: for what it runs, not for the shell alone."""

@@ -19,7 +19,7 @@ _REMOVAL = re.compile(
 )
 _SHELL = re.compile(
     r"\bos\.(?:system|popen|exec\w+|spawn\w+)|\bsubprocess\b|\bpty\.spawn|\bexecSync|\bspawnSync|\bchild_process"
-    r"|(?<![.\w])(?:system|exec|spawn)\s*(?=[('\"%{])|%x[({\[]|\bIO\.popen"
+    r"|(?<![.\w])(?:system|exec|spawn)\s*(?=[('\"%{])|%x[({\[]|\bIO\.popen|\bqx\b\s*[^\w\s]|\bos\.execute|\bio\.popen"
 )
 _IMPORT = re.compile(r"\b(?:import|from)\s[\w, ]*\Z")
 _HIDDEN = re.compile(
@@ -55,9 +55,14 @@ _PUBLISHING = re.compile(
     r"|\burlopen\([^)]*data\s*=|\bsmtplib\b|\bsocket\.(?:socket|create_connection)|\bftplib\b|\bparamiko\b|\bhttp\.server\b"
 )
 _RENTING = re.compile(
-    r"\brun_(?:uv_)?job\s*\(|\b(?:create|resume|update|scale)\w*_inference_endpoint\s*\(|\brequest_space_hardware\s*\("
+    r"\brun_(?:uv_)?job\b|\bget_inference_endpoint\b.{0,300}\.(?:resume|scale|update)\s*\(|\bhuggingface_hub\.(?:cli|commands)\b|\b(?:create|resume|update|scale)\w*_inference_endpoint\s*\(|\brequest_space_hardware\s*\("
     r"|\bspace_hardware\s*=|\bhuggingface_hub\.Sandbox(?:Pool)?\b|\bSandbox(?:Pool)?\.create\s*\(|\btrigger_scheduled_job\s*\("
 )
+_COMPUTE_ADDRESS = re.compile(
+    r"huggingface\.co/api/(?:jobs|scheduled-jobs|sandboxes)\b|/api/spaces/[^\s?#]{1,200}/(?:hardware|restart)\b"
+    r"|\bendpoints\.huggingface\.cloud\b"
+)
+_SENDS = re.compile(r"(?i)\b(?:post|put)\b|\burlopen\b|\bRequest\(")
 _NETWORK = re.compile(
     r"\b(?:urllib\.request|urllib3|urlopen|urlretrieve|requests|httpx|aiohttp|http\.client|pycurl|websockets?)\b"
     r"|(?<![.\w])fetch\s*\(|\bXMLHttpRequest\b|\bhttps?\.(?:get|request)\s*\(|\bNet::HTTP\b|\bLWP::|\bdgram\b"
@@ -157,7 +162,7 @@ def _judge_shell(call: Call, code: str, *, read_only: bool = False) -> None:
             continue  # in a file, `exec` and `system` are names of anything
         rest = code[match.end() : match.end() + 2000].partition("\n")[0].lstrip(".abcdefghijklmnopqrstuvwxyz_ (")
         words = _strings(rest)
-        if re.match(r"os\.(?:exec|spawn)", match[0]) and words:
+        if re.match(r"os\.(?:exec(?!ute\b)|spawn)", match[0]) and words:
             call.run([Arg(word) for word in words[1:] or words])  # the program, and then its arguments from its name on
         elif rest.startswith("[") and (words := _strings(rest.partition("]")[0])):
             call.run([Arg(word) for word in words])
@@ -181,7 +186,14 @@ def _judge_secrets(call: Call, code: str) -> None:
             call.touches_secret(Arg(_at_home(call, text)))
 
 
+def asks_for_compute(text: str) -> bool:
+    """Whether a text names an address of the Hub where hardware is asked for."""
+    return bool(_COMPUTE_ADDRESS.search(text))
+
+
 def _judge_publishing(call: Call, code: str) -> None:
+    if asks_for_compute(code) and _SENDS.search(code):
+        call.rents("asks for compute from within a program")
     if _PUBLISHING.search(code):
         call.publishes("sends something from within a program")
     elif _NETWORK.search(code) and not _stays_here(code):

@@ -14,7 +14,7 @@ UNKNOWN = "\x00"
 SOMETHING = "\x01"
 """Stands for what is not known beforehand but is certainly not nothing."""
 
-_MOST = 32
+_MOST = 256
 """Alternatives of one word that are followed."""
 _SPECIAL = "{},*?[]~ \t\n"
 _PROTECT = {ord(char): 0xE000 + index for index, char in enumerate(_SPECIAL)}
@@ -68,6 +68,14 @@ def expand(word: Word, variables: Variables) -> list[Arg]:
 def joined_text(word: Word, variables: Variables) -> str:
     """The text of a word that is not split, as in an assignment or a here-document."""
     return "".join(_options(part, variables)[0] for part in word.parts).translate(_RELEASE)
+
+
+def assigned_text(word: Word, variables: Variables) -> str:
+    """The text that a variable gets: as joined, with the home directory in place of a `~` at its beginning."""
+    text = joined_text(word, variables)
+    first = word.parts[0] if word.parts else None
+    tilde = isinstance(first, Text) and not first.quoted and re.match(r"~(?:/|$)", first.text)
+    return variables.get("HOME", (UNKNOWN,))[0] + text[1:] if tilde else text
 
 
 def _finish(text: str, variables: Variables) -> Arg:

@@ -105,6 +105,9 @@ def _chmod(call: Call) -> None:
 
 def _tee(call: Call) -> None:
     call.writes(call.operands())
+    if call.stdin is not None:
+        places = [place for target in call.operands() for place in call.scope.places(target.text)]
+        call.scope.scripts.update(dict.fromkeys(places, call.stdin))
     call.reads()
 
 
@@ -270,6 +273,12 @@ def _find(call: Call) -> None:
     for index, text in enumerate(call.texts):
         if text in {"-exec", "-execdir", "-ok", "-okdir"}:
             end = next((i for i in range(index + 1, len(call.args)) if call.texts[i] in {";", "+"}), len(call.args))
+            if (
+                not filtered
+                and end > index + 1
+                and call.texts[index + 1].rpartition("/")[2] in {"rm", "shred", "unlink"}
+            ):
+                call.removes(targets, whole_trees=True)
             for target in targets:
                 call.run([_filled(arg, target) for arg in call.args[index + 1 : end]])
 

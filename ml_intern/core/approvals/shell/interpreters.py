@@ -11,6 +11,7 @@ from ml_intern.core.approvals.shell.expand import SOMETHING, Arg
 from ml_intern.core.approvals.shell.files import Rule
 
 _SCRIPT_BYTES = 262_144
+_STARTED_BY_PYTHON = frozenset({"hf", "huggingface-cli", "ml-intern", "modal", "sky", "wandb", "twine"})
 _PROGRAMS_OF = {"huggingface_hub": "hf", "ml_intern": "ml-intern"}
 """Programs that have another name than their module."""
 
@@ -123,10 +124,16 @@ def _code(*flags: str) -> Rule:
         if call.only_tells() or call.texts in (["-V"], ["-v"]):
             call.reads()
             return
-        if programs := call.value(*flags):
+        if programs := call.value(*flags) or (call.bundled_value("e") if call.name in {"perl", "ruby"} else []):
             judge_code(call, programs[0].text)
             return
         operands = call.operands("-W", "-X", "--require")
+        if (
+            operands
+            and not operands[0].text.endswith(".py")
+            and operands[0].text.rpartition("/")[2] in _STARTED_BY_PYTHON
+        ):
+            call.run(operands)  # what pip has put there for a command
         if not operands or operands[0].text == "-":
             _code_from_input(call)
         else:

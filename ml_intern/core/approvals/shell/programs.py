@@ -44,6 +44,7 @@ def _runner(subcommands: tuple[str, ...], *valued: str) -> Rule:
             call.destroys("deletes an environment")
         else:
             call.changes()
+            call.may_run_words()
             if (first == "tool" and "install" in call.texts) or "-g" in call.texts or "--global" in call.texts:
                 call.found.add(Effect.OUTSIDE, f"installs for the whole account ({call.name})")
 
@@ -177,6 +178,7 @@ def _schedules(call: Call) -> None:
 
 def _database(call: Call) -> None:
     call.changes()
+    call.may_run_words()
     if any(destroys_data(text) for text in [*call.texts, call.stdin or ""]):
         call.destroys("deletes from a database")
     if any(re.search(r"(?i)\bflush(?:all|db)\b|dropDatabase|\bdrop\(\)", text) for text in call.texts):

@@ -24,10 +24,28 @@ _ACTING = frozenset(
     """
     cp mv sync put push upload create apply exec run start restart stop attach edit patch replace set scale rollout
     submit deploy install upgrade invoke send publish copy import export update add modify associate enable disable
-    resize reboot ssh label annotate drain cordon uncordon taint expose autoscale mb presign debug
+    resize reboot ssh label annotate drain cordon uncordon taint expose autoscale mb presign debug request
     """.split()  # noqa: SIM905 - words read better than as many quotes
 )
-_MACHINES = frozenset({"ec2", "compute", "vm", "vmss", "sagemaker", "batch", "eks", "aks", "emr", "dataproc", "ml"})
+_MACHINES = frozenset(
+    {
+        "ec2",
+        "compute",
+        "vm",
+        "vmss",
+        "sagemaker",
+        "batch",
+        "eks",
+        "aks",
+        "emr",
+        "dataproc",
+        "ml",
+        "ai",
+        "ai-platform",
+        "autoscaling",
+    }
+)
+_STARTS_MACHINES = frozenset({"create", "run", "start", "resize", "scale", "submit", "request", "set", "update"})
 _CLOUD_SECRETS = frozenset(
     """
     secretsmanager secrets secret print-access-token print-identity-token get-access-token get-session-token
@@ -45,6 +63,12 @@ def _hf(call: Call) -> None:
     first, second = [*words, "", ""][:2]
     if call.only_tells() or _asks_hf_for_help(call) or first in {"", "version", "env", "papers"}:
         call.reads()
+    elif call.has("--hardware", "--flavor", "--space-hardware") and first not in {"jobs", "sandbox", "endpoints"}:
+        call.publishes("changes a Space on the Hub")
+        call.rents(f"asks for paid hardware (hf {first} {second})")
+    elif first == "spaces" and second == "restart":
+        call.publishes("restarts a Space on the Hub")
+        call.rents("starts a Space, on paid hardware if it has some")
     elif first in _HF_RULES:
         _HF_RULES[first](call, second, words)
     elif second in _LISTING:
@@ -114,7 +138,9 @@ def _hf_jobs(call: Call, second: str, words: list[str]) -> None:
         call.rents("starts a paid job")
 
 
-def _hf_compute(call: Call, second: str, _words: list[str]) -> None:
+def _hf_compute(call: Call, second: str, words: list[str]) -> None:
+    if second == "catalog":  # `catalog ls` looks, `catalog deploy` deploys
+        second = (words[2:3] or ["ls"])[0]
     if second in _LISTING:
         call.reads()
     elif second in _DELETING:
@@ -247,13 +273,13 @@ def _cloud(call: Call) -> None:
         call.reads()
     else:
         call.publishes(f"changes something in an account ({call.name} {' '.join(words[:2])})")
-        if set(words[:3]) & _MACHINES and _verb(words) in {"create", "run", "start", "resize", "scale"}:
+        if set(words[:3]) & _MACHINES and _verb(words) in _STARTS_MACHINES:
             call.rents(f"starts machines ({call.name} {' '.join(words[:2])})")
 
 
 def _verb(words: list[str]) -> str:
     """What a command of a cloud does: the first word that does something. What follows may be anybody's names."""
-    parts = (part for word in words[:4] for part in (word, word.partition("-")[0]))
+    parts = (part for word in words[:6] for part in (word, word.partition("-")[0]))
     return next((part for part in parts if part in _LISTING or part in _ACTING), "")
 
 
@@ -276,6 +302,7 @@ def _queue(call: Call) -> None:
         call.reads()
     else:
         call.found.add(Effect.COMPUTE, f"starts compute ({call.name})")
+        call.may_run_words()
 
 
 def _agent(call: Call) -> None:
@@ -327,7 +354,7 @@ def _queries(call: Call) -> None:
 
 RULES: dict[str, Rule] = {
     "git": judge_git,
-    **dict.fromkeys(("hf", "huggingface-cli"), _hf),
+    **dict.fromkeys(("hf", "huggingface-cli", "huggingface_hub"), _hf),
     **dict.fromkeys(("gh", "glab"), _gh),
     **dict.fromkeys(("docker", "podman", "nerdctl", "docker-compose"), _docker),
     **dict.fromkeys(
@@ -335,6 +362,7 @@ RULES: dict[str, Rule] = {
     ),
     **dict.fromkeys(("heroku", "vercel", "netlify", "oci", "ibmcloud", "mc", "azcopy"), _cloud),
     **dict.fromkeys(("modal", "sky", "vastai", "runpodctl", "terraform", "tofu", "pulumi", "ray", "dstack"), _compute),
+    **dict.fromkeys(("eksctl", "linode-cli", "hcloud", "paperspace", "cerebrium", "anyscale", "baseten"), _compute),
     **dict.fromkeys(("lambda-cloud", "beam", "fal", "replicate", "together", "runpod"), _compute),
     **dict.fromkeys(("sbatch", "srun", "salloc", "qsub", "bsub", "condor_submit"), _queue),
     **dict.fromkeys(("ml-intern", "claude", "codex", "gemini", "aider", "opencode", "goose", "cursor-agent"), _agent),

@@ -306,7 +306,8 @@ class Scanner:
         name = match[1] + match[2]
         fallback = Scanner(tail.lstrip(":").lstrip("-=+?")).quoted_text() if tail else None
         index = Scanner(match[3]).quoted_text() if match[3] and {"$", "`"} & set(match[3]) else None
-        return Variable(name, tail, quoted, fallback, index)
+        all_of_them = match[3] in {"[@]", "[*]"}  # several words, between quotes too
+        return Variable(name, tail, quoted and not all_of_them, fallback, index)
 
     def _ansi_quoted(self) -> str:
         start = at = self._at + 2

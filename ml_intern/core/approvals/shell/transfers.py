@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from ml_intern.core.approvals.effects import Effect
 from ml_intern.core.approvals.shell.call import Call
+from ml_intern.core.approvals.shell.code import asks_for_compute
 from ml_intern.core.approvals.shell.expand import Arg
 from ml_intern.core.approvals.shell.files import Rule
 
@@ -53,6 +54,12 @@ _CURL_WRITES = (
 )  # fmt: skip
 
 
+def _sends_data(call: Call) -> None:
+    call.publishes("sends data to a server")
+    if any(asks_for_compute(text) for text in call.texts):
+        call.rents("asks the Hub for compute")
+
+
 def _curl(call: Call) -> None:
     methods = [arg.text.upper() for arg in call.value("-X", "--request")] + re.findall(r"X([A-Z]+)", call.letters)
     letters = _bundled(call)
@@ -63,7 +70,7 @@ def _curl(call: Call) -> None:
         if _only_local(call):
             call.changes()
         else:
-            call.publishes("sends data to a server")
+            _sends_data(call)
     elif _says_something(call):
         call.publishes("sends data inside an address")
     else:
@@ -103,7 +110,7 @@ def _remember_fetched(call: Call, targets: list[Arg]) -> None:
 def _wget(call: Call) -> None:
     sends = any(text.startswith(("--post", "--body", "--method")) for text in call.texts)
     if sends and not _only_local(call):
-        call.publishes("sends data to a server")
+        _sends_data(call)
     elif _says_something(call):
         call.publishes("sends data inside an address")
     targets = [*call.value("-O", "--output-document"), *call.bundled_value("O")]
@@ -120,10 +127,10 @@ def _wget(call: Call) -> None:
 
 def _httpie(call: Call) -> None:
     operands = [arg.text for arg in call.operands()]
-    method = operands[0] if operands and operands[0].isupper() else "GET"
+    method = operands[0].upper() if operands and operands[0].isalpha() else "GET"
     sends = method not in {"GET", "HEAD", "OPTIONS"} or any(re.search(r"^\w+:?=", text) for text in operands[1:])
     if sends and not _only_local(call):
-        call.publishes("sends data to a server")
+        _sends_data(call)
     call.reads()
 
 
@@ -131,11 +138,14 @@ def _sends(call: Call) -> None:
     call.publishes(f"opens a connection to other machines ({call.name})")
 
 
+_SSH_COMMAND = re.compile(r"(?i)(?:proxy|local|knownhosts|remote)command(?:\s*=\s*|\s+|$)|^match.*?exec\s+")
+
+
 def _remote_shell(call: Call) -> None:
     call.found.add(Effect.OUTSIDE, "acts on another machine")
     for index, text in enumerate(call.texts):
-        if "ProxyCommand" in text or "LocalCommand" in text:
-            call.run_text(text.partition("=")[2] or " ".join(call.texts[index + 1 : index + 2]))
+        if option := _SSH_COMMAND.search(text):
+            call.run_text(text[option.end() :] or " ".join(call.texts[index + 1 : index + 2]))
 
 
 def _rclone(call: Call) -> None:

@@ -73,6 +73,11 @@ _WRAPPERS = {
 }
 
 
+_FETCHING = frozenset({"npx", "bunx", "uvx"})
+"""They take `name@version`."""
+_MOST_INPUTS = 50
+
+
 def _wrapper(call: Call) -> None:
     kind = _WRAPPERS[call.name]
     rest = after_flags(call.args, kind.valued)[kind.skipped :]
@@ -80,9 +85,24 @@ def _wrapper(call: Call) -> None:
     if kind.elevated:
         call.found.add(Effect.OUTSIDE, f"runs as another user or root ({call.name})")
     if rest:
-        call.run(rest)
+        name, version, _ = rest[0].text.partition("@")
+        call.run([Arg(name), *rest[1:]] if version and name and call.name in _FETCHING else rest)
     else:
         call.reads()
+
+
+def _parallel(call: Call) -> None:
+    """Runs a command for each of the words behind `:::`, or of the lines that it reads; without one, the lines."""
+    valued = ("-j", "--jobs", "-N", "-n", "--delay", "--timeout", "--joblog", "-S", "--colsep", "-I", "-a")
+    rest = after_flags(call.args, valued)
+    at = next((index for index, arg in enumerate(rest) if arg.text.startswith(":::")), len(rest))
+    command = " ".join(arg.text for arg in rest[:at])
+    inputs = [arg.text for arg in rest[at + 1 :]] or (
+        call.stdin.splitlines() if call.stdin is not None else [SOMETHING]
+    )
+    call.changes()
+    for given in inputs[:_MOST_INPUTS]:
+        run_arg(call, Arg(command.replace("{}", given) if "{}" in command else f"{command} {given}"))
 
 
 def _after_settings(call: Call, args: list[Arg]) -> list[Arg]:
@@ -171,6 +191,8 @@ _TERMINAL_FLAGS = (
 def _terminal(call: Call) -> None:
     """A terminal multiplexer: what it is told to start, or to type."""
     rest, action = after_flags(call.args, _TERMINAL_FLAGS), ""
+    if any("#(" in text for text in call.texts):
+        call.found.unreadable(f"{call.name} runs what stands in a format")
     if call.name == "tmux" and rest:
         action, rest = rest[0].text, after_flags(rest[1:], _TERMINAL_FLAGS)
     if action in {"ls", "list-sessions", "list-windows", "list-panes", "capture-pane", "has-session", "has", "info"}:
@@ -195,6 +217,7 @@ def _each_runs(call: Call) -> None:
 
 def _dialogue(call: Call) -> None:
     call.changes()
+    call.may_run_words()
     if call.name == "expect" or call.stdin is not None or call.piped or call.has("-c", "-S", "-s", "-es", "--eval"):
         call.found.unreadable(f"{call.name} runs commands of its own")
 
@@ -214,7 +237,8 @@ def _alias(call: Call) -> None:
 
 RULES: dict[str, Rule] = {
     **dict.fromkeys(_WRAPPERS, _wrapper),
-    **dict.fromkeys(("xargs", "parallel"), _xargs),
+    "xargs": _xargs,
+    "parallel": _parallel,
     "flock": _runs_string("-w", "-E", "--timeout", skipped=1),
     **dict.fromkeys(("script", "nix-shell"), _runs_string("-t", "-T", "-p")),
     **dict.fromkeys(("tmux", "screen"), _terminal),

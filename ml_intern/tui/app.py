@@ -114,7 +114,7 @@ class MLInternApp(OpeningApp):
         self._stall: StallWatch | None = None
         self._leaving = False
         self._summons = Summons(self)
-        self._copying = Copying(self, lambda: self.main_screen.kept_copies)
+        self._copying = Copying(self, lambda: self.main_screen.setup.kept_copies)
         self._printable = PrintableOnly()
         self._following = Following(self, self._workspace, self._copying.take)
         self._past = Past(self, lambda: self.main_screen, self._back_to_main, self._go_on, clock)

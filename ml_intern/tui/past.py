@@ -119,7 +119,7 @@ class Past:
         from ml_intern.tui.screens.sessions import SessionsScreen
 
         await archive.load(main.state.workdir, FIRST_SESSIONS)
-        self._sessions = SessionsScreen(store, archive, main.state, main.grace_s, self._clock)
+        self._sessions = SessionsScreen(store, archive, main.state, main.setup.grace_s, self._clock)
         await self._app.push_screen(self._sessions)
 
     # ---------------------------------------------------------------------------------------------------- beforehand
@@ -140,7 +140,7 @@ class Past:
         if not self._app.screen_stack:  # the app ends
             return
         main = self._main()
-        if main.store is None or main.state.running:
+        if main.setup.store is None or main.state.running:
             self.prepare_soon()
         else:
             self._app.run_worker(self._prepare(), name="reading the logs", exit_on_error=False)
@@ -184,7 +184,7 @@ class Past:
         """
         deadline = time.monotonic() + START_PATIENCE_S
         main = self._main()
-        while main.store is None and not main.state.lost and time.monotonic() < deadline:  # noqa: ASYNC110 - for a second
+        while main.setup.store is None and not main.state.lost and time.monotonic() < deadline:  # noqa: ASYNC110 - for a second
             await asyncio.sleep(START_LOOK_S)
         return self._store()
 
@@ -192,7 +192,7 @@ class Past:
         from ml_intern.sessions.store import SessionError
         from ml_intern.tui.opening import NO_STORE
 
-        store = self._main().store
+        store = self._main().setup.store
         if store is None:
             raise SessionError(NO_STORE)
         return store

@@ -117,6 +117,11 @@ class Setup:
     sandbox_dir: str = ""
     keys: KeyCare | None = None
 
+    @property
+    def kept_copies(self) -> Path | None:
+        """Where copies go that the terminal does not take; None while there is no agent."""
+        return self.sessions.parent if self.sessions is not None else None
+
 
 def setup_from(wired: Wired) -> Setup:
     """The facts about an agent that was just built. Reads the prompt history and a draft, so call it in a thread."""

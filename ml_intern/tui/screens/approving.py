@@ -45,7 +45,15 @@ class Approving:
         self._pause = TypingPause(screen, since_key)
         self._dialog: ApprovalDialog | None = None
 
-    def put(self, request: ApprovalRequired) -> None:
+    def take(self, message: messages.AgentMessage) -> None:
+        """Follows what the agent asks."""
+        match message:
+            case messages.ApprovalAsked(event=event):
+                self._put(event)
+            case messages.ApprovalSettled(event=event):
+                self._settle(event)
+
+    def _put(self, request: ApprovalRequired) -> None:
         """Asks, once the person has paused typing. An earlier request that is still open is withdrawn."""
         from ml_intern.tui.modals.approval_text import Place
         from ml_intern.tui.modals.approvals import ApprovalDialog
@@ -63,7 +71,7 @@ class Approving:
     def _open(self, dialog: ApprovalDialog) -> None:
         self._screen.app.push_screen(dialog, self._answer)
 
-    def settle(self, event: ApprovalResolved) -> None:
+    def _settle(self, event: ApprovalResolved) -> None:
         """The request waits no longer: a dialog that is still open closes."""
         self._hints.begin("working")
         unopened = self._pause.drop()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from textual import events, on
 from textual.app import ComposeResult
@@ -29,7 +29,7 @@ from ml_intern.tui.screens.attaching import Attaching
 from ml_intern.tui.screens.choosing import Chooser
 from ml_intern.tui.screens.configuring import operation_for, setup_with
 from ml_intern.tui.screens.drafting import Drafting
-from ml_intern.tui.screens.hinting import keys_now
+from ml_intern.tui.screens.edges import Edges
 from ml_intern.tui.screens.jobs_watch import JobsWatch
 from ml_intern.tui.screens.model_choice import ModelChoice
 from ml_intern.tui.screens.paned import PanedScreen
@@ -39,20 +39,16 @@ from ml_intern.tui.screens.reading import Reading
 from ml_intern.tui.screens.sending import Sending
 from ml_intern.tui.screens.tidying import Tidying
 from ml_intern.tui.screens.visits import Visits
-from ml_intern.tui.screens.wording import status_text, window_title
+from ml_intern.tui.screens.wording import status_text
 from ml_intern.tui.setup import Setup
 from ml_intern.tui.state import SessionState
 from ml_intern.tui.widgets.composer import Composer
-from ml_intern.tui.widgets.frame import entitle
 from ml_intern.tui.widgets.hints import Hints
 from ml_intern.tui.widgets.status_bar import StatusBar
 from ml_intern.tui.widgets.tabs import PaneTabs
 from ml_intern.tui.widgets.text import one_line
 from ml_intern.tui.widgets.transcript import Transcript
 from ml_intern.tui.widgets.turn_piece import DraftPiece
-
-if TYPE_CHECKING:
-    from ml_intern.sessions.store import SessionStore
 
 TABS = {"chat": "#transcript", "tools": "#tool-list", "plan": "#plan", "jobs": "#job-list", "trail": "#source-list"}
 """The panes by name, and what of each takes the focus."""
@@ -94,7 +90,6 @@ class MainScreen(PanedScreen):
         self.state = SessionState()
         self._practice = practice
         self._clock = clock
-        self._lines_stale = False
         self._width = 0
 
     def compose(self) -> ComposeResult:
@@ -127,11 +122,11 @@ class MainScreen(PanedScreen):
         self._plan = self.query_one(PlanPane)
         self._hints = self.query_one(Hints)
         self._tabs = self.query_one(PaneTabs)
+        self._edges = Edges(self, lambda: self.state, self._where)
         self._attention = Attention()
         since_key = self._composer.prompt.since_key
         self._approving = Approving(self, self._hints, lambda: self._setup, lambda: self.state.workdir, since_key)
-        self._asking = Asking(self, self._hints, since_key)
-        self._title = ""
+        self._asking = Asking(self, self._hints, lambda: self._setup, since_key)
         self._setup = Setup()
         self._chooser = Chooser(self, self._run_command, lambda: self._chat.prompts)
         self.model_choice = ModelChoice(self, self._chat, self._chooser, lambda: self.state, lambda: self._setup)
@@ -150,7 +145,7 @@ class MainScreen(PanedScreen):
             self._shell,
             lambda: self.state,
             lambda: self._setup,
-            self._refresh_lines,
+            self._edges.refresh,
         )
         self._jobs = self.query_one(JobsPane)
         self._trail = self.query_one(TrailPane)
@@ -168,7 +163,7 @@ class MainScreen(PanedScreen):
         self.model_choice.greet()
         self.action_show_tab("chat")
         self._hints.say("starting …")
-        self._refresh_lines()
+        self._edges.refresh()
         self._composer.prompt.focus()
         self.post_message(messages.ScreenMounted())
 
@@ -185,11 +180,12 @@ class MainScreen(PanedScreen):
         news = self._attention.take(message)
         if news is not None and self.state.ready:  # what a resumed session tells of its past calls nobody
             self.post_message(messages.CallPerson(news))
+        for dialogs in (self._approving, self._asking):
+            dialogs.take(message)
         if reaction := _REACTIONS.get(type(message)):
             reaction(self, message)
-        if message.event is not None and not self._lines_stale:
-            self._lines_stale = True
-            self.call_later(self._refresh_lines)  # behind what has come with it: once is enough for a burst
+        if message.event is not None:
+            self._edges.refresh_soon()
 
     def _on_built(self, message: messages.AgentBuilt) -> None:
         self._setup = message.setup
@@ -231,18 +227,6 @@ class MainScreen(PanedScreen):
         else:
             self._composer.hold()
 
-    def _on_asked(self, message: messages.ApprovalAsked) -> None:
-        self._approving.put(message.event)
-
-    def _on_settled(self, message: messages.ApprovalSettled) -> None:
-        self._approving.settle(message.event)
-
-    def _on_question(self, message: messages.QuestionPut) -> None:
-        self._asking.put(message.event, self._setup.grace_s)
-
-    def _on_question_settled(self, message: messages.QuestionSettled) -> None:
-        self._asking.settle(message.event)
-
     def _on_leftovers(self, message: messages.LeftoversFound) -> None:
         if self.state.ready:  # a resumed session tells of those of its own time too
             busy = self.state.running or bool(self._composer.prompt.text) or not self.is_active
@@ -258,7 +242,7 @@ class MainScreen(PanedScreen):
         self.state.lost = True
         self._hints.say("the agent stopped")
         self._composer.hold()
-        self._refresh_lines()
+        self._edges.refresh()
 
     # ----------------------------------------------------------------------------------------- from the person
 
@@ -319,7 +303,7 @@ class MainScreen(PanedScreen):
 
     def _count_jobs(self, running: int, usd: float | None) -> None:
         self.state.jobs, self.state.jobs_usd = running, usd
-        self._refresh_lines()
+        self._edges.refresh()
 
     # ---------------------------------------------------------------------------------------- keys and the look
 
@@ -407,7 +391,7 @@ class MainScreen(PanedScreen):
     @on(events.Click)
     def _offer_keys(self) -> None:
         """The keys at the bottom are those of what has the focus, and of the panes that fit."""
-        self.call_later(self._refresh_lines)
+        self.call_later(self._edges.refresh)
 
     @on(events.Resize)
     def _fit(self, event: events.Resize) -> None:
@@ -444,35 +428,9 @@ class MainScreen(PanedScreen):
         pane = self.pane_in_focus
         return "search" if pane and self._chat.search_typing else pane or "prompt"
 
-    def _refresh_lines(self) -> None:
-        self._lines_stale = False
-        self.query_one(StatusBar).show(self.state)
-        self._composer.tell_running(self.state.running, self.state.told)
-        self._hints.show_keys(
-            keys_now(
-                self.state,
-                self._where(),
-                has_text=bool(self._composer.prompt.text),
-                has_calls=bool(self._tools.chosen),
-                narrow=self.has_class("-narrow"),
-                letters=self._chat.takes_letters,
-                can_stop=self._tools.can_stop,
-            )
-        )
-        self._tabs.note("tools", self._tools.summary)
-        self._tabs.note("plan", self._plan.summary)
-        self._tabs.note("jobs", self._jobs.summary)
-        self._tabs.note("trail", self._trail.summary)
-        keymap, aside = keymap_of(self), (("pane.jobs", self._jobs.summary), ("pane.trail", self._trail.summary))
-        told = [" · ".join(filter(None, [keymap.shown(pane), text])) for pane, text in aside if text]
-        entitle(self._tools, subtitle="   ".join(told))
-        if (title := window_title(self.state)) != self._title:
-            self._title = title
-            self.post_message(messages.TitleChanged(title))
-
     def take_keymap(self, _keymap: Keymap) -> None:
         """Shows the keys that count now."""
-        self._refresh_lines()
+        self._edges.refresh()
 
     def begin_afresh(self, *, practice: bool) -> None:
         """Empties the screen for another agent."""
@@ -490,7 +448,7 @@ class MainScreen(PanedScreen):
         self._plan.clear()
         self._hints.say("starting …")
         self.model_choice.greet()
-        self._refresh_lines()
+        self._edges.refresh()
 
     @property
     def prompt_and_above(self) -> Sequence[MessagePump]:
@@ -503,24 +461,9 @@ class MainScreen(PanedScreen):
         return self._setup
 
     @property
-    def grace_s(self) -> float:
-        """How long a question ignores keys."""
-        return self._setup.grace_s
-
-    @property
     def workspace(self) -> Path:
         """Where the agent works; the present directory while that is not known."""
         return Path(self.state.workdir or ".")
-
-    @property
-    def kept_copies(self) -> Path | None:
-        """Where copies go that the terminal does not take; None while there is no agent."""
-        return self._setup.sessions.parent if self._setup.sessions is not None else None
-
-    @property
-    def store(self) -> SessionStore | None:
-        """The sessions; None while there is no agent."""
-        return self._setup.store
 
     @property
     def farewell(self) -> str:
@@ -541,10 +484,6 @@ _REACTIONS: dict[type[messages.AgentMessage], Callable[[MainScreen, Any], None]]
     messages.CallsDrafted: MainScreen._on_drafted,
     messages.TurnStarted: MainScreen._on_turn_started,
     messages.TurnEnded: MainScreen._on_turn_ended,
-    messages.ApprovalAsked: MainScreen._on_asked,
-    messages.ApprovalSettled: MainScreen._on_settled,
-    messages.QuestionPut: MainScreen._on_question,
-    messages.QuestionSettled: MainScreen._on_question_settled,
     messages.LeftoversFound: MainScreen._on_leftovers,
     messages.Undone: MainScreen._on_undone,
     messages.AgentLost: MainScreen._on_lost,

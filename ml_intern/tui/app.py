@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
-import signal
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -26,9 +24,8 @@ from ml_intern.tui.bridge import Bridge, Connect, connect
 from ml_intern.tui.clipboard import clipboard_sequence
 from ml_intern.tui.copying import Copying
 from ml_intern.tui.early.frame import FirstFrame
-from ml_intern.tui.early.guard import is_orphaned
 from ml_intern.tui.early.look import DEFAULT_THEME
-from ml_intern.tui.early.opening import INTERRUPTED, OpeningApp
+from ml_intern.tui.early.opening import OpeningApp
 from ml_intern.tui.early.output import title_sequence
 from ml_intern.tui.fault import record_fault
 from ml_intern.tui.following import Following
@@ -40,21 +37,13 @@ from ml_intern.tui.screens.main import MainScreen
 from ml_intern.tui.sharing import ASKED as SHARING_ASKED
 from ml_intern.tui.stall import StallWatch
 from ml_intern.tui.summons import Summons
-from ml_intern.tui.terminal import has_terminal
+from ml_intern.tui.way_out import WayOut
 from ml_intern.tui.widgets.text import typed
 
 if TYPE_CHECKING:
     from ml_intern.tui.opening import Resumable
 
 log = logging.getLogger(__name__)
-
-QUIT_WITHIN_S = 1.0
-CLOSE_PATIENCE_S = 16.0
-LOOK_S = 2.0
-"""How often the app looks whether its terminal is still there."""
-SAME_SIGNAL_S = 0.5
-"""A signal for the terminal reaches the app twice, by itself and from its guard: a second one is no second wish."""
-KILL = getattr(signal, "SIGKILL", signal.SIGTERM)
 
 
 class MLInternApp(OpeningApp):
@@ -66,9 +55,6 @@ class MLInternApp(OpeningApp):
         clock: Seconds since the epoch, for times and durations on the screen.
         first_frame: What is on the screen until the app paints.
         light: The terminal's background is light.
-
-    Attributes:
-        farewell: What is said in the terminal after the app is gone.
     """
 
     TITLE = "ml-intern"
@@ -102,23 +88,23 @@ class MLInternApp(OpeningApp):
         light: bool = False,
     ) -> None:
         super().__init__(options, first_frame, light=light)
-        self.farewell = ""
         self._options = options
         self._connect = connect
         self._clock = clock
         self._bridge: Bridge | None = None
         self._bridge_before = False
-        self._quit_armed_at = 0.0
-        self._ctrl_c_at = 0.0
-        self._signalled_at = 0.0
         self._stall: StallWatch | None = None
-        self._leaving = False
+        self._way_out = WayOut(
+            self,
+            lambda: self.main_screen,
+            self._stop_agent,
+            lambda: self._stall is not None and self._stall.stalled,
+        )
         self._summons = Summons(self)
         self._copying = Copying(self, lambda: self.main_screen.setup.kept_copies)
         self._printable = PrintableOnly()
         self._following = Following(self, self._workspace, self._copying.take)
         self._past = Past(self, lambda: self.main_screen, self._back_to_main, self._go_on, clock)
-        self._code = 0
 
     # ------------------------------------------------------------------------------------------------- the agent
 
@@ -136,21 +122,18 @@ class MLInternApp(OpeningApp):
         return screen
 
     @property
+    def farewell(self) -> str:
+        """What is said in the terminal after the app is gone."""
+        return self._way_out.farewell
+
+    @property
     def way_of_keys(self) -> Sequence[MessagePump]:
         """From the prompt upwards."""
         return self.main_screen.prompt_and_above
 
     def on_mount(self) -> None:
         """The agent is built once the first frame is on its way."""
-        loop = asyncio.get_running_loop()
-        for name in ("SIGINT", "SIGTERM", "SIGHUP"):
-            if number := getattr(signal, name, None):
-                try:
-                    loop.add_signal_handler(number, self._leave_on_signal)
-                except (NotImplementedError, ValueError, RuntimeError):  # not on this platform or thread
-                    log.debug("%s is not handled here", name)
-        if not self.is_headless and has_terminal():
-            self.set_interval(LOOK_S, self._leave_without_terminal)
+        self._way_out.watch()
         self.tell_of_wrong_choices()
 
     @on(messages.ScreenMounted)
@@ -201,7 +184,7 @@ class MLInternApp(OpeningApp):
                 self._options = self._options.but(resume=None)
                 self.main_screen.post_message(messages.AgentLost(str(error)))
                 return
-            self.farewell = f"ml-intern: {error}"
+            self._way_out.farewell = f"ml-intern: {error}"
             self.exit(return_code=2)
 
     @on(messages.Operate)
@@ -298,12 +281,15 @@ class MLInternApp(OpeningApp):
 
     async def _begin_another(self, *, practice: bool, **options: Any) -> None:
         """Shuts the agent down and builds another one with these options."""
-        if self._bridge is not None:
-            await self._bridge.close()
+        await self._stop_agent()
         self._options = self._options.but(continue_latest=False, **options)
         self._back_to_main()
         self.main_screen.begin_afresh(practice=practice)
         self._start_agent()
+
+    async def _stop_agent(self) -> None:
+        if self._bridge is not None:
+            await self._bridge.close()
 
     def _back_to_main(self) -> None:
         while len(self.screen_stack) > 1:
@@ -328,71 +314,27 @@ class MLInternApp(OpeningApp):
     @on(messages.Quit)
     def _quit(self, message: messages.Quit) -> None:
         message.stop()
-        doubt = self.main_screen.doubt
-        if not doubt or message.at_once:
-            self.run_worker(self.action_leave(), name="leaving", exit_on_error=False)
-            return
-
-        def decide(yes: bool | None) -> None:
-            if yes:
-                self.run_worker(self.action_leave(), name="leaving", exit_on_error=False)
-
-        self.push_screen(Confirm("quit", doubt, "quit"), decide)
+        if message.at_once:
+            self._way_out.begin()
+        else:
+            self._way_out.ask()
 
     async def action_leave(self) -> None:
         """Stops the agent and ends the app. A second call does not wait."""
-        if self._leaving:
-            self.exit(return_code=self._code)
-            return
-        self._leaving = True
-        self.farewell = self.main_screen.farewell
-        if self._bridge is not None:
-            try:
-                await asyncio.wait_for(self._bridge.close(), CLOSE_PATIENCE_S)
-            except TimeoutError:
-                log.warning("the agent did not stop in time")
-        self.exit(return_code=self._code)
+        await self._way_out.leave()
 
     async def action_quit(self) -> None:
         """Textual's own way out leads the same way."""
         await self.action_leave()
 
-    def _leave_without_terminal(self) -> None:
-        # A terminal can vanish without a signal; the thread that reads keys would then spin.
-        if not has_terminal() or is_orphaned():
-            self._leave_on_signal()
-
     def key_read(self, key: str) -> None:
         """The key that quits, pressed twice, always leaves, even when the loop hangs."""
-        if not self.keymap.has("copy", key):
-            return
-        now = time.monotonic()
-        twice, self._ctrl_c_at = now - self._ctrl_c_at <= QUIT_WITHIN_S, now
-        if twice and self._stall is not None and self._stall.stalled:
-            os.kill(os.getpid(), KILL)  # the guard gives the terminal back
-
-    def _leave_on_signal(self) -> None:
-        now = time.monotonic()
-        if now - self._signalled_at < SAME_SIGNAL_S:
-            return
-        self._signalled_at, self._code = now, INTERRUPTED
-        if self.is_opening:  # taking screens down that are being put up would break them
-            self.leaves_when_up = True
-            return
-        self.run_worker(self.action_leave(), name="leaving", exit_on_error=False)
+        self._way_out.key_read(key)
 
     def action_copy_or_quit(self) -> None:
         """Copies the selection; without one, interrupts the turn, and leaves at the second press."""
-        if self._copy_selection():
-            return
-        now = time.monotonic()
-        if now - self._quit_armed_at <= QUIT_WITHIN_S:
-            self.post_message(messages.Quit(at_once=True))
-            return
-        self._quit_armed_at = now
-        if self.main_screen.state.running:
-            self.post_message(messages.Operate("interrupt"))
-        self.notify(self.keymap.tell("Press {copy} again to quit."), timeout=QUIT_WITHIN_S + 1, markup=False)
+        if not self._copy_selection():
+            self._way_out.press()
 
     def _copy_selection(self) -> bool:
         focused = self.focused
@@ -438,7 +380,7 @@ class MLInternApp(OpeningApp):
 
     def _fatal_error(self) -> None:
         # Textual would print the traceback with all local variables, which is no help and may show secrets.
-        self.farewell = record_fault(self._exception)
+        self._way_out.farewell = record_fault(self._exception)
         self._close_messages_no_wait()
 
     # ------------------------------------------------------------------------------------------------- the terminal

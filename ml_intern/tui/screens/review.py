@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
@@ -25,7 +23,9 @@ from ml_intern.tui.screens.paned import PanedScreen
 from ml_intern.tui.screens.review_deeds import ReviewDeeds
 from ml_intern.tui.screens.review_filter import filter_choices, filtered
 from ml_intern.tui.screens.review_player import Player
+from ml_intern.tui.screens.review_reading import ReviewReading
 from ml_intern.tui.screens.review_reel import Reel
+from ml_intern.tui.screens.review_search import ReviewSearch
 from ml_intern.tui.widgets.painted import PartsLine
 from ml_intern.tui.widgets.search_bar import SearchBar
 from ml_intern.tui.widgets.tabs import PaneTabs
@@ -34,11 +34,6 @@ from ml_intern.tui.widgets.timeline import Timeline
 TABS = {"chat": "#transcript", "tools": "#tool-list", "plan": "#plan"}
 LEGEND_FROM = 120
 """Columns from which on there is room to explain the signs."""
-AT_ONCE = 500
-"""So many steps are folded before a person would notice."""
-BREATH_S = 0.02
-"""How long events are folded before keys are heard again."""
-PROGRESS_S = 0.2
 MARKS = {"error": Mark.ERROR, "approval": Mark.APPROVAL, "paid": Mark.PAID, "job": Mark.JOB}
 
 
@@ -50,9 +45,6 @@ class ReviewScreen(PanedScreen):
         store: Makes copies of it.
         seq: Number of the event to begin at; None begins at the end.
         current: Id of the session that runs in this app.
-
-    Attributes:
-        ready: All events have been read, so that every moment is near.
     """
 
     PANES = TABS
@@ -100,19 +92,29 @@ class ReviewScreen(PanedScreen):
         self._reel = Reel(recording)
         self._built = False
         self._fault: OSError | None = None
-        self._read_share = 0.0
         self._player = Player(self, recording, self._go)
         self._begin_at = len(recording) - 1 if seq is None else recording.step_of_seq(seq)
-        self.ready = False
+        self._reading = ReviewReading(
+            self, recording, self._reel, self._go, self._show_lines, self._show_marks, self._lose
+        )
+        self._search = ReviewSearch(
+            self,
+            recording,
+            self._reel,
+            lambda: self.query_one(TABS[self._tabs.active]).focus(),
+            self._go_around,
+            self._show_lines,
+            self._lose,
+        )
         self._only: words.Chosen | None = None
-        self._finds: words.Chosen | None = None
         self._deeds = ReviewDeeds(self, recording, store, self._lose)
-        self._searching = 0
-        self._growing = False
 
     def compose(self) -> ComposeResult:
         """The panes of the live session between a status line and the timeline."""
-        self._fill()
+        try:
+            self._reading.glance(self._begin_at)
+        except OSError as error:
+            self._fault = error
         yield PartsLine(id="review-status")
         yield Static(id="review-note", markup=False)
         yield PaneTabs(tuple(TABS), id="tabs")
@@ -121,12 +123,7 @@ class ReviewScreen(PanedScreen):
             with Vertical(id="side"):
                 yield self._reel.plan
                 yield self._reel.tools
-        yield SearchBar(
-            as_typed=False,
-            placeholder="search prompts, answers, commands, outputs",
-            id="review-search",
-            classes="search-bar",
-        )
+        yield self._search.bar
         yield Timeline(id="review-timeline")
         yield PartsLine(id="review-moment")
         yield PartsLine(id="review-keys")
@@ -136,24 +133,15 @@ class ReviewScreen(PanedScreen):
         """Where the session worked."""
         return Path(self._reel.state.workdir or ".")
 
-    def _fill(self) -> None:
-        """What is seen first. The panes are on no screen yet, so that they take events much faster."""
-        last = len(self.recording) - 1
-        try:
-            if last < AT_ONCE:
-                self._reel.go(last)
-                self._reel.go(self._begin_at)
-                self.ready = True
-            else:
-                self._reel.glance(self._begin_at)
-        except OSError as error:
-            self._fault = error
+    @property
+    def ready(self) -> bool:
+        """All events have been read, so that every moment is near."""
+        return self._reading.ready
 
     def on_mount(self) -> None:
         """Shows the moment at which the review begins; what led there is read afterwards."""
         self._timeline = self.query_one(Timeline)
         self._tabs = self.query_one(PaneTabs)
-        self._search = self.query_one(SearchBar)
         if self._fault is not None:
             self.call_after_refresh(self._lose, self._fault)
             return
@@ -163,10 +151,7 @@ class ReviewScreen(PanedScreen):
         self._reel.tell_time()
         self._show_step()
         if not self.ready:
-            self.call_after_refresh(self._begin_reading)
-
-    def _begin_reading(self) -> None:
-        self.run_worker(self._read(), name="reading the session", group="reading", exit_on_error=False)
+            self.call_after_refresh(self._reading.begin, self._begin_at)
 
     def on_resize(self) -> None:
         """There is more or less room for words."""
@@ -180,27 +165,7 @@ class ReviewScreen(PanedScreen):
     def on_unmount(self) -> None:
         """A search that runs ends."""
         self._player.stop()
-        self._searching += 1
-
-    async def _read(self) -> None:
-        """All events once, in short slices: from then on every step is near one that is remembered."""
-        reel = Reel(self.recording, self._reel.now)
-        last, began = len(self.recording) - 1, time.monotonic()
-        shown = began
-        try:
-            for step in reel.approach(last):
-                if time.monotonic() - began > BREATH_S:
-                    if time.monotonic() - shown > PROGRESS_S:
-                        self._read_share, shown = step / max(1, last), time.monotonic()
-                        self._show_lines()
-                    await asyncio.sleep(0)
-                    began = time.monotonic()
-        except OSError as error:
-            self._lose(error)
-            return
-        self._reel.adopt(reel)
-        self.ready = True
-        self._go(self._begin_at)
+        self._search.stop()
 
     def _lose(self, error: OSError) -> None:
         self.notify(f"The log cannot be read any more: {error.strerror or error}.", severity="error", markup=False)
@@ -233,15 +198,11 @@ class ReviewScreen(PanedScreen):
         note.display = bool(recording.damage.text)
         self._tabs.note("tools", self._reel.tools.summary)
         self._tabs.note("plan", self._reel.plan.summary)
-        needle = self._finds.name if self._finds is not None else ""
-        if self._finds is not None:
-            self._search.tell(words.place_among(step, self._finds))
-        self._reel.chat.find(needle)
-        self._reel.tools.find(needle)
+        self._search.show_place()
         self.query_one("#review-moment", PartsLine).parts = (
-            words.moment(recording, step, needle),
+            words.moment(recording, step, self._search.found),
             (
-                *(() if self.ready else words.reading(self._read_share)),
+                *(() if self.ready else words.reading(self._reading.share)),
                 *(words.pause(recording, step) if self._player.playing else ()),
                 *words.chosen(self._only),
                 *(words.legend(self._timeline) if self.size.width >= LEGEND_FROM else ()),
@@ -291,7 +252,7 @@ class ReviewScreen(PanedScreen):
                 self.notify(f"Nothing more of {self._only.name} this way. f changes the filter.", markup=False)
             step = self._reel.step if near is None else near
         if step >= len(self.recording):
-            self._grow()
+            self._reading.grow()
         self._go(step)
 
     def action_turn(self, direction: int) -> None:
@@ -305,7 +266,7 @@ class ReviewScreen(PanedScreen):
         """The beginning or the end; a session that runs has another end by now."""
         self._player.stop()
         if side > 0:
-            self._grow()
+            self._reading.grow()
         self._go(0 if side < 0 else len(self.recording) - 1)
 
     def action_mark(self, name: str, direction: int) -> None:
@@ -321,6 +282,7 @@ class ReviewScreen(PanedScreen):
 
     def _go_around(self, steps: Sequence[int], direction: int) -> None:
         """The next or previous of some steps; beyond the last one the first."""
+        self._player.stop()
         step = self.recording.next_of(steps, self._reel.step, direction)
         self._go((steps[0] if direction > 0 else steps[-1]) if step is None else step)
 
@@ -346,28 +308,6 @@ class ReviewScreen(PanedScreen):
         self._tabs.active = name
         self.query_one(TABS[name]).focus()
 
-    # ------------------------------------------------------------------------------------------ a session that runs
-
-    def _grow(self) -> None:
-        """Looks for events that came after the log was opened."""
-        if not self._growing:
-            self._growing = True
-            self.run_worker(self._read_on(), name="reading on", exit_on_error=False)
-
-    async def _read_on(self) -> None:
-        try:
-            lines = await asyncio.to_thread(self.recording.read_on)
-        except OSError as error:
-            self._lose(error)
-            return
-        finally:
-            self._growing = False
-        at_end = self._reel.step == len(self.recording) - 1
-        if self.recording.add(lines):
-            self._show_marks()
-            if at_end:
-                self._go(len(self.recording) - 1)
-
     # ------------------------------------------------------------------------------------------------ search, filter
 
     def action_search(self) -> None:
@@ -378,54 +318,16 @@ class ReviewScreen(PanedScreen):
     @on(SearchBar.Changed)
     def _find(self, event: SearchBar.Changed) -> None:
         event.stop()
-        text = event.text.strip()
-        if text:
-            self._search.tell("searching …")
-            self.query_one(TABS[self._tabs.active]).focus()
-            self.run_worker(self._look_for(text), name="searching the session", exit_on_error=False)
-        else:
-            self._end_search()
+        self._search.look_for(event.text.strip())
 
     @on(SearchBar.Left)
     def _leave_search(self, event: SearchBar.Left) -> None:
         event.stop()
-        self._end_search()
-
-    def _end_search(self) -> None:
-        if self._search.typing:
-            self.query_one(TABS[self._tabs.active]).focus()
-        self._search.close()
-        self._finds = None
-        self._searching += 1
-        self._show_lines()
-
-    async def _look_for(self, text: str) -> None:
-        self._searching += 1
-        mine = self._searching
-        try:
-            steps = await asyncio.to_thread(self.recording.search, text, lambda: mine != self._searching)
-        except OSError as error:
-            self._lose(error)
-            return
-        if mine != self._searching:
-            return
-        self._finds = words.Chosen(text, steps) if steps else None
-        if not steps:
-            self._search.tell("nowhere in this session")
-            self._show_lines()
-        elif self._reel.step in steps:
-            self._show_lines()
-            self._reel.chat.show_newest(text)
-        else:
-            self.action_found(1)
+        self._search.end()
 
     def action_found(self, direction: int) -> None:
         """The next or previous find, around the ends."""
-        if self._finds is None:
-            return
-        self._player.stop()
-        self._go_around(self._finds.steps, direction)
-        self._reel.chat.show_newest(self._finds.name)
+        self._search.step(direction)
 
     def action_filter(self) -> None:
         """Lets the person choose what the arrows stop at."""
@@ -469,8 +371,8 @@ class ReviewScreen(PanedScreen):
         """Out of the search, the filter, the screen."""
         if self._player.playing:
             self.action_play()
-        elif self._search.display:
-            self._end_search()
+        elif self._search.is_open:
+            self._search.end()
         elif self._only is not None:
             self._use_filter("")
         else:

@@ -6,8 +6,10 @@ import os
 import shutil
 import signal
 import sys
+from collections.abc import Generator
 from pathlib import Path
 
+import pytest
 from hypothesis import settings
 
 # The Hub's client reads these once, at its import; the stand-in Hub has no Xet store.
@@ -31,3 +33,11 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
 # The machine that runs the tests may be busy: how long an example takes says nothing here.
 settings.register_profile("unhurried", deadline=None)
 settings.load_profile("unhurried")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Spells out halves of characters in what a test has logged or printed: a worker could not send them, and ends."""
+    report = yield
+    report.sections = [(name, text.encode(errors="backslashreplace").decode()) for name, text in report.sections]
+    return report

@@ -7,7 +7,7 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import ClassVar
 
 from textual import events, on
 from textual.binding import BindingType
@@ -17,10 +17,11 @@ from textual.reactive import Reactive
 from textual.screen import Screen
 from textual.worker import Worker, WorkerState
 
-from ml_intern.options import DEMO_MODEL, Options
+from ml_intern.options import Options
 from ml_intern.resources import styles_path
 from ml_intern.tui import messages
-from ml_intern.tui.bridge import Bridge, Connect, connect
+from ml_intern.tui.agent_life import AgentLife
+from ml_intern.tui.bridge import Connect, connect
 from ml_intern.tui.clipboard import clipboard_sequence
 from ml_intern.tui.copying import Copying
 from ml_intern.tui.early.frame import FirstFrame
@@ -39,9 +40,6 @@ from ml_intern.tui.stall import StallWatch
 from ml_intern.tui.summons import Summons
 from ml_intern.tui.way_out import WayOut
 from ml_intern.tui.widgets.text import typed
-
-if TYPE_CHECKING:
-    from ml_intern.tui.opening import Resumable
 
 log = logging.getLogger(__name__)
 
@@ -88,29 +86,33 @@ class MLInternApp(OpeningApp):
         light: bool = False,
     ) -> None:
         super().__init__(options, first_frame, light=light)
-        self._options = options
-        self._connect = connect
         self._clock = clock
-        self._bridge: Bridge | None = None
-        self._bridge_before = False
         self._stall: StallWatch | None = None
+        self._agent = AgentLife(
+            self,
+            options,
+            connect,
+            lambda: self.main_screen,
+            self._back_to_main,
+            lambda words: self._way_out.fail(words),
+        )
         self._way_out = WayOut(
             self,
             lambda: self.main_screen,
-            self._stop_agent,
+            self._agent.stop,
             lambda: self._stall is not None and self._stall.stalled,
         )
         self._summons = Summons(self)
         self._copying = Copying(self, lambda: self.main_screen.setup.kept_copies)
         self._printable = PrintableOnly()
         self._following = Following(self, self._workspace, self._copying.take)
-        self._past = Past(self, lambda: self.main_screen, self._back_to_main, self._go_on, clock)
+        self._past = Past(self, lambda: self.main_screen, self._back_to_main, self._agent.go_on, clock)
 
     # ------------------------------------------------------------------------------------------------- the agent
 
     def get_default_screen(self) -> Screen[None]:
         """The main screen."""
-        screen = MainScreen(practice=self._options.demo, clock=self._clock)
+        screen = MainScreen(practice=self._agent.options.demo, clock=self._clock)
         screen.paints = False
         return screen
 
@@ -145,7 +147,7 @@ class MLInternApp(OpeningApp):
         """Behind the first real frame the agent is built."""
         self.main_screen.paints = True
         self.call_after_refresh(self._start_agent)
-        self._options = self._past.begin(self._options)
+        self._agent.options = self._past.begin(self._agent.options)
 
     async def on_event(self, event: events.Event) -> None:
         """Notes that somebody is there, and lets nothing in that a terminal could act on."""
@@ -157,9 +159,7 @@ class MLInternApp(OpeningApp):
 
     def _start_agent(self) -> None:
         self._watch_loop()
-        self._bridge_before = self._bridge is not None
-        self._bridge = Bridge(self.main_screen.post_message, self._options, self._connect)
-        self.run_worker(self._serve(self._bridge), name="agent", group="agent", exit_on_error=False)
+        self._agent.start()
 
     def _watch_loop(self) -> None:
         """From now on, the log tells where the app stands still; not while it is suspended for an editor or a shell."""
@@ -172,47 +172,21 @@ class MLInternApp(OpeningApp):
         self.app_resume_signal.subscribe(self, lambda _app: watch.start())
         watch.start()
 
-    async def _serve(self, bridge: Bridge) -> None:
-        try:
-            await bridge.serve()
-        except Exception as error:
-            from ml_intern.core.config import ConfigError
-
-            if not isinstance(error, ConfigError):
-                raise
-            if self._bridge_before:  # a session that was opened from here: no reason to leave
-                self._options = self._options.but(resume=None)
-                self.main_screen.post_message(messages.AgentLost(str(error)))
-                return
-            self._way_out.farewell = f"ml-intern: {error}"
-            self.exit(return_code=2)
-
     @on(messages.Operate)
     def _operate(self, message: messages.Operate) -> None:
         message.stop()
-        served = self._bridge is not None and self._bridge.send(message.kind, **message.fields)
-        if served and message.kind == "set_model":  # it is kept when it turns out that it can be used
-            self.main_screen.model_choice.wanted = message.fields["model"]
-        if not served and message.kind != "interrupt":  # nothing runs that could be interrupted
-            self.notify("The agent is not running. The next prompt starts it.", severity="warning", markup=False)
+        self._agent.operate(message)
 
     @on(messages.RestartAgent)
     def _restart(self, message: messages.RestartAgent) -> None:
         message.stop()
-        self._start_agent()
+        self._agent.start()
 
     @on(messages.KeyKept)
     def _use_key(self, message: messages.KeyKept) -> None:
         message.stop()
         if self.screen_stack:  # else the app ends, and the next one uses it
-            self.run_worker(self._begin_with_key(), name="using a key", exit_on_error=False)
-
-    async def _begin_with_key(self) -> None:
-        state = self.main_screen.state
-        goes_on = state.session_id if state.title and not self._options.demo else None
-        model = None if self._options.model == DEMO_MODEL else self._options.model
-        await self._begin_another(practice=False, demo=False, model=model, resume=goes_on)
-        self.main_screen.model_choice.ask_when_ready()
+            self.run_worker(self._agent.begin_with_key(), name="using a key", exit_on_error=False)
 
     @on(messages.KeepModel)
     def _keep_model(self, message: messages.KeepModel) -> None:
@@ -222,16 +196,7 @@ class MLInternApp(OpeningApp):
     @on(messages.StartPractice)
     def _offer_practice(self, message: messages.StartPractice) -> None:
         message.stop()
-        if not self.main_screen.state.title:
-            self.run_worker(self._start_practice(), name="starting the practice session", exit_on_error=False)
-            return
-
-        def decide(yes: bool | None) -> None:
-            if yes:
-                self.run_worker(self._start_practice(), name="starting the practice session", exit_on_error=False)
-
-        text = "This conversation ends here; its log is kept. The practice session works in a directory of its own."
-        self.push_screen(Confirm("practice session", text, "open it"), decide)
+        self._agent.offer_practice()
 
     @on(messages.ShareTraces)
     def _share(self, message: messages.ShareTraces) -> None:
@@ -261,42 +226,16 @@ class MLInternApp(OpeningApp):
     @on(messages.DescribeSession)
     def _describe_session(self, message: messages.DescribeSession) -> None:
         message.stop()
-        if self._bridge is None or not self._bridge.describe(message.title, message.tags):
-            self.notify("The agent is not running, so nothing was changed.", severity="warning", markup=False)
+        self._agent.describe(message)
 
     @on(messages.OpenSession)
     def _offer_session(self, message: messages.OpenSession) -> None:
         message.stop()
         self._past.offer(message.session_id)
 
-    async def _go_on(self, session: Resumable) -> None:
-        model = None if self._options.model == DEMO_MODEL else self._options.model
-        await self._begin_another(
-            practice=session.practice,
-            resume=session.id,
-            model=DEMO_MODEL if session.practice else model,
-            workdir=None,  # it goes on where it was
-            demo=False,
-        )
-
-    async def _begin_another(self, *, practice: bool, **options: Any) -> None:
-        """Shuts the agent down and builds another one with these options."""
-        await self._stop_agent()
-        self._options = self._options.but(continue_latest=False, **options)
-        self._back_to_main()
-        self.main_screen.begin_afresh(practice=practice)
-        self._start_agent()
-
-    async def _stop_agent(self) -> None:
-        if self._bridge is not None:
-            await self._bridge.close()
-
     def _back_to_main(self) -> None:
         while len(self.screen_stack) > 1:
             self.pop_screen()
-
-    async def _start_practice(self) -> None:
-        await self._begin_another(practice=True, demo=True, model=DEMO_MODEL, resume=None)
 
     @on(Worker.StateChanged)
     def _tell_of_worker_error(self, event: Worker.StateChanged) -> None:

@@ -104,6 +104,11 @@ class WayOut:
             log.warning("the agent did not stop in time")
         self._app.exit(return_code=self._code)
 
+    def fail(self, words: str) -> None:
+        """Ends the app at once, with an error's words."""
+        self.farewell = words
+        self._app.exit(return_code=2)
+
     # ------------------------------------------------------------------------------------------------- from outside
 
     def watch(self) -> None:

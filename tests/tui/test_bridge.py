@@ -48,7 +48,7 @@ async def served(
 ) -> tuple[Bridge, Listener, PlayedAgent, asyncio.Task[None]]:
     app, agents = played_app(directory, faults=faults)
     listener = Listener()
-    bridge = Bridge(listener.take, Options(), app._connect)
+    bridge = Bridge(listener.take, Options(), app._agent.connect)
     serving = asyncio.create_task(bridge.serve())
     await listener.until(messages.SessionChanged)
     return bridge, listener, agents[0], serving

@@ -20,7 +20,9 @@ from urllib.parse import quote
 
 from ml_intern.core import secret_values
 from ml_intern.core.child_env import is_secret_variable
-from ml_intern.core.unsettled import begun
+from ml_intern.core.encoded_tokens import RULES as _ENCODED
+from ml_intern.core.encoded_tokens import Rule
+from ml_intern.core.unsettled import AFTER_ESCAPE, WORD_START, begun
 
 log = logging.getLogger(__name__)
 
@@ -30,20 +32,13 @@ WITHHELD = "[WITHHELD: this text could not be checked for secrets]"
 _SHORTEST_SECRET = 8
 """No known secret shorter than this is looked for: it would be found in ordinary words."""
 
-# A letter or digit before `sk-` or `AKIA` means that it is part of a longer word - unless it is the `n` of an escaped
-# line break, since much of what is checked is JSON.
-_START = r"(?:(?<![A-Za-z0-9])|(?<=\\[nrt]))"
 
-_Rule = tuple[str, re.Pattern[str], str]
-"""A literal that must occur, the pattern, the replacement."""
-
-
-def _rules(replacement: str, pattern: str, *needles: str) -> tuple[_Rule, ...]:
+def _rules(replacement: str, pattern: str, *needles: str) -> tuple[Rule, ...]:
     compiled = re.compile(pattern)
     return tuple((needle, compiled, replacement) for needle in needles)
 
 
-_WITH_HYPHEN: tuple[_Rule, ...] = (
+_WITH_HYPHEN: tuple[Rule, ...] = (
     *_rules(
         "[REDACTED_PRIVATE_KEY]",
         r"-----BEGIN [A-Z0-9 ]{0,32}PRIVATE KEY(?: BLOCK)?-----"
@@ -54,12 +49,12 @@ _WITH_HYPHEN: tuple[_Rule, ...] = (
     ),
     *_rules(
         "[REDACTED_PROVIDER_API_KEY]",
-        _START + r"sk-(?:(?:ant|proj|svcacct|admin|or|lf)-[A-Za-z0-9_-]{16,}|[A-Za-z0-9]{20,}|[A-Za-z0-9_-]{40,})",
+        WORD_START + r"sk-(?:(?:ant|proj|svcacct|admin|or|lf)-[A-Za-z0-9_-]{16,}|[A-Za-z0-9]{20,}|[A-Za-z0-9_-]{40,})",
         "sk-",
     ),
     *_rules(
         "[REDACTED_PROVIDER_API_KEY]",
-        _START + r"(?:xai|nvapi|pplx|tvly)-[A-Za-z0-9_-]{20,}",
+        WORD_START + r"(?:xai|nvapi|pplx|tvly)-[A-Za-z0-9_-]{20,}",
         *("xai-", "nvapi-", "pplx-", "tvly-"),
     ),
     *_rules(
@@ -70,13 +65,13 @@ _WITH_HYPHEN: tuple[_Rule, ...] = (
     *_rules("[REDACTED_GITLAB_TOKEN]", r"glpat-[A-Za-z0-9_-]{20,}", "glpat-"),
     *_rules("[REDACTED_PYPI_TOKEN]", r"pypi-[A-Za-z0-9_-]{50,}", "pypi-"),
 )
-_WITH_UNDERSCORE: tuple[_Rule, ...] = (
+_WITH_UNDERSCORE: tuple[Rule, ...] = (
     *_rules("[REDACTED_HF_TOKEN]", r"(?:hf|api_org)_[A-Za-z0-9]{29,}", "hf_", "api_org_"),
     *_rules("[REDACTED_GITHUB_TOKEN]", r"gh[pousr]_[A-Za-z0-9]{30,}|github_pat_[A-Za-z0-9_]{30,}", "gh", "github_pat_"),
-    *_rules("[REDACTED_PROVIDER_API_KEY]", _START + r"(?:gsk|r8)_[A-Za-z0-9_-]{20,}", "gsk_", "r8_"),
-    *_rules("[REDACTED_NPM_TOKEN]", _START + r"npm_[A-Za-z0-9]{36}", "npm_"),
+    *_rules("[REDACTED_PROVIDER_API_KEY]", WORD_START + r"(?:gsk|r8)_[A-Za-z0-9_-]{20,}", "gsk_", "r8_"),
+    *_rules("[REDACTED_NPM_TOKEN]", WORD_START + r"npm_[A-Za-z0-9]{36}", "npm_"),
 )
-_WITH_COLON: tuple[_Rule, ...] = (
+_WITH_COLON: tuple[Rule, ...] = (
     *_rules(
         rf"\1{REDACTED}",
         r"(://[^\s/:@\"'<>\\{}$\[\]]{0,128}:)[^\s/@\"'<>\\{}$\[\]]{1,256}(?=@)",
@@ -84,10 +79,10 @@ _WITH_COLON: tuple[_Rule, ...] = (
     ),
     *_rules(rf"\1{REDACTED}", r"(://)[A-Za-z0-9_-]{20,256}(?=@)", "://"),
 )
-_OTHERS: tuple[_Rule, ...] = (
+_OTHERS: tuple[Rule, ...] = (
     *_rules("[REDACTED_GOOGLE_API_KEY]", r"AIza[A-Za-z0-9_-]{35}", "AIza"),
     *_rules("[REDACTED_GOOGLE_TOKEN]", r"ya29\.[A-Za-z0-9_-]{20,}", "ya29."),
-    *_rules("[REDACTED_AWS_KEY_ID]", _START + r"(?:AKIA|ASIA)[A-Z0-9]{16}(?![A-Za-z0-9])", "AKIA", "ASIA"),
+    *_rules("[REDACTED_AWS_KEY_ID]", WORD_START + r"(?:AKIA|ASIA)[A-Z0-9]{16}(?![A-Za-z0-9])", "AKIA", "ASIA"),
     *_rules(
         rf"\1{REDACTED}",
         r"(hooks\.slack\.com/(?:services|workflows|triggers)/)[A-Za-z0-9/_-]{16,}",
@@ -95,7 +90,7 @@ _OTHERS: tuple[_Rule, ...] = (
     ),
     *_rules(
         "[REDACTED_JWT]",
-        r"(?:(?<![A-Za-z0-9_-])|(?<=\\[nrt]))eyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}",
+        rf"(?:(?<![A-Za-z0-9_-])|{AFTER_ESCAPE})" + r"eyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}",
         "eyJ",
     ),
     *_rules(rf"\1{REDACTED}", r"([Bb](?i:earer)[ \t]{1,8})[A-Za-z0-9._~+/=-]{20,}", "earer", "EARER"),
@@ -107,7 +102,9 @@ _OTHERS: tuple[_Rule, ...] = (
     ),
 )
 
-PATTERNS = tuple(dict.fromkeys(rule[1] for rule in (*_WITH_HYPHEN, *_WITH_UNDERSCORE, *_WITH_COLON, *_OTHERS)))
+PATTERNS = tuple(
+    dict.fromkeys(rule[1] for rule in (*_WITH_HYPHEN, *_WITH_UNDERSCORE, *_WITH_COLON, *_OTHERS, *_ENCODED))
+)
 """What tokens look like. `unsettled` must know how each of them begins."""
 
 
@@ -192,6 +189,7 @@ class Redactor:
         if colon:
             text = _apply(_WITH_COLON, text)
         text = _apply(_OTHERS, text)
+        text = _apply(_ENCODED, text)
         if colon or hyphen or underscore or "=" in text:
             text = secret_values.redact_named(text, REDACTED)
         return text
@@ -211,7 +209,7 @@ class Redactor:
         return self._walk(value)
 
 
-def _apply(rules: tuple[_Rule, ...], text: str) -> str:
+def _apply(rules: tuple[Rule, ...], text: str) -> str:
     for needle, pattern, replacement in rules:
         # Looking for the literal first is what lets ordinary text through in a microsecond.
         if needle in text:

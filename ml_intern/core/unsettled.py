@@ -10,6 +10,7 @@ import re
 import string
 from collections.abc import Iterable, Sequence
 
+from ml_intern.core import encoded_tokens
 from ml_intern.core.secret_values import open_value
 
 LONGEST = 17_000
@@ -23,10 +24,14 @@ _ROUNDS = 8
 """What one thing is cut off from may lie within another; where that goes on for longer, all of it waits."""
 _LONGEST_WORD = 24
 
-_START = r"(?:(?<![A-Za-z0-9])|(?<=\\[nrt]))"
+AFTER_ESCAPE = r"(?<=\\[nrt])|(?<=\\x[0-9A-Fa-f]{2})|(?<=\\u[0-9A-Fa-f]{4})|(?<=%[0-9A-Fa-f]{2})|(?<=[\[;0-9][mK])"
+"""What ends an escaped character of JSON, Python or an address, or a sequence that switches a colour."""
+WORD_START = rf"(?:(?<![A-Za-z0-9])|{AFTER_ESCAPE})"
+"""A letter or digit before `sk-` or `AKIA` means that it is part of a longer word - unless it ends an escape."""
 _ANYWHERE = (
     *("hf_", "api_org_", "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_"),
     *("xox", "xapp-", "glpat-", "pypi-", "AIza", "ya29."),
+    *encoded_tokens.STARTS,
 )
 """How tokens begin that the redactor finds within a word too,"""
 _AT_A_WORD = ("sk-", "xai-", "nvapi-", "pplx-", "tvly-", "gsk_", "r8_", "npm_", "AKIA", "ASIA", "eyJ")
@@ -35,7 +40,7 @@ _KEY = "-----BEGIN"
 
 # All of them go on with characters of words.
 _WORD = string.ascii_letters + string.digits + "_.-"
-_TOKEN = re.compile(rf"(?:{'|'.join(map(re.escape, _ANYWHERE))}|{_START}(?:{'|'.join(_AT_A_WORD)}))")
+_TOKEN = re.compile(rf"(?:{'|'.join(map(re.escape, _ANYWHERE))}|{WORD_START}(?:{'|'.join(_AT_A_WORD)}))")
 
 
 def _beginnings(starts: Iterable[str]) -> str:
@@ -43,7 +48,7 @@ def _beginnings(starts: Iterable[str]) -> str:
     return "|".join(re.escape(beginning) for beginning in sorted(found, key=len, reverse=True))
 
 
-_BEGINNING = re.compile(rf"(?:{_beginnings((*_ANYWHERE, _KEY))}|{_START}(?:{_beginnings(_AT_A_WORD)}))\Z")
+_BEGINNING = re.compile(rf"(?:{_beginnings((*_ANYWHERE, _KEY))}|{WORD_START}(?:{_beginnings(_AT_A_WORD)}))\Z")
 _LONGEST_START = max(map(len, (*_ANYWHERE, *_AT_A_WORD, _KEY)))
 
 # What belongs to a value that the redactor replaces after a name, a scheme or an address.

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import base64
 import json
+import random
 import time
 from urllib.parse import quote
 
@@ -10,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ml_intern.core.redact import REDACTED, WITHHELD, Redactor
+from ml_intern.core.stream_text import Sieve
 
 ALNUM = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 
@@ -80,6 +82,12 @@ CAUGHT = [
     ("eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.abcdefghijklmnop", "abcdefgh"),
     ('curl "https://x/y?api_key=abc123def&z=1"', "abc123"),
     ("https://hooks.slack.com/services/T000/B000/abcdefghijkl", "abcdefgh"),
+    ("\x1b[01;31m\x1b[Ksk-proj-abcdefgh12345678\x1b[0m", "abcdefgh"),
+    ("\x1b[31mAKIAIOSFODNN7EXAMPLE\x1b[0m", "IOSFODNN7"),
+    ("\u00e9gsk_abcdefghijklmnopqrstuvwxyz", "abcdefgh"),
+    ("?to=%2Fx%3Fkey%3Dsk-proj-abcdefgh12345678", "abcdefgh"),
+    ("b'\\x00AKIAIOSFODNN7EXAMPLE'", "IOSFODNN7"),
+    ("\x1b[1meyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.abcdefghijklmnop", "abcdefgh"),
 ]
 
 PRIVATE_KEY = "-----BEGIN RSA PRIVATE KEY-----\n" + ("MIIEabc+/" * 7 + "\n") * 4 + "-----END RSA PRIVATE KEY-----"
@@ -116,6 +124,44 @@ def test_private_keys_go_whole_or_cut_off(text: str) -> None:
     redactor = Redactor()
     assert redactor.text(f"before {text}") == "before [REDACTED_PRIVATE_KEY]"
     assert json.loads(redactor.text(json.dumps(text))) == "[REDACTED_PRIVATE_KEY]"
+
+
+TOKENS = [
+    "hf_" + ALNUM[20:54],
+    "ghp_" + ALNUM[-36:],
+    "sk-ant-api03-" + ALNUM + "_-AA",
+    "AKIAIOSFODNN7EXAMPLE",
+    "AIza" + ALNUM[:35],
+]
+
+
+@pytest.mark.parametrize("token", TOKENS)
+@pytest.mark.parametrize("before", ["", "a", "u:", "user:"])
+def test_tokens_of_a_known_look_go_from_base64_and_hex_whole_or_in_pieces(token: str, before: str) -> None:
+    data = f"{before}{token}\n".encode()
+    for encoded in (base64.b64encode(data).decode(), base64.encodebytes(data).decode(), data.hex(), data.hex().upper()):
+        text = f"It says {encoded} there."
+        clean = Redactor().text(text)
+        assert clean.startswith("It says ")
+        assert clean.endswith(" there.")
+        assert "[REDACTED_ENCODED_TOKEN]" in clean
+        left = clean.replace("[REDACTED_ENCODED_TOKEN]", "")
+        assert len(left) < len(text) - 4 * 16 // 3
+        sieve = Sieve(Redactor())
+        told = []
+        for letter in text:
+            sieve.add(letter)
+            told.append(sieve.release(whole=False))
+        assert "".join((*told, sieve.release(whole=True))) == clean
+
+
+def test_images_and_other_data_in_base64_stay() -> None:
+    data = random.Random(7).randbytes(300_000) + b"hf_\xff" * 2_000 + b"hf_hub_download, ghp_, sk-ant-x AKIA " * 50
+    redactor = Redactor()
+    for start in range(3):
+        encoded = base64.b64encode(data[start:]).decode()
+        assert redactor.text(encoded) == encoded
+    assert redactor.text(data.hex()) == data.hex()
 
 
 def test_text_after_a_private_key_stays() -> None:
@@ -253,7 +299,8 @@ def test_redacted_json_is_json(data: object) -> None:
     "piece",
     [
         'token="', "token=", "token: str ", "password=:", "key_", "eyJ", "eyJaaaaaaaaaaaa.", "://", "://a", "sk-", "\\",
-        "-----BEGIN PRIVATE KEY-----", "authorization: ", "bearer ", "a", "token='\\\\", "--token ",
+        "-----BEGIN PRIVATE KEY-----", "authorization: ", "bearer ", "a", "aGZf", "oZl", "68665f",
+        "aGZfYWFhYWFhYWFhYWFh", "token='\\\\", "--token ",
     ],
 )  # fmt: skip
 def test_cost_grows_no_faster_than_the_text(piece: str) -> None:

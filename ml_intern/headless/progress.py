@@ -78,11 +78,11 @@ class Progress:
 
     def line(self, text: str) -> None:
         """Writes a line, cleaned of secrets and control sequences."""
-        self._stream.write_line(plain(self._redactor.text(text)))
+        self._stream.write_line(self._redactor.text(plain(text)))
 
     def faint(self, text: str) -> None:
         """Writes a line of lesser weight."""
-        self._stream.write_line(self._stream.dim(plain(self._redactor.text(text))))
+        self._stream.write_line(self._stream.dim(self._redactor.text(plain(text))))
 
     def event(self, event: EventBase) -> None:
         """Tells of an event, if it is worth a line."""

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Literal, Protocol
 
+from ml_intern.core.plain_text import plain
 from ml_intern.tui.attention import News
 from ml_intern.tui.clipboard import passed_on
 
@@ -84,7 +85,9 @@ class Summons:
             return
         self._called_at, self._last = now, news
         if notices == "always" or (notices == "away" and away):
-            sequence = notice_sequence(f"ml-intern {news.title}", redact(news.text), dialect(self._env))
+            sequence = notice_sequence(
+                f"ml-intern {news.title}", redact(_printable(plain(news.text))), dialect(self._env)
+            )
             if sequence:
                 self._caller.write_sequence(passed_on(sequence, self._env))
 

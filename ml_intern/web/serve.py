@@ -22,6 +22,15 @@ PORT = 7860
 
 _ELSEWHERE = re.compile(r"<link\b[^>]*https?://[^>]*>")
 """Fonts of other hosts: the page must work, and stay private, without them."""
+_ALONE = {
+    "Content-Security-Policy": "frame-ancestors 'none'",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "no-store",
+}
+"""No other page may show the app within itself and catch clicks on it. Cookies do not tell ports apart: to a browser, a
+page of any other program on this machine is of the same site."""
 _LOCAL = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
@@ -72,6 +81,9 @@ def create_server(command: str, host: str, port: int, guard: Guard) -> Any:
             raise response
         return await handler(request)
 
+    async def alone(_: web.Request, response: web.StreamResponse) -> None:
+        response.headers.update(_ALONE)
+
     class GuardedServer(Server):
         def initialize_logging(self) -> None:
             """The library's own writes every request to the terminal."""
@@ -82,6 +94,7 @@ def create_server(command: str, host: str, port: int, guard: Guard) -> Any:
         async def _make_app(self) -> web.Application:
             app = await super()._make_app()
             app.middlewares.append(guarded)
+            app.on_response_prepare.append(alone)
             return app
 
         async def handle_index(self, request: web.Request) -> Any:

@@ -101,6 +101,14 @@ def test_what_happens_is_one_line_each() -> None:
     ]
 
 
+def test_a_secret_with_colours_in_it_is_not_put_together_by_taking_them_out() -> None:
+    words = ("correct-horse\x1b[0m-battery", "hf_abcdefghijklmn\x1b[01;31m\x1b[Kopqrstuvwxyz123456")
+    assert told(*(Notice(text=f"denied: {word}", level="warning") for word in words)) == [
+        "! denied: [REDACTED]",
+        "! denied: [REDACTED_HF_TOKEN]",
+    ]
+
+
 def test_a_sub_agent_tells_its_calls_and_how_it_ended() -> None:
     call = ToolCallEvent(tool="web_fetch", arguments={"url": "https://site/a"}, tool_call_id="n1")
     state = SubagentState(agent_id="1", label="research: moss", model="m", state="running")

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from ml_intern.core.redact import Redactor
 from ml_intern.tui.attention import News
 from ml_intern.tui.summons import AWAY_S, GAP_S, Dialect, Notices, Summons, dialect, notice_sequence
 
@@ -104,3 +105,12 @@ def test_what_is_told_passes_the_redactor_and_the_multiplexer() -> None:
     terminal.app_focus = False
     summons.call(News("failed", "with hf_x"), bell=False, notices="away", redact=lambda text: text.replace("hf_x", "…"))
     assert terminal.written == ["\x1bPtmux;\x1b\x1b]9;ml-intern failed: with …\x1b\x1b\\\x1b\\"]
+
+
+def test_a_secret_that_only_a_colour_or_an_unseen_character_splits_is_in_no_notice() -> None:
+    terminal = Terminal()
+    summons = Summons(terminal, {"TERM": "xterm"}, lambda: 0.0)
+    terminal.app_focus = False
+    token = "hf_abcdefghijklm\x1b[0mnopqrst\u200buvwxyz123456"
+    summons.call(News("failed", f"with {token}"), bell=False, notices="away", redact=Redactor().text)
+    assert terminal.written == ["\x1b]9;ml-intern failed: with [REDACTED_HF_TOKEN]\x1b\\"]

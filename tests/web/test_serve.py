@@ -93,7 +93,13 @@ async def test_without_the_key_or_from_another_site_there_is_nothing(tmp_path: P
         base = url.partition("/?")[0]
         async with aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as browser:
             assert (await connected(browser, base)).status == 403
-            assert (await browser.get(url)).status == 200
+            page = await browser.get(url)
+            assert page.status == 200
+            for answer in (*page.history, page):
+                assert answer.headers["Content-Security-Policy"] == "frame-ancestors 'none'"
+                assert answer.headers["X-Frame-Options"] == "DENY"
+                assert answer.headers["Referrer-Policy"] == "no-referrer"
+                assert answer.headers["Cache-Control"] == "no-store"
             assert (await browser.get(base, headers={"Host": "evil.example"})).status == 403
             with pytest.raises(aiohttp.WSServerHandshakeError) as caught:
                 await browser.ws_connect(f"{base}/ws", headers={"Origin": "http://evil.example"})

@@ -121,7 +121,7 @@ class PlainSession:
         self._say(f"Left. session {session}" if saved else "Left.")
 
     def _say(self, text: str) -> None:
-        for line in plain(self._redactor.text(text)).split("\n"):
+        for line in self._redactor.text(plain(text)).split("\n"):
             self._stream.write_line(line)
         if self._stream.closed:
             self._leaving.set()

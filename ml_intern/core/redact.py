@@ -93,6 +93,12 @@ _OTHERS: tuple[Rule, ...] = (
         rf"(?:(?<![A-Za-z0-9_-])|{AFTER_ESCAPE})" + r"eyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}",
         "eyJ",
     ),
+    # In a `.netrc`; prose has no such words after it.
+    *_rules(
+        rf"\1{REDACTED}",
+        r"((?<![A-Za-z0-9_-])password[ \t]{1,8})(?=[A-Za-z_-]{0,64}[0-9])[A-Za-z0-9_-]{20,}",
+        *("password ", "password\t"),
+    ),
     *_rules(rf"\1{REDACTED}", r"([Bb](?i:earer)[ \t]{1,8})[A-Za-z0-9._~+/=-]{20,}", "earer", "EARER"),
     *_rules(
         rf"\1{REDACTED}",

@@ -53,7 +53,7 @@ _LONGEST_START = max(map(len, (*_ANYWHERE, *_AT_A_WORD, _KEY)))
 
 # What belongs to a value that the redactor replaces after a name, a scheme or an address.
 _CREDENTIAL = string.ascii_letters + string.digits + "._~+/=-"
-_SCHEME = re.compile(r"(?:[Bb](?i:earer)|(?i:basic|token|bot|apikey|key))[ \t]{1,8}\Z")
+_SCHEME = re.compile(r"(?:[Bb](?i:earer)|password|(?i:basic|token|bot|apikey|key))[ \t]{1,8}\Z")
 _ADDRESS = re.compile(r"[^\s/@\"'<>\\{}$\[\]]{1,400}\Z")
 _HOOK = "hooks.slack.com/"
 _HOOK_PATH = re.compile(r"[A-Za-z0-9/_-]+\Z")
@@ -165,10 +165,13 @@ def _whole_word(text: str) -> int:
 
 
 def _credential(line: str) -> int:
-    """What follows `Bearer` or `Authorization:`."""
+    """What follows `Bearer`, `password` or `Authorization:`."""
     begin = len(line.rstrip(_CREDENTIAL))
     scheme = _SCHEME.search(line, max(0, begin - 16), begin) if begin < len(line) else None
-    if scheme is None or not (scheme[0][1:6].lower() == "earer" or "uthorization" in line[:begin].lower()):
+    if scheme is None:
+        return len(line)
+    alone = scheme[0][1:6].lower() == "earer" or scheme[0].startswith("password")
+    if not (alone or "uthorization" in line[:begin].lower()):
         return len(line)
     return begin
 

@@ -50,6 +50,7 @@ KEPT = [
     'monkey="banana123456789012345"',
     "https://host:8080/path@x",
     "https://user:{password}@host",
+    "the password authentication_of_everybody_here is long",
     "num_key_value_heads: 8, primary_key=True, hf_hub_download",
 ]
 
@@ -86,6 +87,7 @@ CAUGHT = [
     ("\x1b[31mAKIAIOSFODNN7EXAMPLE\x1b[0m", "IOSFODNN7"),
     ("\u00e9gsk_abcdefghijklmnopqrstuvwxyz", "abcdefgh"),
     ("?to=%2Fx%3Fkey%3Dsk-proj-abcdefgh12345678", "abcdefgh"),
+    ("login me\n  password 0123456789abcdef0123456789abcdef01234567", "abcdef"),
     ("b'\\x00AKIAIOSFODNN7EXAMPLE'", "IOSFODNN7"),
     ("\x1b[1meyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.abcdefghijklmnop", "abcdefgh"),
 ]

@@ -100,7 +100,11 @@ class Grant:
         await self._save()
 
     async def get_client_info(self) -> OAuthClientInformationFull | None:
-        """Who we are there: as configured, else as registered, else None."""
+        """Who we are there: as configured, else as registered, else None.
+
+        Bound to the authorization server that the first sign-in was made with: one that the server names later gets
+        neither the secret of the configuration nor what was granted by the first.
+        """
         from mcp.shared.auth import OAuthClientInformationFull
 
         oauth = self._config.oauth
@@ -110,6 +114,7 @@ class Grant:
                 client_id=oauth.client_id,
                 client_secret=oauth.client_secret or None,
                 token_endpoint_auth_method=method,
+                issuer=self._record.get("server", {}).get("issuer"),
             )
         client = self._record.get("client")
         return OAuthClientInformationFull.model_validate(client) if client else None

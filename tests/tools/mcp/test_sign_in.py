@@ -116,6 +116,34 @@ async def test_where_programs_cannot_register_the_reason_is_told_and_a_configure
             assert (await mcp.call("closed__secret")).ok
 
 
+async def test_the_secret_of_a_client_goes_to_no_other_authorization_server_than_before(tmp_path: Path) -> None:
+    with SignInServer(registers=False) as server:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        server.people.clients["known"] = OAuthClientInformationFull(
+            client_id="known",
+            client_secret="s",
+            redirect_uris=[AnyUrl(f"http://127.0.0.1:{port}/callback")],
+            token_endpoint_auth_method="client_secret_post",
+        )
+        oauth = {"client_id": "known", "client_secret": "s", "callback_port": port}
+        first = {
+            "issuer": "https://login.example/",
+            "authorization_endpoint": "https://login.example/authorize",
+            "token_endpoint": "https://login.example/token",
+        }
+        Vault(tmp_path / "config", lambda: None).write(server.url, json.dumps({"server": first, "port": port}))
+        async with McpBench(tmp_path, {"closed": {"url": server.url, "oauth": oauth}}) as mcp:
+            await mcp.settled()
+            browser = Browser()
+            assert "egistration" in await mcp.hub.sign_in("closed", browser.open)
+            assert browser.visited == []
+            assert server.people.grants == {}
+            await mcp.hub.sign_out("closed")
+            assert await mcp.hub.sign_in("closed", browser.open) == ""
+
+
 async def test_a_sign_out_forgets_what_was_kept(tmp_path: Path) -> None:
     with SignInServer() as server:
         async with McpBench(tmp_path, {"closed": {"url": server.url}}) as mcp:

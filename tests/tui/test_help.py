@@ -11,6 +11,7 @@ from ml_intern.core.protocol import ApprovalRequired, Processing
 from ml_intern.tui.modals.base import Dialog, GraceDialog
 from ml_intern.tui.screens.help import about
 from ml_intern.tui.screens.listing import ListingScreen
+from ml_intern.tui.screens.paned import PanedScreen
 from ml_intern.tui.widgets.backdrop import Backdrop, ModalBackdrop
 from tests.tui.playback import played_app
 from tests.tui.stage import on_stage
@@ -18,7 +19,7 @@ from tests.tui.test_approvals import job
 from tests.tui.test_keys import PLACEHOLDER, classes_of_the_app
 from tests.tui.test_snapshots import worked
 
-BASES = {Dialog, GraceDialog, ListingScreen, Backdrop, ModalBackdrop}
+BASES = {Dialog, GraceDialog, ListingScreen, PanedScreen, Backdrop, ModalBackdrop}
 SPEAK_FOR_THEMSELVES = (Input, OptionList, TextArea)
 """Fields and lists that the screen they are in explains."""
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Self
+
 from rich.color import Color
 from rich.segment import Segment
 from textual.geometry import Region
@@ -20,28 +22,40 @@ class ThinBar(ScrollBar):
 
     def __init__(self) -> None:
         super().__init__(vertical=True, name="vertical")
+        self._seen = (0, 0, 0)
+        self._painted: list[Segment] = []
 
     def place(self, total: int, window: int, top: int) -> None:
-        """Shows that `window` of `total` rows are seen, from the row `top` on."""
-        before = self._cells()
+        """Shows that `window` of `total` rows are seen, from the row `top` on.
+
+        What Textual sets with every layout serves for dragging and is not shown: it comes behind the rows of the list.
+        """
+        self._seen = (total, window, top)
         self.set_reactive(ScrollBar.window_virtual_size, total)
         self.set_reactive(ScrollBar.window_size, window)
         self.set_reactive(ScrollBar.position, top)
-        after = self._cells()
-        changed = [Region(0, y, 1, 1) for y, (old, new) in enumerate(zip(before, after, strict=True)) if old != new]
-        if changed:
-            self.refresh(*changed)
+        self.refresh()
+
+    def refresh(self, *regions: Region, repaint: bool = True, layout: bool = False, recompose: bool = False) -> Self:
+        """Has the cells painted that have changed. Textual asks for all of them with every layout."""
+        before, self._painted = self._painted, self._cells()
+        if not regions and repaint and not layout and len(before) == len(self._painted):
+            cells = enumerate(zip(before, self._painted, strict=True))
+            regions = tuple(Region(0, y, 1, 1) for y, (old, new) in cells if old != new)
+            repaint = bool(regions)
+        return super().refresh(*regions, repaint=repaint, layout=layout, recompose=recompose)
 
     def _cells(self) -> list[Segment]:
         look = self.render()
         if not isinstance(look, ScrollBarRender) or not self.size:
             return []
         style, height = self.app.console.get_style(look.style), self.size.height
+        total, window, top = self._seen
         bar = look.render_bar(
             size=height,
-            virtual_size=look.virtual_size,
-            window_size=look.window_size,
-            position=look.position,
+            virtual_size=total,
+            window_size=window if window < total else 0,
+            position=top,
             back_color=style.bgcolor or _DEFAULT,
             bar_color=style.color or _DEFAULT,
         )

@@ -24,8 +24,8 @@ _SHORTEST = 4
 KNOWN_HOSTS = frozenset(
     """
     huggingface.co www.huggingface.co hf.co datasets-server.huggingface.co router.huggingface.co github.com
-    www.github.com raw.githubusercontent.com api.github.com pypi.org files.pythonhosted.org download.pytorch.org
-    arxiv.org www.arxiv.org localhost 127.0.0.1 0.0.0.0 example.com docs.python.org pytorch.org
+    www.github.com raw.githubusercontent.com api.github.com download.pytorch.org arxiv.org www.arxiv.org
+    localhost 127.0.0.1 0.0.0.0 example.com docs.python.org pytorch.org
     """.split()  # noqa: SIM905 - words read better than as many quotes
 )
 """Hosts that say nothing by themselves; what is behind them does."""

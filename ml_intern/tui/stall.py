@@ -1,16 +1,22 @@
 """A watch over the app's loop: when it stands still, the log file tells what every thread was doing.
 
-The stacks are written by a thread of the interpreter itself, which needs nothing of what stands still.
+A thread of Python's own writes the stacks: it gets its turn while the loop computes, reads or waits. The interpreter
+could write them without that (`faulthandler.dump_traceback_later`), but looks at frames while they change, and now and
+then ends the program. What is not told is a loop held up by foreign code that lets no other thread run.
 """
 
 from __future__ import annotations
 
 import asyncio
-import faulthandler
+import contextlib
 import io
 import logging
 import os
+import sys
+import threading
 import time
+import traceback
+from datetime import datetime
 from pathlib import Path
 
 log = logging.getLogger(__name__)
@@ -36,6 +42,7 @@ class StallWatch:
         self._beat_s = beat_s
         self._file: io.FileIO | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._over = threading.Event()
         self._beat_at = time.monotonic()
 
     @property
@@ -57,6 +64,8 @@ class StallWatch:
                 log.warning("stalls are not recorded: %s", error)
                 return
         self._beat_at = time.monotonic()
+        self._over = threading.Event()
+        threading.Thread(target=self._look, args=(self._file, self._over), name="stalls", daemon=True).start()
         self._beat()
 
     def stop(self) -> None:
@@ -64,7 +73,7 @@ class StallWatch:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-            faulthandler.cancel_dump_traceback_later()
+            self._over.set()
 
     def close(self) -> None:
         """Ends it."""
@@ -77,9 +86,30 @@ class StallWatch:
         if self.stalled:
             log.warning("the app stood still for %.1f s; %s tells where", self._silent_s, self._path)
         self._beat_at = time.monotonic()
-        assert self._file is not None
-        faulthandler.dump_traceback_later(self._stall_s, file=self._file)
         self._timer = asyncio.get_running_loop().call_later(self._beat_s, self._beat)
+
+    def _look(self, file: io.FileIO, over: threading.Event) -> None:
+        """Runs in the thread: writes the stacks down, once for each time that the loop stands still."""
+        told_of = 0.0
+        while not over.wait(self._beat_s):
+            beat_at = self._beat_at
+            if self.stalled and beat_at != told_of:
+                told_of = beat_at
+                with contextlib.suppress(OSError, ValueError):  # a full disk; or closed just now
+                    file.write(_stacks().encode(errors="backslashreplace"))
+
+
+def _stacks() -> str:
+    """What every thread is doing, without the text of its code."""
+    names = {thread.ident: thread.name for thread in threading.enumerate()}
+    lines = [f"{datetime.now().astimezone():%Y-%m-%d %H:%M:%S %z}"]
+    for ident, frame in sys._current_frames().items():  # the documented way, in spite of its name
+        lines.append(f"Thread {names.get(ident, ident)}:")
+        lines += [
+            f'  File "{each.f_code.co_filename}", line {number} in {each.f_code.co_name}'
+            for each, number in traceback.walk_stack(frame)
+        ]
+    return "\n".join([*lines, "", ""])
 
 
 def _opened(path: Path) -> io.FileIO:

@@ -194,6 +194,17 @@ async def test_typing_filters_at_once_and_finds_what_was_said(three: Past, tmp_p
         await stage.sees("fine-tune smollm", "reproduce table 2")
 
 
+@pytest.mark.parametrize("columns", [60, 120])
+async def test_how_many_fit_is_told_whole_even_where_all_do(past: Past, tmp_path: Path, columns: int) -> None:
+    for number in range(12):
+        past.add(f"a{number:03}", "train it again")
+    async with looking(tmp_path, (columns, 24)) as (stage, _):
+        await stage.sees("(12)")
+        await stage.press("slash")
+        await stage.type("train")
+        await stage.sees("(12 of 12) · all (12)")
+
+
 async def test_filter_knows_status_tags_model_and_directory(past: Past, tmp_path: Path) -> None:
     past.add("aaaa", "why does eval loss go up", *prompt("x"), *_end("cost_limit"), SessionMeta(tags=("slow",)))
     past.add("bbbb", "another one", *answer("z"), directory="/elsewhere")

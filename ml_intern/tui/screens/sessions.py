@@ -231,13 +231,13 @@ class SessionsScreen(Backdrop[None]):
         current = session.id == self._state.session_id
         return words_of.session_line(session, width, self._today, everywhere=self._everywhere, current=current)
 
-    def _say(self, selector: str, text: str | Content) -> Static:
+    def _say(self, selector: str, text: str | Content, *, layout: bool = True) -> Static:
         """Says something in one of the lines, unless it says so already: that would lay out the whole screen again."""
         part = self.query_one(selector, Static)
         said = text if isinstance(text, str) else text.markup
         if self._said.get(selector) != said:
             self._said[selector] = said
-            part.update(text)
+            part.update(text, layout=layout)
         return part
 
     def _show_nothing(self) -> None:
@@ -262,11 +262,9 @@ class SessionsScreen(Backdrop[None]):
         counts = shelf.count(self._directory), len(shelf)
         short = self.size.width < SHORT_BELOW
         told = partial(words_of.scope, *counts, everywhere=self._everywhere, short=short)
-        widest = told(counts[self._everywhere]).cell_length
-        scope = self.query_one("#sessions-scope", Static)
-        if scope.styles.width is None or scope.styles.width.value != widest:
-            scope.styles.width = widest
-        scope.update(told(fit), layout=False)  # there is room for every count: the whole screen need not be laid out
+        # There is room for every count from the beginning, so that none of them lays out the whole screen.
+        scope = self._say("#sessions-scope", told(fit), layout=False)
+        scope.styles.width = told(counts[self._everywhere]).cell_length
 
     def _show_note(self) -> None:
         archive = self._archive

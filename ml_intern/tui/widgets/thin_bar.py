@@ -46,8 +46,7 @@ class ThinBar(ScrollBar):
         return super().refresh(*regions, repaint=repaint, layout=layout, recompose=recompose)
 
     def _cells(self) -> list[Segment]:
-        look = self.render()
-        if not isinstance(look, ScrollBarRender) or not self.size:
+        if not self.size or not isinstance(look := self.render(), ScrollBarRender):
             return []
         style, height = self.app.console.get_style(look.style), self.size.height
         total, window, top = self._seen

@@ -298,7 +298,8 @@ class MainScreen(PanedScreen):
 
     def _add_to_prompt(self, text: str) -> None:
         """Puts a text behind what is in the prompt already."""
-        self._composer.prompt.fill(f"{self._composer.prompt.text.rstrip()}\n\n{text}".removeprefix("\n\n"))
+        before = self._composer.prompt.text.rstrip()
+        self._composer.prompt.fill(f"{before}\n\n{text}" if before else text)
         self._composer.prompt.focus()
 
     def _count_jobs(self, running: int, usd: float | None) -> None:

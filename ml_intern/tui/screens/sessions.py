@@ -109,10 +109,12 @@ class SessionsScreen(Backdrop[None]):
         self._rows: list[Summary] = []
         self._today = date.min
         self._chosen = ""
-        self._everywhere = self._settled = False
+        self._everywhere = False
+        self._settled = False
         self._words = ""
         self._found: dict[str, Hit] = {}
-        self._asked, self._typed_at = 0, 0.0
+        self._asked = 0
+        self._typed_at = 0.0
         self._details: Details | None = None
         self._hit: Hit | None = None
         self._quote: Found | None = None
